@@ -1,0 +1,407 @@
+//  device.c - wires inlet, writer and outlet into a device, and speaks for them
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Thread: the application's; all work is done by the actors. What belongs together is started in the order
+//  writer, outlet, inlet and stopped in the order inlet, outlet, writer, so that nothing taken in is lost.
+
+#include "zspool_device.h"
+#include "inlet.h"
+#include "options.h"
+#include "outlet.h"
+#include "writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CURSOR_NAME "out"
+
+struct zspool_device {
+    zspool_options_t options;
+    zactor_t *inlet;       //  NULL while not running
+    zactor_t *outlet;
+    zactor_t *writer;
+    char *in;              //  endpoints in use; NULL while not running
+    char *out;
+    char *ack_in;          //  NULL without explicit
+    bool failed;           //  the writer has said so
+    char reason [ZSPOOL_REASON_MAX];
+};
+
+//  What start () prepares, and the actors take over
+typedef struct {
+    zspool_store_t *store;
+    zspool_outlet_args_t outlet;
+    zspool_writer_lane_t lane;
+    zsock_t *inlet_pipe;   //  the inlet's end
+} s_parts_t;
+
+static int
+s_fail (zspool_device_t *self, int code, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+
+static int
+s_fail (zspool_device_t *self, int code, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    vsnprintf (self->reason, sizeof self->reason, format, args);
+    va_end (args);
+    return code;
+}
+
+zspool_device_t *
+zspool_device_new (void)
+{
+    zspool_device_t *self = (zspool_device_t *) calloc (1, sizeof *self);
+    if (self)
+        zspool_options_init (&self->options);
+    return self;
+}
+
+int
+zspool_device_set (zspool_device_t *self, const char *option, const char *value)
+{
+    if (self->writer)
+        return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
+    return zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Starting
+
+//  A pipe between two actors: a pair of sockets without high-water marks. Returns 0 or -1.
+static int
+s_new_pipe (zsock_t **one, zsock_t **other)
+{
+    char endpoint [64];
+    *one = zsock_new (ZMQ_PAIR);
+    *other = zsock_new (ZMQ_PAIR);
+    if (!*one || !*other)
+        return -1;
+    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%p", (void *) *one);
+    zsock_set_sndhwm (*one, 0);
+    zsock_set_rcvhwm (*one, 0);
+    zsock_set_sndhwm (*other, 0);
+    zsock_set_rcvhwm (*other, 0);
+    zsock_set_linger (*one, 0);
+    zsock_set_linger (*other, 0);
+    if (zsock_bind (*one, "%s", endpoint))
+        return -1;
+    return zsock_connect (*other, "%s", endpoint);
+}
+
+//  Create spool and cursor when they are not there, and under `async` raise the ceiling, in one commit.
+static int
+s_prepare_spool (zspool_device_t *self, s_parts_t *parts)
+{
+    zspool_store_t *store = parts->store;
+    uint32_t spool, cursor;
+    int rc = zspool_store_begin (store);
+    if (rc)
+        return rc;
+    rc = zspool_store_spool (store, self->options.name, &spool);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_cursor (store, spool, CURSOR_NAME, ZSPOOL_START_FIRST, &cursor);
+    if (rc == ZSPOOL_OK && self->options.durability == ZSPOOL_ASYNC)
+        rc = zspool_store_set_ceiling_window (store, spool, ZSPOOL_CEILING_WINDOW);
+    if (rc) {
+        zspool_store_rollback (store);
+        return rc;
+    }
+    rc = zspool_store_commit (store);
+    if (rc)
+        return rc;
+    const zspool_cursor_state_t *state =
+        zspool_store_find_cursor (zspool_store_find_spool (store, spool), cursor);
+    parts->outlet.spool = parts->lane.spool = spool;
+    parts->outlet.cursor_id = cursor;
+    parts->outlet.generation = state->now.generation;
+    parts->outlet.floor = state->now.floor;
+    parts->outlet.sent_to = state->now.sent_to;
+    parts->outlet.incarnation = zspool_store_incarnation (store);
+    return zspool_store_numbering (store, spool, &parts->lane.next_sequence, &parts->lane.stored_us);
+}
+
+static int
+s_prepare_readers (zspool_device_t *self, s_parts_t *parts)
+{
+    bool is_explicit = self->options.ack == ZSPOOL_ACK_EXPLICIT;
+    zspool_outlet_args_t *outlet = &parts->outlet;
+    outlet->socket_type = ZMQ_PUSH;
+    outlet->options = &self->options;
+    outlet->pool = zspool_block_pool_new (ZSPOOL_OUTLET_POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
+    if (outlet->pool)
+        outlet->reader = zspool_reader_new_pooled (parts->store, outlet->spool, outlet->pool);
+    if (outlet->reader && is_explicit)
+        outlet->again = zspool_reader_new_pooled (parts->store, outlet->spool, outlet->pool);
+    if (!outlet->reader || (is_explicit && !outlet->again))
+        return ZSPOOL_ENOMEM;
+    return is_explicit? zspool_store_track_cursor (parts->store, outlet->spool, outlet->cursor_id,
+                                                   &outlet->cursor):
+                        ZSPOOL_OK;
+}
+
+static int
+s_prepare (zspool_device_t *self, s_parts_t *parts)
+{
+    parts->store = zspool_store_new (self->options.store);
+    if (!parts->store)
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
+    int rc = zspool_store_set_map_bytes (parts->store, self->options.map_bytes);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_open (parts->store, ZSPOOL_WRITE);
+    if (rc == ZSPOOL_OK)
+        rc = s_prepare_spool (self, parts);
+    if (rc)
+        return s_fail (self, rc, "%s", zspool_store_reason (parts->store));
+    rc = s_prepare_readers (self, parts);
+    if (rc)
+        return s_fail (self, rc, "%s", zspool_strerror (rc));
+    parts->lane.async = self->options.durability == ZSPOOL_ASYNC;
+    parts->lane.commit_interval_ms = (int64_t) self->options.commit_interval_ms;
+    parts->lane.outlets_count = 1;
+    if (s_new_pipe (&parts->lane.inlet, &parts->inlet_pipe)
+        || s_new_pipe (&parts->lane.outlets [0], &parts->outlet.writer))
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory or sockets");
+    return ZSPOOL_OK;
+}
+
+//  Free what no actor has taken over.
+static void
+s_parts_destroy (s_parts_t *parts)
+{
+    zspool_reader_destroy (&parts->outlet.reader);
+    zspool_reader_destroy (&parts->outlet.again);
+    zspool_block_pool_destroy (&parts->outlet.pool);
+    zspool_cursor_destroy (&parts->outlet.cursor);
+    zsock_destroy (&parts->outlet.writer);
+    zsock_destroy (&parts->inlet_pipe);
+    zsock_destroy (&parts->lane.inlet);
+    zsock_destroy (&parts->lane.outlets [0]);
+    zspool_store_destroy (&parts->store);
+}
+
+//  Create the actors, each of which takes over its parts.
+static int
+s_create_actors (zspool_device_t *self, s_parts_t *parts)
+{
+    zspool_inlet_args_t inlet = { ZMQ_PULL, self->options.in, (int) self->options.hwm,
+                                  parts->inlet_pipe };
+    self->inlet = zspool_inlet_new (&inlet);
+    if (self->inlet)
+        parts->inlet_pipe = NULL;
+    self->outlet = zspool_outlet_new (&parts->outlet);
+    if (self->outlet)
+        memset (&parts->outlet, 0, sizeof parts->outlet);
+    if (!self->inlet || !self->outlet)
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
+    zspool_writer_args_t writer = { parts->store, &parts->lane, 1 };
+    self->writer = zspool_writer_new (&writer);
+    if (!self->writer)
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
+    memset (parts, 0, sizeof *parts);
+    return ZSPOOL_OK;
+}
+
+//  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too early.
+static int
+s_start_actors (zspool_device_t *self)
+{
+    int rc;
+    zstr_send (self->outlet, "START");
+    char *reply = NULL, *ack_in = NULL;
+    zsock_recv (self->outlet, "iss", &rc, &reply, &ack_in);
+    if (rc == ZSPOOL_OK) {
+        self->out = reply;
+        self->ack_in = *ack_in? ack_in: NULL;
+        if (!self->ack_in)
+            zstr_free (&ack_in);
+        reply = NULL;
+        zstr_send (self->inlet, "START");
+        zsock_recv (self->inlet, "is", &rc, &reply);
+        if (rc == ZSPOOL_OK) {
+            self->in = reply;
+            return ZSPOOL_OK;
+        }
+        s_fail (self, rc, "in %s: %s", self->options.in, reply);
+    }
+    else {
+        bool out = strncmp (reply, "out", 3) == 0;
+        s_fail (self, rc, "%s %s: %s", out? "out": "ack-in",
+                out? self->options.out: self->options.ack_in, strchr (reply, ' ') + 1);
+        zstr_free (&ack_in);
+    }
+    zstr_free (&reply);
+    return rc;
+}
+
+static void
+s_destroy_actors (zspool_device_t *self)
+{
+    zactor_destroy (&self->inlet);
+    zactor_destroy (&self->outlet);
+    zactor_destroy (&self->writer);
+    zstr_free (&self->in);
+    zstr_free (&self->out);
+    zstr_free (&self->ack_in);
+}
+
+int
+zspool_device_start (zspool_device_t *self)
+{
+    if (self->writer)
+        return s_fail (self, ZSPOOL_EINVAL, "the device runs");
+    int rc = zspool_options_check (&self->options, self->reason, sizeof self->reason);
+    if (rc)
+        return rc;
+    self->failed = false;
+    s_parts_t parts;
+    memset (&parts, 0, sizeof parts);
+    rc = s_prepare (self, &parts);
+    if (rc == ZSPOOL_OK)
+        rc = s_create_actors (self, &parts);
+    if (rc == ZSPOOL_OK)
+        rc = s_start_actors (self);
+    if (rc)
+        s_destroy_actors (self);
+    s_parts_destroy (&parts);
+    return rc;
+}
+
+void
+zspool_device_destroy (zspool_device_t **self_p)
+{
+    zspool_device_t *self = *self_p;
+    if (!self)
+        return;
+    if (self->writer) {
+        int rc;
+        zstr_send (self->inlet, "STOP");
+        zsock_recv (self->inlet, "i", &rc);
+        zstr_send (self->outlet, "STOP");
+        zsock_recv (self->outlet, "i", &rc);
+        s_destroy_actors (self);
+    }
+    free (self);
+    *self_p = NULL;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Commands
+
+//  Receive from the writer; when it says that it failed, note that and return NULL.
+static zmsg_t *
+s_recv_writer (zspool_device_t *self)
+{
+    zmsg_t *message = zmsg_recv (self->writer);
+    if (!message || !zframe_streq (zmsg_first (message), "FAILED"))
+        return message;
+    zframe_t *reason = zmsg_next (message);
+    self->failed = true;
+    snprintf (self->reason, sizeof self->reason, "%.*s", (int) zframe_size (reason),
+              (char *) zframe_data (reason));
+    zmsg_destroy (&message);
+    return NULL;
+}
+
+const char *
+zspool_device_reason (zspool_device_t *self)
+{
+    if (self->writer && !self->failed && (zsock_events (self->writer) & ZMQ_POLLIN)) {
+        zmsg_t *message = s_recv_writer (self);
+        zmsg_destroy (&message);
+    }
+    return self->reason;
+}
+
+const char *
+zspool_device_in (const zspool_device_t *self)
+{
+    return self->in;
+}
+
+const char *
+zspool_device_out (const zspool_device_t *self)
+{
+    return self->out;
+}
+
+const char *
+zspool_device_ack_in (const zspool_device_t *self)
+{
+    return self->ack_in;
+}
+
+//  Put the names and values of an actor's reply into the tree.
+static void
+s_put_status (zconfig_t *status, zmsg_t **reply_p)
+{
+    char *name, *value;
+    while (*reply_p && (name = zmsg_popstr (*reply_p))) {
+        value = zmsg_popstr (*reply_p);
+        if (value)
+            zconfig_put (status, name, value);
+        zstr_free (&name);
+        zstr_free (&value);
+    }
+    zmsg_destroy (reply_p);
+}
+
+zconfig_t *
+zspool_device_status (zspool_device_t *self)
+{
+    if (!self->writer)
+        return NULL;
+    zconfig_t *status = zconfig_new ("device", NULL);
+    if (!status)
+        return NULL;
+    zmsg_t *reply;
+    zstr_send (self->writer, "STATUS");
+    while (!(reply = s_recv_writer (self)) && self->failed && !zsys_interrupted)
+        ;
+    s_put_status (status, &reply);
+    zstr_send (self->inlet, "STATUS");
+    reply = zmsg_recv (self->inlet);
+    s_put_status (status, &reply);
+    zstr_send (self->outlet, "STATUS");
+    reply = zmsg_recv (self->outlet);
+    s_put_status (status, &reply);
+    return status;
+}
+
+//  Give the inlet a command and wait for its reply.
+static int
+s_command_inlet (zspool_device_t *self, const char *command)
+{
+    if (!self->writer)
+        return s_fail (self, ZSPOOL_EINVAL, "the device does not run");
+    int rc;
+    zstr_send (self->inlet, command);
+    if (zsock_recv (self->inlet, "i", &rc))
+        return s_fail (self, ZSPOOL_ESYSTEM, "interrupted");
+    return rc? s_fail (self, rc, "%s", zspool_strerror (rc)): ZSPOOL_OK;
+}
+
+int
+zspool_device_pause (zspool_device_t *self)
+{
+    return s_command_inlet (self, "PAUSE");
+}
+
+int
+zspool_device_resume (zspool_device_t *self)
+{
+    return s_command_inlet (self, "RESUME");
+}
+
+int
+zspool_device_flush (zspool_device_t *self)
+{
+    return s_command_inlet (self, "FLUSH");
+}
+
+zsock_t *
+zspool_device_socket (zspool_device_t *self)
+{
+    return self->writer? zactor_sock (self->writer): NULL;
+}

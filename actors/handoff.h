@@ -1,0 +1,73 @@
+//  handoff.h - what actors say to each other: a kind, a pointer and a number, over an inproc pipe
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  24 bytes, so that ZeroMQ keeps them inside its message and nothing is allocated. A pointer handed over
+//  belongs to the receiver from then on.
+
+#ifndef ZSPOOL_HANDOFF_H_INCLUDED
+#define ZSPOOL_HANDOFF_H_INCLUDED
+
+#include <assert.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define ZSPOOL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ZSPOOL_TSAN 1
+#endif
+#endif
+
+#ifdef ZSPOOL_TSAN
+//  ThreadSanitizer does not see libzmq's synchronisation: tell it.
+void __tsan_acquire (void *address);
+void __tsan_release (void *address);
+#endif
+
+typedef enum {
+    HANDOFF_BLOCK = 1,  //  pointer: a block, one reference. Inlet to writer: store it. Writer to outlet:
+                        //  it may be forwarded
+    HANDOFF_TAKEN,      //  writer to inlet: it is free for another block, so many were taken
+    HANDOFF_STORED,     //  writer to inlet: so many more of its blocks are durable. Writer to outlet:
+                        //  more is durable than when it last looked
+    HANDOFF_CHANGE,     //  outlet to writer; pointer: a cursor change, to be freed
+    HANDOFF_FAILED      //  writer to all: the store has failed. Outlet to writer: reading it has
+} zspool_handoff_kind_t;
+
+typedef struct {
+    uint64_t kind;
+    void *pointer;
+    uint64_t number;
+} zspool_handoff_t;
+
+//  Send; the pipes have no high-water mark, what is under way is bounded by the protocol. Only a context
+//  that is shutting down refuses: then the pointer stays with the caller. Returns 0 or -1.
+static inline int
+zspool_handoff_send (void *socket, zspool_handoff_kind_t kind, void *pointer, uint64_t number)
+{
+    zspool_handoff_t handoff = { kind, pointer, number };
+#ifdef ZSPOOL_TSAN
+    if (pointer)
+        __tsan_release (pointer);
+#endif
+    return zmq_send (socket, &handoff, sizeof handoff, ZMQ_DONTWAIT) == sizeof handoff? 0: -1;
+}
+
+//  Receive if something is there. Returns 0 or -1.
+static inline int
+zspool_handoff_recv (void *socket, zspool_handoff_t *handoff)
+{
+    int size = zmq_recv (socket, handoff, sizeof *handoff, ZMQ_DONTWAIT);
+    if (size < 0)
+        return -1;
+    assert (size == sizeof *handoff);
+#ifdef ZSPOOL_TSAN
+    if (handoff->pointer)
+        __tsan_acquire (handoff->pointer);
+#endif
+    return 0;
+}
+
+#endif

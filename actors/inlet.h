@@ -1,0 +1,33 @@
+//  inlet.h - the actor through which messages enter a device
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_INLET_H_INCLUDED
+#define ZSPOOL_INLET_H_INCLUDED
+
+#include "handoff.h"
+#include "zspool_library.h"
+#include <czmq.h>
+
+//  What to start an inlet with
+typedef struct {
+    int socket_type;        //  ZMQ_PULL
+    const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds
+    int hwm;                //  messages
+    zsock_t *writer;        //  pipe to the writer; the inlet's from now on
+} zspool_inlet_args_t;
+
+//  Commands on the actor's pipe, with replies:
+//    START      attach to the endpoints and take messages in. Reply: code, reason or endpoint
+//    PAUSE      stop taking messages in. Reply: code
+//    RESUME     take them in again. Reply: code
+//    FLUSH      reply, with a code, when all that was taken in is durable
+//    STOP       close to new connections, take in what is under way, reply with a code when it is durable
+//    STATUS     reply: names and values, see zspool_device_status ()
+//    $TERM      end; no reply
+//
+//  Returns the actor, or NULL when memory is out; then the pipe stays with the caller.
+zactor_t *
+    zspool_inlet_new (const zspool_inlet_args_t *args);
+
+#endif

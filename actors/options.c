@@ -1,0 +1,170 @@
+//  options.c - options of a device
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE NULL
+#define MIB (1ULL << 20)
+
+typedef enum { TEXT, CHOICE, NUMBER, SIZE } s_type_t;
+
+typedef struct {
+    const char *name;
+    s_type_t type;
+    size_t offset;          //  of the field in zspool_options_t
+    const char *choices;    //  CHOICE: words, in the order of the enum's values
+    uint64_t min;           //  NUMBER and SIZE: range
+    uint64_t max;
+    const char *preset;     //  default value, as text; NONE: empty
+} s_option_t;
+
+#define FIELD(field) offsetof (zspool_options_t, field)
+
+static const s_option_t s_options [] = {
+    { "store", TEXT, FIELD (store), NONE, 0, 0, NONE },
+    { "in", TEXT, FIELD (in), NONE, 0, 0, NONE },
+    { "out", TEXT, FIELD (out), NONE, 0, 0, NONE },
+    { "ack-in", TEXT, FIELD (ack_in), NONE, 0, 0, NONE },
+    { "name", TEXT, FIELD (name), NONE, 0, 0, "main" },
+    { "durability", CHOICE, FIELD (durability), "sync async transaction", 0, 0, "sync" },
+    { "ack", CHOICE, FIELD (ack), "settled sent explicit", 0, 0, "settled" },
+    { "commit-interval", NUMBER, FIELD (commit_interval_ms), NONE, 1, 60000, "10" },
+    { "ack-timeout", NUMBER, FIELD (ack_timeout_ms), NONE, 10, 86400000, "30000" },
+    { "settle", NUMBER, FIELD (settle_ms), NONE, 10, 3600000, "5000" },
+    { "pipe-depth", SIZE, FIELD (pipe_depth_bytes), NONE, 0, 1ULL << 40, "8M" },
+    { "hwm", NUMBER, FIELD (hwm), NONE, 1, 1000000, "1000" },
+    { "map", SIZE, FIELD (map_bytes), NONE, 64 * MIB, 1ULL << 46, "1T" },
+};
+
+static int
+s_set_choice (const char *choices, const char *value, uint64_t *field)
+{
+    size_t length = strlen (value);
+    uint64_t index = 0;
+    for (const char *at = choices; length > 0 && *at; index++) {
+        size_t word = strcspn (at, " ");
+        if (word == length && strncmp (at, value, length) == 0) {
+            *field = index;
+            return ZSPOOL_OK;
+        }
+        at += word + (at [word] == ' ');
+    }
+    return ZSPOOL_EINVAL;
+}
+
+//  Parse digits and, for sizes, a suffix.
+static int
+s_set_number (const s_option_t *option, const char *value, uint64_t *field)
+{
+    if (!isdigit ((unsigned char) *value))
+        return ZSPOOL_EINVAL;
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull (value, &end, 10);
+    unsigned shift = 0;
+    if (option->type == SIZE && *end) {
+        static const char suffixes [] = "KMGT";
+        const char *suffix = strchr (suffixes, toupper ((unsigned char) *end));
+        if (!suffix)
+            return ZSPOOL_EINVAL;
+        shift = 10 * (unsigned) (suffix - suffixes + 1);
+        end++;
+    }
+    if (errno || *end || number > UINT64_MAX >> shift)
+        return ZSPOOL_EINVAL;
+    number <<= shift;
+    if (number < option->min || number > option->max)
+        return ZSPOOL_EINVAL;
+    *field = number;
+    return ZSPOOL_OK;
+}
+
+static int
+s_set_text (const char *value, char *field)
+{
+    size_t length = strlen (value);
+    if (length == 0 || length > ZSPOOL_OPTION_TEXT_MAX)
+        return ZSPOOL_EINVAL;
+    memcpy (field, value, length + 1);
+    return ZSPOOL_OK;
+}
+
+static int
+s_set (zspool_options_t *self, const s_option_t *option, const char *value)
+{
+    void *field = (char *) self + option->offset;
+    switch (option->type) {
+    case TEXT: return s_set_text (value, (char *) field);
+    case CHOICE: return s_set_choice (option->choices, value, (uint64_t *) field);
+    default: return s_set_number (option, value, (uint64_t *) field);
+    }
+}
+
+void
+zspool_options_init (zspool_options_t *self)
+{
+    memset (self, 0, sizeof *self);
+    for (size_t index = 0; index < sizeof s_options / sizeof s_options [0]; index++)
+        if (s_options [index].preset)
+            s_set (self, &s_options [index], s_options [index].preset);
+}
+
+//  Say what an option takes.
+static void
+s_explain (const s_option_t *option, const char *value, char *reason, size_t reason_size)
+{
+    int length = snprintf (reason, reason_size, "%s: ", option->name);
+    reason += length;
+    reason_size -= (size_t) length;
+    if (option->type == TEXT)
+        snprintf (reason, reason_size, "must have 1 to %d bytes", ZSPOOL_OPTION_TEXT_MAX);
+    else if (option->type == CHOICE)
+        snprintf (reason, reason_size, "must be one of: %s; not '%.80s'", option->choices, value);
+    else
+        snprintf (reason, reason_size, "must be a number from %llu to %llu%s; not '%.80s'",
+                  (unsigned long long) option->min, (unsigned long long) option->max,
+                  option->type == SIZE? ", suffix K, M, G or T": "", value);
+}
+
+int
+zspool_options_set (zspool_options_t *self, const char *name, const char *value, char *reason,
+                    size_t reason_size)
+{
+    for (size_t index = 0; index < sizeof s_options / sizeof s_options [0]; index++) {
+        const s_option_t *option = &s_options [index];
+        if (strcmp (option->name, name) != 0)
+            continue;
+        int rc = s_set (self, option, value);
+        if (rc)
+            s_explain (option, value, reason, reason_size);
+        return rc;
+    }
+    snprintf (reason, reason_size, "%.80s: no such option", name);
+    return ZSPOOL_EINVAL;
+}
+
+int
+zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_size)
+{
+    const char *problem = NULL;
+    if (!*self->store)
+        problem = "store: a directory is required";
+    else if (!*self->in)
+        problem = "in: an endpoint is required";
+    else if (!*self->out)
+        problem = "out: an endpoint is required";
+    else if (self->ack == ZSPOOL_ACK_EXPLICIT && !*self->ack_in)
+        problem = "ack-in: explicit acknowledgement needs an endpoint for tickets";
+    else if (self->ack != ZSPOOL_ACK_EXPLICIT && *self->ack_in)
+        problem = "ack-in: goes with explicit acknowledgement only";
+    if (problem)
+        snprintf (reason, reason_size, "%s", problem);
+    return problem? ZSPOOL_EINVAL: ZSPOOL_OK;
+}

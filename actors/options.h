@@ -1,0 +1,43 @@
+//  options.h - options of a device: their names, ranges and defaults
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_OPTIONS_H_INCLUDED
+#define ZSPOOL_OPTIONS_H_INCLUDED
+
+#include "zspool_store.h"
+
+#define ZSPOOL_OPTION_TEXT_MAX 1023 //  longest text of an option, bytes
+
+typedef enum { ZSPOOL_SYNC, ZSPOOL_ASYNC, ZSPOOL_TRANSACTION } zspool_durability_t;
+typedef enum { ZSPOOL_ACK_SETTLED, ZSPOOL_ACK_SENT, ZSPOOL_ACK_EXPLICIT } zspool_ack_policy_t;
+
+typedef struct {
+    char store [ZSPOOL_OPTION_TEXT_MAX + 1];
+    char in [ZSPOOL_OPTION_TEXT_MAX + 1];
+    char out [ZSPOOL_OPTION_TEXT_MAX + 1];
+    char ack_in [ZSPOOL_OPTION_TEXT_MAX + 1]; //  "" unless explicit
+    char name [ZSPOOL_OPTION_TEXT_MAX + 1];   //  of the spool
+    uint64_t durability;                      //  zspool_durability_t
+    uint64_t ack;                             //  zspool_ack_policy_t
+    uint64_t commit_interval_ms;
+    uint64_t ack_timeout_ms;
+    uint64_t settle_ms;
+    uint64_t pipe_depth_bytes;
+    uint64_t hwm;                             //  messages
+    uint64_t map_bytes;
+} zspool_options_t;
+
+void
+    zspool_options_init (zspool_options_t *self);
+
+//  Set one from text. EINVAL: *reason has a line that says what is wrong.
+int
+    zspool_options_set (zspool_options_t *self, const char *name, const char *value, char *reason,
+                        size_t reason_size);
+
+//  Check that what is needed is there and fits together. EINVAL likewise.
+int
+    zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_size);
+
+#endif

@@ -1,0 +1,701 @@
+//  outlet.c - the actor through which messages leave a device
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Messages are built from sealed blocks, live or read back. The policy decides when one counts as
+//  acknowledged: `sent`, at once; `settled`, as lib/settle.c has it; `explicit`, when its ticket comes back
+//  (lib/cursor.c knows which are due again). What changed goes to the writer every CHANGE_MS.
+//
+//  States: idle (before START); forwarding; blocked (no peer takes a message now); stopped; failed.
+//
+//  Invariants
+//  1. First deliveries go out in order of sequence; a message is delivered again only under `settled` after
+//     a disconnect, and under `explicit` after its timeout.
+//  2. A message's cursor state never says acknowledged before the policy does.
+
+#include "outlet.h"
+#include "follower.h"
+#include "pin.h"
+#include "settle.h"
+#include "status.h"
+#include "zspool_ticket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+//  Most messages sent, and tickets taken, between two looks at the other sockets
+#define BATCH_MESSAGES 1000
+#define BATCH_TICKETS 4000
+//  Frames of this size and more are sent from the block, smaller ones are copied
+#define PIN_BYTES_MIN 4096
+//  Changes of the cursor are collected for so long
+#define CHANGE_MS 40
+//  A message that ZeroMQ has taken, and no peer yet, may linger so long when the device stops
+#define LINGER_MS 1000
+//  Try again after this when a block could not be read for want of memory
+#define RETRY_MS 10
+
+typedef struct {
+    zsock_t *pipe;                 //  commands
+    zsock_t *writer;
+    zsock_t *socket;               //  NULL before START
+    zsock_t *ack_in;               //  explicit: where tickets come in; else NULL
+    void *monitor;                 //  events of the socket; raw, of CZMQ's context
+    int socket_type;
+    zspool_options_t options;
+    bool terminated;
+    bool stopped;
+    bool failed;
+    bool blocked;                  //  the last message was refused: wait until writable
+    bool retry;                    //  a block could not be had: wait RETRY_MS
+    zspool_ticket_t ticket;        //  of this cursor; attempt and sequence change
+    zspool_reader_t *reader;
+    zspool_reader_t *again;
+    zspool_block_pool_t *pool;
+    zspool_follower_t follower;    //  first deliveries, and everything but explicit
+    zspool_cursor_t *cursor;       //  explicit; else NULL
+    zspool_block_t *again_block;   //  explicit: block of what is sent again, or NULL
+    zspool_record_t again_record;  //  where in it
+    zspool_settle_t settle;        //  settled
+    uint64_t floor;                //  sent, settled: as the policy has it
+    uint64_t sent_to;              //  sent, settled: highest sequence sent
+    uint64_t change_floor;         //  as the writer was told
+    uint64_t change_sent_to;       //  likewise
+    int64_t change_ms;             //  when
+    bool settled_down;             //  explicit: nothing was in flight and nothing had changed
+    zspool_pins_t *pins;
+    zspool_pin_t *pin;             //  of pin_block, or NULL
+    zspool_block_t *pin_block;     //  the block that pin was asked for last; only compared
+    bool handshake_failed;         //  the last event was that: the disconnect behind it concerns no peer
+    uint64_t peers;                //  connected now
+    uint64_t sent;                 //  messages, first deliveries
+    uint64_t resent;               //  messages, further deliveries
+    uint64_t tickets;              //  good ones
+    uint64_t stale;                //  tickets of another generation or store, or acknowledged already
+    uint64_t bad;                  //  frames that are no tickets
+} self_t;
+
+//  --------------------------------------------------------------------------------------------------------
+//  Constructor and destructor
+
+static void
+s_self_destroy (self_t **self_p)
+{
+    self_t *self = *self_p;
+    zspool_follower_destroy (&self->follower);
+    zspool_block_destroy (&self->again_block);
+    zspool_pin_release (&self->pin);
+    zspool_pins_destroy (&self->pins);
+    zspool_reader_destroy (&self->reader);
+    zspool_reader_destroy (&self->again);
+    zspool_block_pool_destroy (&self->pool);
+    zspool_cursor_destroy (&self->cursor);
+    if (self->monitor) {
+        zmq_socket_monitor (zsock_resolve (self->socket), NULL, 0);
+        zmq_close (self->monitor);
+    }
+    zsock_destroy (&self->socket);
+    zsock_destroy (&self->ack_in);
+    zsock_destroy (&self->writer);
+    free (self);
+    *self_p = NULL;
+}
+
+static self_t *
+s_self_new (const zspool_outlet_args_t *args)
+{
+    self_t *self = (self_t *) calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->pins = zspool_pins_new ();
+    if (!self->pins) {
+        free (self);
+        return NULL;
+    }
+    self->socket_type = args->socket_type;
+    self->options = *args->options;
+    self->ticket.spool = args->spool;
+    self->ticket.cursor = args->cursor_id;
+    self->ticket.generation = args->generation;
+    self->ticket.incarnation = args->incarnation;
+    self->reader = args->reader;
+    self->again = args->again;
+    self->pool = args->pool;
+    self->cursor = args->cursor;
+    self->writer = args->writer;
+    self->floor = self->change_floor = args->floor;
+    self->sent_to = self->change_sent_to = args->sent_to;
+    //  Without tickets nobody knows what arrived above the floor: it goes out again.
+    zspool_follower_init (&self->follower, self->reader,
+                          (self->cursor? args->sent_to: args->floor) + 1);
+    if (self->cursor)
+        zspool_cursor_set_timeout_ms (self->cursor, (int64_t) self->options.ack_timeout_ms);
+    zspool_settle_init (&self->settle, (int64_t) self->options.settle_ms,
+                        self->options.pipe_depth_bytes);
+    return self;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Sending
+
+//  Running -> failed: tell the writer, who tells all
+static void
+s_fail (self_t *self)
+{
+    self->failed = true;
+    zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FAILED, NULL, 0);
+}
+
+//  The pin for large frames of a block, or NULL: copy
+static zspool_pin_t *
+s_pin_of (self_t *self, zspool_block_t *block)
+{
+    if (self->pin_block != block) {
+        zspool_pin_release (&self->pin);
+        self->pin = zspool_pin_new (self->pins, block);
+        self->pin_block = block;
+    }
+    return self->pin;
+}
+
+static void
+s_unpin (self_t *self)
+{
+    zspool_pin_release (&self->pin);
+    self->pin_block = NULL;
+}
+
+//  Send one frame; false when it is refused for now.
+static bool
+s_send_frame (self_t *self, zspool_block_t *block, const void *data, size_t size, bool more)
+{
+    zmq_msg_t message;
+    zspool_pin_t *pin = size >= PIN_BYTES_MIN? s_pin_of (self, block): NULL;
+    if (!pin || zspool_pin_message (pin, &message, data, size)) {
+        if (zmq_msg_init_size (&message, size)) {
+            self->retry = true;
+            return false;
+        }
+        if (size > 0)
+            memcpy (zmq_msg_data (&message), data, size);
+    }
+    void *socket = zsock_resolve (self->socket);
+    if (zmq_msg_send (&message, socket, ZMQ_DONTWAIT | (more? ZMQ_SNDMORE: 0)) >= 0)
+        return true;
+    int error = zmq_errno ();
+    zmq_msg_close (&message);
+    if (error == ETERM)
+        self->terminated = true;
+    return false;
+}
+
+//  Send a message. When a frame is refused ZeroMQ has taken back those before it: false, send all again.
+static bool
+s_send_message (self_t *self, zspool_block_t *block, const zspool_record_t *record)
+{
+    bool sent = true;
+    if (self->cursor) {
+        uint8_t bytes [ZSPOOL_TICKET_BYTES];
+        self->ticket.sequence = record->sequence;
+        zspool_ticket_encode (&self->ticket, bytes);
+        sent = s_send_frame (self, block, bytes, sizeof bytes, true);
+    }
+    zspool_record_t frames = *record;
+    zspool_frame_t frame;
+    for (size_t left = frames.frames; sent && left > 0; left--) {
+        zspool_record_next_frame (&frames, &frame);
+        sent = s_send_frame (self, block, frame.data, frame.size, left > 1);
+    }
+    self->blocked = !sent && !self->retry;
+    return sent;
+}
+
+//  Note what was sent first, up to and including `last`, since the note before.
+static void
+s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes, int64_t now_ms)
+{
+    if (self->cursor) {
+        self->settled_down = false;
+        if (zspool_cursor_sent (self->cursor, first, last, now_ms))
+            s_fail (self);
+        return;
+    }
+    if (last > self->sent_to)
+        self->sent_to = last;
+    if (self->options.ack == ZSPOOL_ACK_SENT)
+        self->floor = last;
+    else
+        zspool_settle_sent (&self->settle, last, bytes, now_ms);
+}
+
+//  What the follower says when it has nothing at hand
+static void
+s_follower_stuck (self_t *self, int rc)
+{
+    if (rc == ZSPOOL_ECORRUPT) {
+        uint64_t first, last;
+        zspool_reader_damage (self->reader, &first, &last);
+        zsys_error ("spool %s: block damaged, messages %llu to %llu are not delivered",
+                    self->options.name, (unsigned long long) first, (unsigned long long) last);
+    }
+    else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM)
+        self->retry = true;
+    else if (rc != ZSPOOL_ENOENT)
+        s_fail (self);
+}
+
+//  Whether another first delivery may be made
+static bool
+s_may_deliver (const self_t *self)
+{
+    return !self->cursor || zspool_cursor_in_flight (self->cursor) < ZSPOOL_IN_FLIGHT_MAX;
+}
+
+//  Send first deliveries from the block at hand, at most so many. Returns how many.
+static size_t
+s_forward_block (self_t *self, size_t most, int64_t now_ms)
+{
+    zspool_follower_t *follower = &self->follower;
+    zspool_block_t *block = follower->block;
+    uint64_t first = follower->record.sequence, last = 0;
+    size_t count = 0, bytes = 0;
+    if (self->cursor
+        && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block),
+                                zspool_block_count (block))) {
+        s_fail (self);
+        return 0;
+    }
+    self->ticket.attempt = 1;
+    while (count < most && follower->block == block && s_send_message (self, block, &follower->record)) {
+        if (follower->record.sequence <= self->sent_to)
+            self->resent++;
+        else
+            self->sent++;
+        last = follower->record.sequence;
+        bytes += follower->record.data_bytes;
+        count++;
+        zspool_follower_advance (follower);
+        if (last == zspool_block_last_sequence (block))
+            break;
+        zspool_follower_peek (follower);
+    }
+    if (count > 0)
+        s_note_sent (self, first, last, bytes, now_ms);
+    return count;
+}
+
+static void
+s_forward (self_t *self, int64_t now_ms)
+{
+    size_t count = 0;
+    while (count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed
+           && s_may_deliver (self)) {
+        int rc = zspool_follower_peek (&self->follower);
+        if (rc == ZSPOOL_OK)
+            count += s_forward_block (self, BATCH_MESSAGES - count, now_ms);
+        else
+            s_follower_stuck (self, rc);
+        if (rc && rc != ZSPOOL_ECORRUPT)
+            break;
+    }
+    if (self->blocked)
+        zspool_settle_blocked (&self->settle, now_ms);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Sending again, under explicit
+
+//  Have the message at hand in again_record; false when it cannot be had (now).
+static bool
+s_find_again (self_t *self, uint64_t sequence)
+{
+    if (self->again_block
+        && (sequence < zspool_block_first_sequence (self->again_block)
+            || sequence > zspool_block_last_sequence (self->again_block)))
+        zspool_block_destroy (&self->again_block);
+    if (!self->again_block) {
+        zspool_reader_seek (self->again, sequence);
+        int rc = zspool_reader_next (self->again, &self->again_block);
+        if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ENOENT) {
+            self->retry = true; //  ENOENT: under async it may not be committed yet
+            return false;
+        }
+        if (rc == ZSPOOL_ECORRUPT
+            || (rc == ZSPOOL_OK && zspool_block_first_sequence (self->again_block) > sequence)) {
+            //  It is damaged, or was purged: it will never be delivered.
+            zspool_block_destroy (&self->again_block);
+            zspool_cursor_ack (self->cursor, sequence, sequence);
+            return false;
+        }
+        if (rc) {
+            s_fail (self);
+            return false;
+        }
+        zspool_block_rewind (self->again_block, &self->again_record);
+    }
+    if (self->again_record.sequence > sequence)
+        zspool_block_rewind (self->again_block, &self->again_record);
+    while (self->again_record.sequence != sequence
+           && zspool_block_next (self->again_block, &self->again_record))
+        ;
+    return true;
+}
+
+static void
+s_send_due (self_t *self, int64_t now_ms)
+{
+    uint64_t sequence;
+    for (int count = 0; count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed; count++) {
+        if (!zspool_cursor_due (self->cursor, now_ms, &sequence))
+            break;
+        if (!s_find_again (self, sequence))
+            continue;
+        unsigned deliveries = zspool_cursor_deliveries (self->cursor, sequence);
+        self->ticket.attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
+        if (!s_send_message (self, self->again_block, &self->again_record))
+            break;
+        if (zspool_cursor_sent (self->cursor, sequence, sequence, now_ms))
+            s_fail (self);
+        self->resent++;
+    }
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Cursor changes
+
+//  Tell the writer what changed, if anything did.
+static void
+s_hand_change (self_t *self)
+{
+    zspool_cursor_change_t *change = NULL;
+    if (self->failed)
+        return;
+    if (self->cursor) {
+        change = zspool_cursor_take_change (self->cursor);
+        self->settled_down = !change && zspool_cursor_in_flight (self->cursor) == 0;
+    }
+    else if (self->floor != self->change_floor || self->sent_to != self->change_sent_to) {
+        change = (zspool_cursor_change_t *) calloc (1, sizeof *change);
+        if (change) {
+            change->spool = self->ticket.spool;
+            change->cursor = self->ticket.cursor;
+            change->generation = self->ticket.generation;
+            change->floor = self->change_floor = self->floor;
+            change->sent_to = self->change_sent_to = self->sent_to;
+        }
+    }
+    if (change && zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_CHANGE, change, 0))
+        free (change);
+}
+
+static void
+s_acknowledge (self_t *self, int64_t now_ms)
+{
+    if (self->options.ack == ZSPOOL_ACK_SETTLED) {
+        uint64_t settled = zspool_settle_settled (&self->settle, now_ms);
+        if (settled > self->floor)
+            self->floor = settled;
+    }
+    if (now_ms - self->change_ms >= CHANGE_MS) {
+        s_hand_change (self);
+        self->change_ms = now_ms;
+    }
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Handlers
+
+static void
+s_take_ticket (self_t *self, const uint8_t *bytes)
+{
+    zspool_ticket_t ticket;
+    if (zspool_ticket_decode (&ticket, bytes, ZSPOOL_TICKET_BYTES)) {
+        self->bad++;
+        return;
+    }
+    bool ours = ticket.spool == self->ticket.spool && ticket.cursor == self->ticket.cursor
+                && ticket.generation == self->ticket.generation
+                && ticket.incarnation == self->ticket.incarnation
+                && ticket.sequence <= zspool_cursor_sent_to (self->cursor);
+    if (ours && zspool_cursor_ack (self->cursor, ticket.sequence, ticket.sequence) > 0)
+        self->tickets++;
+    else
+        self->stale++;
+}
+
+static void
+s_handle_tickets (self_t *self)
+{
+    void *socket = zsock_resolve (self->ack_in);
+    zmq_msg_t frame;
+    zmq_msg_init (&frame);
+    for (int count = 0; count < BATCH_TICKETS; count++) {
+        if (zmq_msg_recv (&frame, socket, ZMQ_DONTWAIT) < 0)
+            break;
+        if (zmq_msg_size (&frame) == ZSPOOL_TICKET_BYTES)
+            s_take_ticket (self, (const uint8_t *) zmq_msg_data (&frame));
+        else
+            self->bad++;
+    }
+    zmq_msg_close (&frame);
+}
+
+//  A peer has gone, with what ZeroMQ had taken for it: under settled go back to the floor.
+static void
+s_peer_gone (self_t *self)
+{
+    if (self->peers > 0)
+        self->peers--;
+    if (self->options.ack != ZSPOOL_ACK_SETTLED)
+        return;
+    zspool_settle_disconnected (&self->settle);
+    zspool_follower_seek (&self->follower, self->floor + 1);
+}
+
+static void
+s_handle_monitor (self_t *self)
+{
+    zmq_msg_t frame;
+    zmq_msg_init (&frame);
+    while (zmq_msg_recv (&frame, self->monitor, ZMQ_DONTWAIT) >= 0) {
+        uint16_t event = 0;
+        if (zmq_msg_size (&frame) >= sizeof event)
+            memcpy (&event, zmq_msg_data (&frame), sizeof event);
+        if (zmq_msg_more (&frame))
+            zmq_msg_recv (&frame, self->monitor, 0); //  the endpoint
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            self->peers++;
+        else if (event == ZMQ_EVENT_DISCONNECTED && !self->handshake_failed)
+            s_peer_gone (self);
+        self->handshake_failed = event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+                                 || event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+                                 || event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    }
+    zmq_msg_close (&frame);
+}
+
+static void
+s_handle_writer (self_t *self)
+{
+    zspool_handoff_t handoff;
+    while (zspool_handoff_recv (zsock_resolve (self->writer), &handoff) == 0) {
+        zspool_block_t *block = (zspool_block_t *) handoff.pointer;
+        if (handoff.kind == HANDOFF_BLOCK && (self->stopped || self->failed))
+            zspool_block_destroy (&block);
+        else if (handoff.kind == HANDOFF_BLOCK)
+            zspool_follower_live (&self->follower, block);
+        else if (handoff.kind == HANDOFF_STORED)
+            zspool_follower_stored (&self->follower);
+        else
+            self->failed = true;
+    }
+}
+
+//  Watch the socket for peers that come and go. Returns 0 or -1.
+static int
+s_watch (self_t *self)
+{
+    char endpoint [64];
+    snprintf (endpoint, sizeof endpoint, "inproc://zspool-monitor-%p", (void *) self);
+    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED
+                 | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+                 | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    if (zmq_socket_monitor (zsock_resolve (self->socket), endpoint, events))
+        return -1;
+    self->monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
+    int unlimited = 0;
+    if (!self->monitor || zmq_setsockopt (self->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited))
+        return -1;
+    return zmq_connect (self->monitor, endpoint);
+}
+
+static zsock_t *
+s_new_socket (int type, uint64_t hwm)
+{
+    zsock_t *socket = zsock_new (type);
+    if (!socket)
+        return NULL;
+    zsock_set_sndhwm (socket, (int) hwm);
+    zsock_set_rcvhwm (socket, (int) hwm);
+    zsock_set_linger (socket, LINGER_MS);
+    zsock_set_tcp_keepalive (socket, 1);
+    return socket;
+}
+
+//  Create the sockets and attach them. Returns 0 or -1 with errno.
+static int
+s_attach (self_t *self)
+{
+    self->socket = s_new_socket (self->socket_type, self->options.hwm);
+    if (!self->socket)
+        return -1;
+    zsock_set_immediate (self->socket, 1);
+    if (s_watch (self) || zsock_attach (self->socket, self->options.out, true))
+        return -1;
+    if (!self->cursor)
+        return 0;
+    self->ack_in = s_new_socket (ZMQ_PULL, self->options.hwm);
+    return self->ack_in? zsock_attach (self->ack_in, self->options.ack_in, true): -1;
+}
+
+static void
+s_start (self_t *self)
+{
+    if (s_attach (self)) {
+        int error = zmq_errno ();
+        bool malformed = error == EINVAL || error == EPROTONOSUPPORT;
+        const char *endpoint = self->ack_in? "ack-in": "out";
+        char *reason = zsys_sprintf ("%s: %s", endpoint, zmq_strerror (error));
+        zsock_send (self->pipe, "iss", malformed? ZSPOOL_EINVAL: ZSPOOL_EADDR, reason, "");
+        zstr_free (&reason);
+        self->stopped = true;
+        return;
+    }
+    zsock_send (self->pipe, "iss", ZSPOOL_OK, zsock_endpoint (self->socket),
+                self->ack_in? zsock_endpoint (self->ack_in): "");
+}
+
+//  Forwarding -> stopped
+static void
+s_stop (self_t *self)
+{
+    self->stopped = true;
+    if (self->ack_in)
+        s_handle_tickets (self);
+    s_acknowledge (self, zclock_mono ());
+    s_hand_change (self);
+    zsock_send (self->pipe, "i", ZSPOOL_OK);
+}
+
+static void
+s_reply_status (self_t *self)
+{
+    uint64_t floor = self->cursor? zspool_cursor_floor (self->cursor): self->floor;
+    uint64_t in_flight =
+        self->cursor? zspool_cursor_in_flight (self->cursor): self->sent_to - self->floor;
+    zmsg_t *status = zmsg_new ();
+    zspool_status_add (status, "out/sent", self->sent);
+    zspool_status_add (status, "out/resent", self->resent);
+    zspool_status_add (status, "out/floor", floor);
+    zspool_status_add (status, "out/in_flight", in_flight);
+    zspool_status_add (status, "out/peers", self->peers);
+    zspool_status_add (status, "out/damaged", self->follower.damaged);
+    zspool_status_add (status, "ack/tickets", self->tickets);
+    zspool_status_add (status, "ack/stale", self->stale);
+    zspool_status_add (status, "ack/bad", self->bad);
+    zmsg_send (&status, self->pipe);
+}
+
+static void
+s_handle_pipe (self_t *self)
+{
+    char *command = zstr_recv (self->pipe);
+    if (!command || streq (command, "$TERM"))
+        self->terminated = true;
+    else if (streq (command, "START"))
+        s_start (self);
+    else if (streq (command, "STOP"))
+        s_stop (self);
+    else if (streq (command, "STATUS"))
+        s_reply_status (self);
+    zstr_free (&command);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Loop
+
+//  Whether there is something to send at once, or when a writable socket is worth waiting for
+static bool
+s_has_work (const self_t *self, int64_t now_ms)
+{
+    uint64_t sequence;
+    if (self->cursor && zspool_cursor_due (self->cursor, now_ms, &sequence))
+        return true;
+    return s_may_deliver (self)
+           && (self->follower.block || self->follower.live_count > 0 || self->follower.behind);
+}
+
+static long
+s_timeout_ms (self_t *self, bool work, int64_t now_ms)
+{
+    int64_t timeout_ms = self->change_ms + CHANGE_MS - now_ms;
+    bool quiet = self->cursor? self->settled_down:
+                               self->floor == self->sent_to && self->floor == self->change_floor
+                                   && self->sent_to == self->change_sent_to;
+    if (self->stopped || self->failed || quiet)
+        timeout_ms = INT32_MAX;
+    if (self->retry && timeout_ms > RETRY_MS)
+        timeout_ms = RETRY_MS;
+    if (work && !self->blocked && !self->retry)
+        timeout_ms = 0;
+    if (timeout_ms == INT32_MAX)
+        return -1;
+    return timeout_ms > 0? (long) timeout_ms: 0;
+}
+
+//  Wait for something to do, and do what the sockets ask for.
+static void
+s_serve (self_t *self, int64_t now_ms)
+{
+    bool running = self->socket && !self->stopped && !self->failed;
+    bool work = running && s_has_work (self, now_ms);
+    if (!work)
+        s_unpin (self);
+    zmq_pollitem_t items [] = {
+        { zsock_resolve (self->pipe), 0, ZMQ_POLLIN, 0 },
+        { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
+        { self->monitor, -1, ZMQ_POLLIN, 0 },
+        { self->ack_in? zsock_resolve (self->ack_in): NULL, -1, ZMQ_POLLIN, 0 },
+        { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLOUT, 0 },
+    };
+    int items_count = running && work && self->blocked? 5: 4;
+    if (zmq_poll (items, items_count, s_timeout_ms (self, work, now_ms)) < 0
+        && zmq_errno () == ETERM)
+        self->terminated = true;
+    self->retry = false;
+    if (items [1].revents)
+        s_handle_writer (self);
+    if (items [2].revents)
+        s_handle_monitor (self);
+    if (items [3].revents && running)
+        s_handle_tickets (self);
+    if (items_count == 5 && items [4].revents) {
+        zspool_settle_blocked (&self->settle, zclock_mono ());
+        self->blocked = false;
+    }
+    if (items [0].revents)
+        s_handle_pipe (self);
+}
+
+static void
+s_outlet (zsock_t *pipe, void *args)
+{
+    self_t *self = (self_t *) args;
+    self->pipe = pipe;
+    zsock_signal (pipe, 0);
+    while (!self->terminated) {
+        int64_t now_ms = zclock_mono ();
+        if (self->socket && !self->stopped && !self->failed) {
+            if (self->cursor)
+                s_send_due (self, now_ms);
+            s_forward (self, now_ms);
+            s_acknowledge (self, now_ms);
+        }
+        s_serve (self, now_ms);
+    }
+    s_self_destroy (&self);
+}
+
+zactor_t *
+zspool_outlet_new (const zspool_outlet_args_t *args)
+{
+    self_t *self = s_self_new (args);
+    if (!self)
+        return NULL;
+    zactor_t *actor = zactor_new (s_outlet, self);
+    if (!actor) {
+        zspool_pins_destroy (&self->pins);
+        free (self);
+    }
+    return actor;
+}

@@ -1,0 +1,44 @@
+//  outlet.h - the actor through which messages leave a device
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_OUTLET_H_INCLUDED
+#define ZSPOOL_OUTLET_H_INCLUDED
+
+#include "cursor.h"
+#include "handoff.h"
+#include "options.h"
+#include "store.h"
+#include <czmq.h>
+
+//  What to start an outlet with. On success pipe, store handles and cursor are the outlet's.
+typedef struct {
+    int socket_type;             //  ZMQ_PUSH
+    const zspool_options_t *options; //  endpoints, policy and limits; copied
+    uint32_t spool;
+    uint32_t cursor_id;
+    uint32_t generation;         //  of the cursor
+    uint64_t incarnation;        //  of the store
+    uint64_t floor;              //  of the cursor
+    uint64_t sent_to;            //  of the cursor
+    zspool_cursor_t *cursor;     //  explicit: what was delivered and acknowledged; else NULL
+    zspool_reader_t *reader;     //  for what lies behind the live blocks
+    zspool_reader_t *again;      //  explicit: for what is delivered again; else NULL
+    zspool_block_pool_t *pool;   //  that the readers use
+    zsock_t *writer;             //  pipe to the writer
+} zspool_outlet_args_t;
+
+//  Blocks that a pool for the readers needs
+#define ZSPOOL_OUTLET_POOL_BLOCKS 40
+
+//  Commands on the actor's pipe, with replies:
+//    START      attach to the endpoints, replay, forward. Reply: code, reason or endpoint, ack-in endpoint
+//    STOP       forward no more; give the writer the cursor as it is now. Reply: code
+//    STATUS     reply: names and values, see zspool_device_status ()
+//    $TERM      end; no reply
+//
+//  Returns the actor, or NULL when memory is out; then all stays with the caller.
+zactor_t *
+    zspool_outlet_new (const zspool_outlet_args_t *args);
+
+#endif

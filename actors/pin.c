@@ -1,0 +1,96 @@
+//  pin.c - lets ZeroMQ send large frames straight from a block, within a limit
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Threads: an outlet makes pins; I/O threads release them.
+
+#include "pin.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+struct zspool_pins {
+    atomic_uint refs;     //  the outlet, and each pin
+    atomic_size_t bytes;  //  of blocks pinned
+};
+
+struct zspool_pin {
+    atomic_uint refs;     //  the outlet, and each message
+    zspool_pins_t *pins;
+    zspool_block_t *block;
+};
+
+static void
+s_pins_unref (zspool_pins_t *self)
+{
+    if (atomic_fetch_sub (&self->refs, 1) == 1)
+        free (self);
+}
+
+zspool_pins_t *
+zspool_pins_new (void)
+{
+    zspool_pins_t *self = (zspool_pins_t *) calloc (1, sizeof *self);
+    if (self)
+        atomic_init (&self->refs, 1);
+    return self;
+}
+
+void
+zspool_pins_destroy (zspool_pins_t **self_p)
+{
+    if (*self_p)
+        s_pins_unref (*self_p);
+    *self_p = NULL;
+}
+
+zspool_pin_t *
+zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block)
+{
+    size_t size = zspool_block_size (block);
+    size_t bytes = atomic_load (&pins->bytes);
+    if (bytes > 0 && bytes + size > ZSPOOL_PINNED_BYTES_MAX)
+        return NULL;
+    zspool_pin_t *self = (zspool_pin_t *) calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    atomic_init (&self->refs, 1);
+    atomic_fetch_add (&pins->bytes, size);
+    atomic_fetch_add (&pins->refs, 1);
+    self->pins = pins;
+    self->block = zspool_block_ref (block);
+    return self;
+}
+
+void
+zspool_pin_release (zspool_pin_t **self_p)
+{
+    zspool_pin_t *self = *self_p;
+    *self_p = NULL;
+    if (!self || atomic_fetch_sub (&self->refs, 1) > 1)
+        return;
+    atomic_fetch_sub (&self->pins->bytes, zspool_block_size (self->block));
+    zspool_block_destroy (&self->block);
+    s_pins_unref (self->pins);
+    free (self);
+}
+
+//  Called by an I/O thread when it is done with a message
+static void
+s_release_message (void *data, void *hint)
+{
+    (void) data;
+    zspool_pin_t *self = (zspool_pin_t *) hint;
+    zspool_pin_release (&self);
+}
+
+int
+zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, size_t size)
+{
+    atomic_fetch_add_explicit (&self->refs, 1, memory_order_relaxed);
+    int rc = zmq_msg_init_data (message, (void *) (uintptr_t) data, size, s_release_message, self);
+    if (rc)
+        atomic_fetch_sub (&self->refs, 1);
+    return rc;
+}

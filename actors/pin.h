@@ -1,0 +1,36 @@
+//  pin.h - lets ZeroMQ send large frames straight from a block, within a limit
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A frame sent by reference keeps its whole block in memory until ZeroMQ is done with it, in an I/O thread,
+//  perhaps after the outlet has ended. So blocks are pinned within a limit of bytes; when that is reached
+//  frames are copied.
+
+#ifndef ZSPOOL_PIN_H_INCLUDED
+#define ZSPOOL_PIN_H_INCLUDED
+
+#include "zspool_block.h"
+#include <zmq.h>
+
+#define ZSPOOL_PINNED_BYTES_MAX (8 * 1024 * 1024)
+
+typedef struct zspool_pins zspool_pins_t; //  the account of one outlet
+typedef struct zspool_pin zspool_pin_t;   //  of one block
+
+zspool_pins_t *
+    zspool_pins_new (void);
+void
+    zspool_pins_destroy (zspool_pins_t **self_p);
+
+//  Pin a block; NULL when the limit is reached or memory is out: then copy. The caller lets go with
+//  zspool_pin_release (); messages made meanwhile hold the block on their own.
+zspool_pin_t *
+    zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block);
+void
+    zspool_pin_release (zspool_pin_t **self_p);
+
+//  Make a ZeroMQ message of bytes within the block. Returns 0 or -1, as zmq_msg_init_data ().
+int
+    zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, size_t size);
+
+#endif

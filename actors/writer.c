@@ -1,0 +1,549 @@
+//  writer.c - the one actor that writes a store: numbers blocks, commits them in groups, hands them on
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  There is no timer to group by: whatever has come while a commit was under way makes the next one. Under
+//  `sync` commits run on this thread, which has nothing else to do. As soon as a lane is `async` they run
+//  on a thread of their own, the committer, so that blocks are numbered and forwarded meanwhile.
+//
+//  States: running; full (the last commit had no room: try again when something was acknowledged, or after
+//  RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any more).
+//
+//  Invariants
+//  1. sync: a block goes to outlets, and is confirmed to its inlet, only after the commit that stored it.
+//  2. async: a block goes to outlets only when its last sequence is at or below the committed ceiling.
+//  3. Blocks are committed in the order they were numbered in.
+
+#include "writer.h"
+#include "commit.h"
+#include "status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES_MAX 64
+#define RETRY_MS 100         //  a full disk is tried again after this
+#define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
+#define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
+#define READERS_CHECK_MS 10000
+#define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 4) //  async: with so many waiting commit early
+
+//  A block that is not durable yet
+typedef struct {
+    zspool_block_t *block;
+    size_t lane;
+    bool published;          //  async: outlets have it
+    int64_t since_ms;        //  when it came
+} s_waiting_t;
+
+typedef struct {
+    zsock_t *pipe;                  //  commands
+    uint64_t incarnation;           //  of the store
+    zspool_store_t *store;
+    zactor_t *committer;            //  runs commits; NULL: we do
+    bool committing;                //  the committer has the commit
+    bool terminated;
+    bool disk_full;                 //  the last commit had no room
+    bool failed;
+    zspool_writer_lane_t lanes [LANES_MAX];
+    uint64_t ceilings [LANES_MAX];  //  async: committed ceiling of each lane
+    size_t lanes_count;
+    s_waiting_t *waiting;           //  ring of blocks not yet durable
+    size_t waiting_first;
+    size_t waiting_count;
+    size_t waiting_max;
+    zspool_cursor_change_t *changes [ZSPOOL_COMMIT_CHANGES_MAX * 2];
+    size_t changes_count;
+    int64_t changes_since_ms;       //  when the oldest of them came
+    int64_t commit_ended_ms;
+    int64_t readers_checked_ms;
+    uint64_t commits;
+    int64_t commit_us;              //  what the last one took
+    bool trim_due;                  //  acknowledged blocks are left to trim
+    zspool_commit_t commit;         //  under way or last
+    zmq_pollitem_t *items;          //  pipe, committer, then each lane's inlet and outlets
+    size_t items_count;
+    char reason [ZSPOOL_REASON_MAX];
+} self_t;
+
+static int64_t
+s_now_ms (void)
+{
+    return zclock_mono ();
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Committer: a thread that runs one commit at a time
+
+static void
+s_committer (zsock_t *pipe, void *args)
+{
+    zspool_store_t *store = (zspool_store_t *) args;
+    void *socket = zsock_resolve (pipe);
+    zsock_signal (pipe, 0);
+    for (;;) {
+        zspool_handoff_t handoff;
+        int size = zmq_recv (socket, &handoff, sizeof handoff, 0);
+        if (size < 0 && zmq_errno () == EINTR)
+            continue;
+        if (size != sizeof handoff)
+            return; //  $TERM, or the context ends
+#ifdef ZSPOOL_TSAN
+        __tsan_acquire (handoff.pointer);
+#endif
+        zspool_commit_run ((zspool_commit_t *) handoff.pointer, store);
+        zspool_handoff_send (socket, HANDOFF_STORED, handoff.pointer, 0);
+    }
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Constructor and destructor
+
+static void
+s_self_destroy (self_t **self_p)
+{
+    self_t *self = *self_p;
+    zactor_destroy (&self->committer);
+    while (self->waiting_count > 0) {
+        zspool_block_destroy (&self->waiting [self->waiting_first].block);
+        self->waiting_first = (self->waiting_first + 1) % self->waiting_max;
+        self->waiting_count--;
+    }
+    while (self->changes_count > 0)
+        free (self->changes [--self->changes_count]);
+    zspool_store_destroy (&self->store);
+    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+        zsock_destroy (&self->lanes [lane].inlet);
+        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
+            zsock_destroy (&self->lanes [lane].outlets [index]);
+    }
+    free (self->waiting);
+    free (self->items);
+    free (self);
+    *self_p = NULL;
+}
+
+static void
+s_poll_for (self_t *self, void *socket)
+{
+    zmq_pollitem_t item = { socket, 0, ZMQ_POLLIN, 0 };
+    self->items [self->items_count++] = item;
+}
+
+//  List what is polled, in the order that s_serve () relies on.
+static void
+s_list_items (self_t *self)
+{
+    s_poll_for (self, zsock_resolve (self->pipe));
+    s_poll_for (self, self->committer? zsock_resolve (self->committer): NULL);
+    if (!self->committer)
+        self->items [1].fd = -1;
+    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+        s_poll_for (self, zsock_resolve (self->lanes [lane].inlet));
+        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
+            s_poll_for (self, zsock_resolve (self->lanes [lane].outlets [index]));
+    }
+}
+
+static self_t *
+s_self_new (const zspool_writer_args_t *args)
+{
+    self_t *self = (self_t *) calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->lanes_count = args->lanes_count;
+    self->waiting_max = args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX;
+    self->waiting = (s_waiting_t *) calloc (self->waiting_max, sizeof *self->waiting);
+    size_t items = 2;
+    bool async = false;
+    for (size_t lane = 0; lane < args->lanes_count; lane++) {
+        self->lanes [lane] = args->lanes [lane];
+        self->ceilings [lane] = args->lanes [lane].next_sequence - 1 + ZSPOOL_CEILING_WINDOW;
+        items += 1 + args->lanes [lane].outlets_count;
+        async = async || args->lanes [lane].async;
+    }
+    self->items = (zmq_pollitem_t *) calloc (items, sizeof *self->items);
+    if (self->waiting && self->items && async)
+        self->committer = zactor_new (s_committer, args->store);
+    if (!self->waiting || !self->items || (async && !self->committer)) {
+        free (self->waiting);
+        free (self->items);
+        free (self);
+        return NULL;
+    }
+    self->store = args->store;
+    self->incarnation = zspool_store_incarnation (args->store);
+    return self;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Handing on
+
+static s_waiting_t *
+s_waiting_at (self_t *self, size_t index)
+{
+    return &self->waiting [(self->waiting_first + index) % self->waiting_max];
+}
+
+//  Give each outlet of the lane a reference to the block.
+static void
+s_publish (self_t *self, s_waiting_t *waiting)
+{
+    zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
+    for (size_t index = 0; index < lane->outlets_count; index++) {
+        zspool_block_t *block = zspool_block_ref (waiting->block);
+        if (zspool_handoff_send (zsock_resolve (lane->outlets [index]), HANDOFF_BLOCK, block, 0))
+            zspool_block_destroy (&block);
+    }
+    waiting->published = true;
+}
+
+//  Under `async`, publish what the ceiling allows.
+static void
+s_publish_ahead (self_t *self)
+{
+    for (size_t index = 0; index < self->waiting_count; index++) {
+        s_waiting_t *waiting = s_waiting_at (self, index);
+        if (self->lanes [waiting->lane].async && !waiting->published
+            && zspool_block_last_sequence (waiting->block) <= self->ceilings [waiting->lane])
+            s_publish (self, waiting);
+    }
+}
+
+static void
+s_tell_all (self_t *self, zspool_handoff_kind_t kind)
+{
+    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+        zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), kind, NULL, 0);
+        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
+            zspool_handoff_send (zsock_resolve (self->lanes [lane].outlets [index]), kind, NULL, 0);
+    }
+}
+
+//  Running or full -> failed
+static void
+s_fail (self_t *self, const char *reason)
+{
+    if (self->failed)
+        return;
+    self->failed = true;
+    snprintf (self->reason, sizeof self->reason, "%s", reason);
+    s_tell_all (self, HANDOFF_FAILED);
+    zstr_sendx (self->pipe, "FAILED", self->reason, NULL);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Commits
+
+//  The first blocks that wait are durable: hand on and confirm each, and let it go.
+static void
+s_stored_blocks (self_t *self, size_t count)
+{
+    uint64_t stored [LANES_MAX] = { 0 };
+    while (count-- > 0) {
+        s_waiting_t *waiting = s_waiting_at (self, 0);
+        if (!waiting->published)
+            s_publish (self, waiting);
+        self->ceilings [waiting->lane] =
+            zspool_block_last_sequence (waiting->block) + ZSPOOL_CEILING_WINDOW;
+        stored [waiting->lane]++;
+        zspool_block_destroy (&waiting->block);
+        self->waiting_first = (self->waiting_first + 1) % self->waiting_max;
+        self->waiting_count--;
+    }
+    for (size_t index = 0; index < self->lanes_count; index++) {
+        zspool_writer_lane_t *lane = &self->lanes [index];
+        if (stored [index] == 0)
+            continue;
+        zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_STORED, NULL, stored [index]);
+        if (!lane->async)
+            zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, stored [index]);
+        for (size_t at = 0; lane->async && at < lane->outlets_count; at++)
+            zspool_handoff_send (zsock_resolve (lane->outlets [at]), HANDOFF_STORED, NULL, 0);
+    }
+}
+
+static void
+s_stored_changes (self_t *self, size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        free (self->changes [index]);
+    self->changes_count -= count;
+    memmove (self->changes, self->changes + count, self->changes_count * sizeof self->changes [0]);
+    self->changes_since_ms = s_now_ms ();
+}
+
+static void
+s_commit_ended (self_t *self)
+{
+    self->committing = false;
+    self->commit_ended_ms = s_now_ms ();
+    if (self->commit.rc) {
+        s_fail (self, zspool_store_reason (self->store));
+        return;
+    }
+    self->commits++;
+    self->commit_us = self->commit.commit_us;
+    if (self->commit.disk_full && !self->disk_full)
+        zsys_warning ("%s: no space left: taking no more messages until there is",
+                      zspool_store_directory (self->store));
+    if (self->disk_full && !self->commit.disk_full)
+        zsys_warning ("%s: there is space again", zspool_store_directory (self->store));
+    self->disk_full = self->commit.disk_full;
+    self->trim_due = zspool_store_trim_is_due (self->store);
+    s_stored_blocks (self, self->commit.blocks_stored);
+    s_stored_changes (self, self->commit.changes_stored);
+    s_publish_ahead (self);
+}
+
+//  Take what waits into a commit, and run it here or on the committer.
+static void
+s_begin_commit (self_t *self)
+{
+    zspool_commit_t *commit = &self->commit;
+    size_t bytes = 0;
+    commit->blocks_count = commit->changes_count = 0;
+    while (commit->blocks_count < self->waiting_count
+           && commit->blocks_count < ZSPOOL_COMMIT_BLOCKS_MAX && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
+        s_waiting_t *waiting = s_waiting_at (self, commit->blocks_count);
+        bytes += zspool_block_size (waiting->block);
+        commit->blocks [commit->blocks_count] = waiting->block;
+        commit->spools [commit->blocks_count++] = self->lanes [waiting->lane].spool;
+    }
+    while (commit->changes_count < self->changes_count
+           && commit->changes_count < ZSPOOL_COMMIT_CHANGES_MAX) {
+        commit->changes [commit->changes_count] = self->changes [commit->changes_count];
+        commit->changes_count++;
+    }
+    if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
+        zspool_store_check_readers (self->store);
+        self->readers_checked_ms = self->commit_ended_ms;
+    }
+    self->committing = true;
+    if (self->committer)
+        zspool_handoff_send (zsock_resolve (self->committer), HANDOFF_BLOCK, commit, 0);
+    else {
+        zspool_commit_run (commit, self->store);
+        s_commit_ended (self);
+    }
+}
+
+//  When the next commit is to begin, in milliseconds of the clock; INT64_MAX when nothing waits for one.
+static int64_t
+s_commit_due_ms (self_t *self)
+{
+    int64_t due_ms = INT64_MAX;
+    if (self->failed || self->committing)
+        return due_ms;
+    if (self->changes_count > 0)
+        due_ms = self->changes_since_ms + CHANGES_WAIT_MS;
+    if (self->trim_due && self->commit_ended_ms + TRIM_WAIT_MS < due_ms)
+        due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
+    size_t bytes = 0;
+    for (size_t index = 0; index < self->waiting_count; index++) {
+        s_waiting_t *waiting = s_waiting_at (self, index);
+        const zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
+        bytes += zspool_block_size (waiting->block);
+        //  Half the interval is for the commit itself.
+        int64_t block_due_ms = waiting->since_ms + (lane->async? lane->commit_interval_ms / 2: 0);
+        if (!waiting->published && lane->async)
+            block_due_ms = 0; //  held at the ceiling
+        if (self->disk_full)
+            block_due_ms = self->commit_ended_ms + RETRY_MS;
+        else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_BLOCKS_MAX)
+            block_due_ms = 0;
+        if (block_due_ms < due_ms)
+            due_ms = block_due_ms;
+    }
+    return due_ms;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Handlers
+
+//  Number a block of a lane's inlet and let it wait for its commit.
+static void
+s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block)
+{
+    if (self->failed || self->waiting_count == self->waiting_max) {
+        assert (self->failed);
+        zspool_block_destroy (&block);
+        return;
+    }
+    zspool_writer_lane_t *lane = &self->lanes [lane_index];
+    int64_t now_us = zspool_now_us ();
+    if (now_us > lane->stored_us)
+        lane->stored_us = now_us;
+    zspool_block_stamp (block, lane->next_sequence, lane->stored_us, self->incarnation);
+    lane->next_sequence = zspool_block_last_sequence (block) + 1;
+    s_waiting_t *waiting = s_waiting_at (self, self->waiting_count++);
+    waiting->block = block;
+    waiting->lane = lane_index;
+    waiting->published = false;
+    waiting->since_ms = s_now_ms ();
+    if (!lane->async)
+        return;
+    if (zspool_block_last_sequence (block) <= self->ceilings [lane_index])
+        s_publish (self, waiting);
+    zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, 1);
+}
+
+static void
+s_handle_inlet (self_t *self, size_t lane, void *socket)
+{
+    zspool_handoff_t handoff;
+    while (zspool_handoff_recv (socket, &handoff) == 0)
+        s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
+}
+
+//  Keep a cursor's change for the next commit.
+static void
+s_accept_change (self_t *self, zspool_cursor_change_t *change)
+{
+    if (self->failed) {
+        free (change);
+        return;
+    }
+    if (self->changes_count == 0)
+        self->changes_since_ms = s_now_ms ();
+    self->changes [self->changes_count++] = change;
+    if (self->disk_full)
+        self->changes_since_ms = 0; //  what is acknowledged may make room
+}
+
+static void
+s_handle_outlet (self_t *self, void *socket)
+{
+    zspool_handoff_t handoff;
+    while (self->changes_count < ZSPOOL_COMMIT_CHANGES_MAX * 2
+           && zspool_handoff_recv (socket, &handoff) == 0) {
+        if (handoff.kind == HANDOFF_CHANGE)
+            s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
+        else
+            s_fail (self, "reading the store failed");
+    }
+}
+
+static void
+s_reply_status (self_t *self)
+{
+    zmsg_t *status = zmsg_new ();
+    zmsg_addstr (status, "state");
+    zmsg_addstr (status, self->failed? "failed": self->disk_full? "full": "running");
+    zspool_status_add (status, "store/commits", self->commits);
+    zspool_status_add (status, "store/commit_us", (uint64_t) self->commit_us);
+    zspool_status_add (status, "store/waiting", self->waiting_count);
+    zmsg_send (&status, self->pipe);
+}
+
+static void
+s_handle_pipe (self_t *self)
+{
+    char *command = zstr_recv (self->pipe);
+    if (!command || streq (command, "$TERM"))
+        self->terminated = true;
+    else if (streq (command, "STATUS"))
+        s_reply_status (self);
+    zstr_free (&command);
+}
+
+static void
+s_handle_committer (self_t *self)
+{
+    zspool_handoff_t handoff;
+    if (zspool_handoff_recv (zsock_resolve (self->committer), &handoff) == 0)
+        s_commit_ended (self);
+}
+
+//  Look at every socket that has something.
+static void
+s_serve (self_t *self)
+{
+    if (self->items [1].revents && self->committer)
+        s_handle_committer (self);
+    size_t at = 2;
+    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+        if (self->items [at].revents)
+            s_handle_inlet (self, lane, self->items [at].socket);
+        at++;
+        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++, at++)
+            if (self->items [at].revents)
+                s_handle_outlet (self, self->items [at].socket);
+    }
+    if (self->items [0].revents)
+        s_handle_pipe (self);
+}
+
+//  Wait for something to do, at most until the next commit is due.
+static void
+s_wait (self_t *self)
+{
+    int64_t due_ms = s_commit_due_ms (self);
+    long timeout_ms = -1;
+    if (due_ms != INT64_MAX) {
+        int64_t left_ms = due_ms - s_now_ms ();
+        timeout_ms = left_ms > 0? (long) left_ms: 0;
+    }
+    if (zmq_poll (self->items, (int) self->items_count, timeout_ms) < 0 && zmq_errno () == ETERM)
+        self->terminated = true;
+}
+
+//  Commit what is left: device and actors have stopped by now.
+static void
+s_finish (self_t *self)
+{
+    if (self->committing && self->committer) {
+        zspool_handoff_t handoff;
+        void *socket = zsock_resolve (self->committer);
+        while (zmq_recv (socket, &handoff, sizeof handoff, 0) < 0 && zmq_errno () == EINTR)
+            ;
+        s_commit_ended (self);
+    }
+    zactor_destroy (&self->committer);
+    size_t before = SIZE_MAX;
+    while (!self->failed && !self->disk_full && self->waiting_count + self->changes_count > 0
+           && self->waiting_count + self->changes_count < before) {
+        before = self->waiting_count + self->changes_count;
+        s_begin_commit (self);
+    }
+    uint64_t messages = 0;
+    for (size_t index = 0; index < self->waiting_count; index++)
+        messages += zspool_block_count (s_waiting_at (self, index)->block);
+    if (messages > 0)
+        zsys_error ("%s: %llu messages were received but could not be stored",
+                    zspool_store_directory (self->store), (unsigned long long) messages);
+}
+
+static void
+s_writer (zsock_t *pipe, void *args)
+{
+    self_t *self = (self_t *) args;
+    self->pipe = pipe;
+    s_list_items (self);
+    zsock_signal (pipe, 0);
+    while (!self->terminated) {
+        s_wait (self);
+        s_serve (self);
+        if (s_commit_due_ms (self) <= s_now_ms ())
+            s_begin_commit (self);
+    }
+    s_finish (self);
+    s_self_destroy (&self);
+}
+
+zactor_t *
+zspool_writer_new (zspool_writer_args_t *args)
+{
+    assert (args->lanes_count > 0 && args->lanes_count <= LANES_MAX);
+    self_t *self = s_self_new (args);
+    if (!self)
+        return NULL;
+    zactor_t *actor = zactor_new (s_writer, self);
+    if (!actor) {
+        zactor_destroy (&self->committer);
+        free (self->waiting);
+        free (self->items);
+        free (self);
+    }
+    return actor;
+}

@@ -1,0 +1,49 @@
+//  writer.h - the one actor that writes a store
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_WRITER_H_INCLUDED
+#define ZSPOOL_WRITER_H_INCLUDED
+
+#include "handoff.h"
+#include "store.h"
+#include <czmq.h>
+
+//  Most blocks that one inlet may have with the writer, not yet durable
+#define ZSPOOL_WRITER_BLOCKS_MAX 32
+//  Most outlets of one lane
+#define ZSPOOL_WRITER_OUTLETS_MAX 16
+//  Under `async`, how far numbers may be given, and messages forwarded, ahead of what is committed
+#define ZSPOOL_CEILING_WINDOW (64 * 1024)
+
+//  The way of one device's messages through the writer. The pipes are PAIR sockets that carry handoffs;
+//  the writer owns their ends from its start.
+typedef struct {
+    uint32_t spool;
+    bool async;                   //  forward before committing
+    int64_t commit_interval_ms;   //  async: how long a message may wait for its commit
+    uint64_t next_sequence;       //  as zspool_store_numbering () gave it
+    int64_t stored_us;            //  likewise
+    zsock_t *inlet;
+    zsock_t *outlets [ZSPOOL_WRITER_OUTLETS_MAX];
+    size_t outlets_count;
+} zspool_writer_lane_t;
+
+//  What to start a writer with. The store must be open for writing; from now on it is the writer's, who
+//  closes it when it ends.
+typedef struct {
+    zspool_store_t *store;
+    zspool_writer_lane_t *lanes;  //  copied
+    size_t lanes_count;
+} zspool_writer_args_t;
+
+//  Commands on the actor's pipe, with replies:
+//    STATUS     reply: names and values, see zspool_device_status ()
+//    $TERM      commit what is there, close the store, end; no reply
+//  When the store fails it sends, unasked: FAILED, reason.
+//
+//  Returns the actor, or NULL when memory is out; then store and pipes stay with the caller.
+zactor_t *
+    zspool_writer_new (zspool_writer_args_t *args);
+
+#endif

@@ -1,0 +1,211 @@
+//  bench_pull.c - receives messages by PULL and measures how many come in a second
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//      bench_pull [--warmup S] [--seconds S] [--count N] [--ack-to ENDPOINT [--batch N]] [--hwm N]
+//                 [--timeout S] ENDPOINT
+//
+//  The warm-up starts with the first message. Then the window opens, for --seconds (default 5), or
+//  until --count messages came, warm-up included. The rate is the messages of the window over the
+//  time from its first to its last. With --ack-to the first frame of each message is a ticket;
+//  tickets go back by PUSH, --batch of them as the frames of one message, or fewer when nothing
+//  comes. Prints one line of JSON. The messages' numbers (see bench_push.c; one producer) must come
+//  one by one: what is missing or repeated is counted. One thread, plain libzmq.
+
+#include "bench.h"
+#include "zspool_ticket.h"
+
+#define BATCH_MAX 10000 //  most tickets in one message
+#define LINGER_MS 1000  //  longest wait for the last tickets to leave
+
+typedef struct {
+    const char *endpoint; //  where to receive from
+    const char *ack_to;   //  where tickets go, or NULL
+    int batch;            //  tickets in one message
+    double warmup;        //  before the window, seconds
+    double seconds;       //  length of the window; 0: no limit
+    uint64_t count;       //  messages, warm-up included; 0: no limit
+    double timeout;       //  longest time without a message, seconds
+    int hwm;              //  high-water marks, messages
+} options_t;
+
+typedef struct {
+    void *socket;           //  PULL
+    void *acks;             //  PUSH to the device's ack-in, or NULL
+    zmq_msg_t message;      //  the frame received last
+    uint64_t total;         //  messages received
+    uint64_t last_number;   //  number of the last message, 0 before the first
+    uint64_t gaps;          //  numbers that were left out
+    uint64_t repeats;       //  messages whose number had come before
+    size_t bytes;           //  size of the last message without its ticket
+    int batch;              //  tickets in one message
+    int tickets;            //  collected now
+    char ticket [BATCH_MAX][ZSPOOL_TICKET_BYTES];
+} self_t;
+
+static options_t
+s_options (int argc, char **argv)
+{
+    static const struct option names [] = {
+        {"warmup", required_argument, NULL, 'w'}, {"seconds", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},  {"ack-to", required_argument, NULL, 'a'},
+        {"batch", required_argument, NULL, 'b'},  {"hwm", required_argument, NULL, 'h'},
+        {"timeout", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+    options_t options = {.batch = 500, .warmup = 1, .timeout = 20, .hwm = BENCH_HWM};
+    int name;
+    while ((name = getopt_long (argc, argv, "", names, NULL)) != -1) {
+        switch (name) {
+            case 'w':
+                options.warmup = bench_option ("warmup", optarg, 0, 1e6);
+                break;
+            case 's':
+                options.seconds = bench_option ("seconds", optarg, 0.001, 1e6);
+                break;
+            case 'c':
+                options.count = bench_option ("count", optarg, 2, 1e15);
+                break;
+            case 'a':
+                options.ack_to = optarg;
+                break;
+            case 'b':
+                options.batch = bench_option ("batch", optarg, 1, BATCH_MAX);
+                break;
+            case 'h':
+                options.hwm = bench_option ("hwm", optarg, 1, 1e6);
+                break;
+            case 't':
+                options.timeout = bench_option ("timeout", optarg, 0.1, 1e6);
+                break;
+            default:
+                exit (2);
+        }
+    }
+    if (argc - optind != 1)
+        bench_fail (2, "one endpoint is needed");
+    options.endpoint = argv [optind];
+    if (options.seconds == 0 && options.count == 0)
+        options.seconds = 5;
+    return options;
+}
+
+//  Send the collected tickets as one message
+static void
+s_flush_tickets (self_t *self)
+{
+    for (int index = 0; index < self->tickets; index++) {
+        int flags = index + 1 < self->tickets ? ZMQ_SNDMORE : 0;
+        if (zmq_send (self->acks, self->ticket [index], ZSPOOL_TICKET_BYTES, flags) < 0)
+            bench_fail (1, "sending tickets: %s", zmq_strerror (errno));
+    }
+    self->tickets = 0;
+}
+
+//  Receive one frame; false when none came in time
+static bool
+s_receive_frame (self_t *self)
+{
+    if (zmq_msg_recv (&self->message, self->socket, 0) >= 0)
+        return true;
+    if (errno != EAGAIN && errno != EINTR)
+        bench_fail (1, "receive: %s", zmq_strerror (errno));
+    return false;
+}
+
+//  Receive one message, keep its ticket and look at its number; false when none came in time
+static bool
+s_receive (self_t *self)
+{
+    if (!s_receive_frame (self)) {
+        s_flush_tickets (self);
+        return false;
+    }
+    if (self->acks) {
+        if (zmq_msg_size (&self->message) != ZSPOOL_TICKET_BYTES || !zmq_msg_more (&self->message))
+            bench_fail (1, "a message came without a ticket");
+        memcpy (self->ticket [self->tickets++], zmq_msg_data (&self->message), ZSPOOL_TICKET_BYTES);
+        zmq_msg_recv (&self->message, self->socket, 0); //  its other frame came with it
+        if (self->tickets == self->batch)
+            s_flush_tickets (self);
+    }
+    self->bytes = zmq_msg_size (&self->message);
+    if (self->bytes < BENCH_NUMBER_BYTES || zmq_msg_more (&self->message))
+        bench_fail (1, "a message came that bench_push did not send");
+    uint64_t number;
+    memcpy (&number, zmq_msg_data (&self->message), sizeof number);
+    if (number <= self->last_number)
+        self->repeats++;
+    else {
+        if (self->last_number)
+            self->gaps += number - self->last_number - 1;
+        self->last_number = number;
+    }
+    self->total++;
+    return true;
+}
+
+//  Receive until `count` messages came in all (0: no limit) or it is `end_ns`. Returns the time of
+//  the last one, as of the last look at the clock.
+static int64_t
+s_receive_until (self_t *self, uint64_t count, int64_t end_ns, double timeout)
+{
+    int64_t last_ns = bench_now_ns ();
+    while (!count || self->total < count) {
+        bool received = s_receive (self);
+        if (received && self->total % BENCH_CLOCK_EVERY && self->total != count)
+            continue;
+        int64_t now_ns = bench_now_ns ();
+        if (received)
+            last_ns = now_ns;
+        else if (now_ns - last_ns > (int64_t) (timeout * 1e9))
+            bench_fail (1, "nothing came for %g s, after %llu messages", timeout,
+                        (unsigned long long) self->total);
+        if (now_ns >= end_ns)
+            break;
+    }
+    return last_ns;
+}
+
+int
+main (int argc, char **argv)
+{
+    options_t options = s_options (argc, argv);
+    self_t *self = calloc (1, sizeof *self);
+    if (!self)
+        bench_fail (1, "no memory");
+    void *context = zmq_ctx_new ();
+    zmq_msg_init (&self->message);
+    self->batch = options.batch;
+    self->socket = bench_socket (context, ZMQ_PULL, options.hwm, options.endpoint);
+    bench_set (self->socket, ZMQ_RCVTIMEO, BENCH_WAIT_MS);
+    if (options.ack_to) {
+        self->acks = bench_socket (context, ZMQ_PUSH, options.hwm, options.ack_to);
+        bench_set (self->acks, ZMQ_SNDTIMEO, (int) (options.timeout * 1e3));
+        bench_set (self->acks, ZMQ_LINGER, LINGER_MS);
+    }
+
+    int64_t first_ns = s_receive_until (self, 1, INT64_MAX, options.timeout);
+    int64_t warm_ns = first_ns + (int64_t) (options.warmup * 1e9);
+    int64_t open_ns = s_receive_until (self, options.count, warm_ns, options.timeout);
+    uint64_t before = self->total;
+    int64_t end_ns = options.seconds > 0 ? open_ns + (int64_t) (options.seconds * 1e9) : INT64_MAX;
+    int64_t close_ns = s_receive_until (self, options.count, end_ns, options.timeout);
+    uint64_t messages = self->total - before;
+    if (messages < 2 || close_ns <= open_ns)
+        bench_fail (1, "the window saw only %llu messages", (unsigned long long) messages);
+    double seconds = (double) (close_ns - open_ns) / 1e9;
+    printf ("{\"rate\": %.1f, \"messages\": %llu, \"seconds\": %.6f, \"total\": %llu, "
+            "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu}\n",
+            (double) messages / seconds, (unsigned long long) messages, seconds,
+            (unsigned long long) self->total, self->bytes, (unsigned long long) self->gaps,
+            (unsigned long long) self->repeats);
+
+    if (self->acks) {
+        s_flush_tickets (self);
+        zmq_close (self->acks);
+    }
+    zmq_msg_close (&self->message);
+    zmq_close (self->socket);
+    zmq_ctx_term (context);
+    free (self);
+    return 0;
+}

@@ -1,0 +1,111 @@
+//  zspool_block.h - a sealed run of consecutive messages in contiguous bytes
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A block is filled by one thread, sealed, and from then on immutable and shared by reference count:
+//  any thread may read it, and take or drop a reference. The layout is documented in lib/block.c.
+
+#ifndef ZSPOOL_BLOCK_H_INCLUDED
+#define ZSPOOL_BLOCK_H_INCLUDED
+
+#include "zspool_library.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZSPOOL_BLOCK_BYTES (256 * 1024)              //  usual capacity of a block, bytes of records
+#define ZSPOOL_MESSAGE_BYTES_MAX (128 * 1024 * 1024) //  largest message: all frames together
+#define ZSPOOL_MESSAGE_FRAMES_MAX 65535              //  most frames in one message
+
+typedef struct zspool_block zspool_block_t;
+
+//  One frame of a message: borrowed bytes
+typedef struct {
+    const void *data; //  may be NULL when size is 0
+    size_t size;      //  bytes
+} zspool_frame_t;
+
+//  One message of a block, as zspool_block_next () finds it. The pointers lead into the block.
+typedef struct {
+    uint64_t sequence;       //  the message's number; 0 while the block is not stamped
+    size_t frames;           //  number of frames, at least 1
+    size_t data_bytes;       //  all frames together
+    const uint8_t *data;     //  frames, one behind the other
+    const uint8_t *sizes;    //  private: size table of all frames but the last
+    size_t frame_index;      //  private: frames taken by zspool_record_next_frame ()
+    size_t frame_offset;     //  private: their bytes
+    size_t next_offset;      //  private: where the next record starts
+} zspool_record_t;
+
+//  Create an empty block with room for `capacity` bytes of records (1 to 192 MiB); a message takes its bytes
+//  plus 8, plus 4 for each frame beyond the first. Returns NULL when memory is out or capacity is out of
+//  range. The caller holds one reference.
+ZSPOOL_EXPORT zspool_block_t *
+    zspool_block_new (size_t capacity);
+
+//  Take another reference to a sealed block and return it. Thread-safe.
+ZSPOOL_EXPORT zspool_block_t *
+    zspool_block_ref (zspool_block_t *self);
+
+//  Drop a reference and set *self_p to NULL; the last one frees the block. NULL-safe. Thread-safe.
+ZSPOOL_EXPORT void
+    zspool_block_destroy (zspool_block_t **self_p);
+
+//  Append one message: its frames in order, copied, and when it arrived (microseconds since 1970, UTC).
+//  Errors: EFULL, no room (the block is unchanged: seal it and use another); ETOOBIG, over
+//  ZSPOOL_MESSAGE_BYTES_MAX or ZSPOOL_MESSAGE_FRAMES_MAX; EINVAL, no frames or the block is sealed.
+ZSPOOL_EXPORT int
+    zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
+                         int64_t arrival_us);
+
+//  Seal the block: header and checksums are written, nothing can be appended any more. EINVAL when it is
+//  empty or sealed already. Nothing is durable: see zspool_store_append ().
+ZSPOOL_EXPORT int
+    zspool_block_seal (zspool_block_t *self);
+
+//  Rebuild a block from bytes that zspool_block_bytes () gave, copying them. Every checksum, size and
+//  record is checked; no byte outside [bytes, bytes + size) is read. Errors: ECORRUPT, EVERSION, ENOMEM.
+//  On success the caller owns the reference in *self_p.
+ZSPOOL_EXPORT int
+    zspool_block_decode (zspool_block_t **self_p, const void *bytes, size_t size);
+
+//  The sealed block's bytes, stamp and header included, and their number; valid while a reference is held.
+//  NULL and 0 when it is not sealed.
+ZSPOOL_EXPORT const void *
+    zspool_block_bytes (const zspool_block_t *self);
+ZSPOOL_EXPORT size_t
+    zspool_block_size (const zspool_block_t *self);
+
+//  Number of messages.
+ZSPOOL_EXPORT uint32_t
+    zspool_block_count (const zspool_block_t *self);
+
+//  Sequence of the first and last message; 0 before the block was appended to a store.
+ZSPOOL_EXPORT uint64_t
+    zspool_block_first_sequence (const zspool_block_t *self);
+ZSPOOL_EXPORT uint64_t
+    zspool_block_last_sequence (const zspool_block_t *self);
+
+//  When the first message arrived, and when the block was stamped for the store (0 before): microseconds
+//  since 1970, UTC. The latter never decreases within a spool.
+ZSPOOL_EXPORT int64_t
+    zspool_block_arrival_us (const zspool_block_t *self);
+ZSPOOL_EXPORT int64_t
+    zspool_block_stored_us (const zspool_block_t *self);
+
+//  Iterate over a sealed block without copying: rewind, then call next until it returns false.
+ZSPOOL_EXPORT void
+    zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record);
+ZSPOOL_EXPORT bool
+    zspool_block_next (const zspool_block_t *self, zspool_record_t *record);
+
+//  Take the next frame of a record; false when all were taken.
+ZSPOOL_EXPORT bool
+    zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,174 @@
+//  zspool_store.h - durable spools and cursors in a directory
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A store is a directory. One process at a time may write it; any number may read it meanwhile.
+//
+//  Caveats
+//  - Open a directory once per process, never across fork (), never on a remote file system.
+//  - A store opened for writing belongs to one thread, as do its transactions. Readers (zspool_reader.h)
+//    made from it may live in other threads, each in one; destroy them before the store.
+//  - A commit that fails is final (EFAILED ever after): close the store, find out why, open it again.
+//    What was committed before is safe; what was not confirmed is as if never appended.
+//  - ENOSPC is not final: nothing was changed, acknowledging still works, appending may succeed later.
+
+#ifndef ZSPOOL_STORE_H_INCLUDED
+#define ZSPOOL_STORE_H_INCLUDED
+
+#include "zspool_block.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZSPOOL_NAME_MAX 127         //  longest name of a spool or a cursor, bytes
+#define ZSPOOL_SPOOLS_MAX 1000      //  most spools in a store
+#define ZSPOOL_CURSORS_MAX 1000     //  most cursors on a spool
+#define ZSPOOL_MAP_BYTES (1ULL << 40) //  default size of the memory map: the most a store can hold
+
+typedef struct zspool_store zspool_store_t;
+
+typedef enum {
+    ZSPOOL_READ,  //  needs an existing store; never changes it
+    ZSPOOL_WRITE  //  exclusive; creates directory and store when they are not there, with mode 0700 / 0600
+} zspool_mode_t;
+
+//  Where a new cursor starts
+#define ZSPOOL_START_FIRST 1                //  at the oldest message that is stored
+#define ZSPOOL_START_NEW UINT64_MAX         //  behind the newest: only messages yet to come
+
+//  What a spool holds
+typedef struct {
+    uint32_t id;                  //  number, never reused in this store
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint64_t first_sequence;      //  oldest message stored; 0 when none is
+    uint64_t last_sequence;       //  newest message ever committed; 0 when none was
+    uint64_t sequence_ceiling;    //  nothing above it was forwarded
+    uint64_t messages;            //  stored now
+    uint64_t bytes;               //  of the blocks stored now
+    uint64_t blocks;              //  stored now
+    uint64_t lost;                //  sequences in recorded gaps: possibly forwarded and lost
+} zspool_spool_info_t;
+
+//  Where a cursor stands
+typedef struct {
+    uint32_t id;                  //  number, never reused in this spool
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint32_t generation;          //  raised when the cursor is moved
+    uint64_t floor;               //  every message up to this one is acknowledged
+    uint64_t sent_to;             //  every message up to this one was delivered at least once
+    uint64_t pending;             //  stored messages not acknowledged
+    uint64_t in_flight;           //  of those: delivered at least once
+} zspool_cursor_info_t;
+
+//  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is empty.
+ZSPOOL_EXPORT zspool_store_t *
+    zspool_store_new (const char *directory);
+
+//  Close the store and set *self_p to NULL; an open transaction is rolled back. A clean close needs no
+//  recovery at the next open. NULL-safe.
+ZSPOOL_EXPORT void
+    zspool_store_destroy (zspool_store_t **self_p);
+
+//  Size of the memory map in bytes (1 MiB to 2^46, default ZSPOOL_MAP_BYTES), before opening. It costs
+//  address space, not memory, and bounds what the store can hold. EINVAL when out of range or open.
+ZSPOOL_EXPORT int
+    zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes);
+
+//  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above all
+//  that may have been forwarded, and the gap is recorded, durably, before this returns.
+//  Errors: ENOENT (reading, no such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC,
+//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these cases.
+ZSPOOL_EXPORT int
+    zspool_store_open (zspool_store_t *self, zspool_mode_t mode);
+
+//  One line that says why the last call failed; "" when none did. Valid until the next call.
+ZSPOOL_EXPORT const char *
+    zspool_store_reason (const zspool_store_t *self);
+
+//  The directory, and the store's random number: new at creation and at restoring from a backup.
+ZSPOOL_EXPORT const char *
+    zspool_store_directory (const zspool_store_t *self);
+ZSPOOL_EXPORT uint64_t
+    zspool_store_incarnation (const zspool_store_t *self);
+
+//  Begin a transaction: what follows until commit becomes durable and visible together, or not at all.
+//  EINVAL when one is open, EREADONLY, EFAILED, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_begin (zspool_store_t *self);
+
+//  Find a spool by name and give its number; in a transaction, create it when it is not there.
+//  EINVAL (name empty, too long, or with bytes below 33 or a slash), ENOENT, ELIMIT.
+ZSPOOL_EXPORT int
+    zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool);
+
+//  Find a cursor of a spool by name and give its number; in a transaction, create it when it is not
+//  there, standing before the message `start` (a sequence, ZSPOOL_START_FIRST or ZSPOOL_START_NEW).
+//  EINVAL, ENOENT, ELIMIT.
+ZSPOOL_EXPORT int
+    zspool_store_cursor (zspool_store_t *self, uint32_t spool, const char *name, uint64_t start,
+                         uint32_t *cursor);
+
+//  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors as
+//  zspool_block_append () has them (never EFULL), and ENOSPC, EFAILED, EINVAL. Durable after commit.
+ZSPOOL_EXPORT int
+    zspool_store_put (zspool_store_t *self, uint32_t spool, const zspool_frame_t *frames, size_t count,
+                      uint64_t *sequence);
+
+//  Append a sealed block to a spool, in a transaction. The block is stamped with its sequences, so it
+//  must be the caller's alone, appended once, and in memory until the transaction ends. Durable after
+//  commit. EINVAL, ENOSPC, EFAILED.
+ZSPOOL_EXPORT int
+    zspool_store_append (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
+
+//  Acknowledge the messages first..last on a cursor, in a transaction. ESTALE when one of them is not
+//  stored or is acknowledged already, and then none is. Durable after commit. Messages that every cursor
+//  of their spool has acknowledged are removed, whole blocks at a time.
+ZSPOOL_EXPORT int
+    zspool_store_ack (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t first,
+                      uint64_t last);
+
+//  Remove the blocks that hold only messages up to `sequence`, whoever acknowledged them, in a
+//  transaction; cursors that stood before are moved up to it.
+ZSPOOL_EXPORT int
+    zspool_store_trim (zspool_store_t *self, uint32_t spool, uint64_t sequence);
+
+//  Commit: when this returns 0, all of the transaction is on disk, fsynced. On EIO or EFAILED nothing of
+//  it is, and the store takes no more changes. EINVAL when no transaction is open.
+ZSPOOL_EXPORT int
+    zspool_store_commit (zspool_store_t *self);
+
+//  Drop the open transaction, if any. Sequences given in it are given again.
+ZSPOOL_EXPORT void
+    zspool_store_rollback (zspool_store_t *self);
+
+//  List spools, and the cursors of one: call with index 0, 1, ... until ENOENT. What is committed counts.
+//  Not inside a transaction (EINVAL).
+ZSPOOL_EXPORT int
+    zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t *info);
+ZSPOOL_EXPORT int
+    zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
+                              zspool_cursor_info_t *info);
+
+//  Bytes the store takes in its file, and how many of them are free for reuse.
+ZSPOOL_EXPORT uint64_t
+    zspool_store_file_bytes (zspool_store_t *self);
+ZSPOOL_EXPORT uint64_t
+    zspool_store_free_bytes (zspool_store_t *self);
+
+//  Called by zspool_store_verify () for each finding: spool name, first and last sequence concerned
+//  (0 when unknown), and what is wrong.
+typedef void (zspool_verify_fn) (void *arg, const char *spool, uint64_t first, uint64_t last,
+                                 const char *problem);
+
+//  Read every block, cursor and count of the store and check them against each other. Returns the number
+//  of findings, 0 for a sound store, or a negative code when reading is impossible. `blocks`, if not
+//  NULL, is the number of blocks read. Takes time in proportion to the store; holds no snapshot meanwhile.
+ZSPOOL_EXPORT int
+    zspool_store_verify (zspool_store_t *self, zspool_verify_fn *report, void *arg, uint64_t *blocks);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

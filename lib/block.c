@@ -1,0 +1,521 @@
+//  block.c - packs messages into contiguous bytes, and reads them back
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Layout, little-endian, version 1. All offsets follow from the counts; nothing is aligned.
+//
+//  stamp, 40 bytes, by the store       0  first_sequence u64      8  stored_us i64
+//                                     16  incarnation u64        24  flags u32 (0)   28  reserved u32 (0)
+//                                     32  XXH3-64 of the 32 bytes before and the 64 bytes of the header
+//  header, 64 bytes, by who packs     40  magic u32 "ZSPB"       44  version u16     46  header_bytes u16
+//                                     48  flags u32              52  count u32       56  record_bytes u32
+//                                     60  stored_bytes u32       64  index_bytes u32
+//                                     68  codec u16              70  key_id u16      72  first_arrival_us i64
+//                                     80  producer_id u64        88  producer_number u64
+//                                     96  XXH3-64 of everything behind the header
+//  index, index_bytes                104  (flag 1; none is written yet, a reader skips it)
+//  records, stored_bytes                  one behind the other, `count` of them:
+//      body_bytes u32; flags u8; property_words u8; frames u16
+//      sizes of all frames but the last, u32 each
+//      properties, property_words * 4 bytes (none is written yet, a reader skips them)
+//      the frames' bytes
+//
+//  body_bytes is what follows the record's first 8 bytes. record_bytes is stored_bytes before compression.
+//
+//  To raise the version: write the new number in the header, keep reading the old layout here, and add a
+//  file of the old version to selftest/fixtures/. A reader refuses versions and flags it does not know.
+//
+//  Invariant: a sealed block has passed s_check_records (), so that iterating needs no further checks.
+
+#include "block.h"
+#include "bytes.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define BLOCK_MAGIC 0x4250535AU //  "ZSPB"
+#define BLOCK_VERSION 1
+#define FLAG_INDEX 1U
+#define RECORD_HEAD_BYTES 8
+
+//  Offsets in the stamp and in the header
+enum {
+    STAMP_FIRST_SEQUENCE = 0,
+    STAMP_STORED_US = 8,
+    STAMP_INCARNATION = 16,
+    STAMP_FLAGS = 24,
+    STAMP_HASH = 32,
+    HEADER_MAGIC = 40,
+    HEADER_VERSION = 44,
+    HEADER_SIZE = 46,
+    HEADER_FLAGS = 48,
+    HEADER_COUNT = 52,
+    HEADER_RECORD_BYTES = 56,
+    HEADER_STORED_BYTES = 60,
+    HEADER_INDEX_BYTES = 64,
+    HEADER_CODEC = 68,
+    HEADER_KEY_ID = 70,
+    HEADER_ARRIVAL_US = 72,
+    HEADER_PRODUCER_ID = 80,
+    HEADER_PRODUCER_NUMBER = 88,
+    HEADER_BODY_HASH = 96,
+    BODY = ZSPOOL_BLOCK_OVERHEAD_BYTES
+};
+
+struct zspool_block {
+    atomic_uint refs;          //  0: free, in a pool
+    zspool_block_pool_t *pool; //  where it goes back to, or NULL
+    bool sealed;
+    uint32_t count;            //  messages
+    size_t capacity;           //  room for index and records, bytes
+    size_t used;               //  bytes of index and records
+    size_t index_bytes;        //  of these, index
+    uint64_t first_sequence;
+    int64_t stored_us;
+    int64_t arrival_us;        //  of the first message
+    uint8_t bytes [];          //  stamp, header, index, records
+};
+
+struct zspool_block_pool {
+    atomic_uint refs;          //  the owner, and each block that is out
+    size_t capacity;           //  of each block
+    size_t size;               //  number of slots
+    zspool_block_t *slots [];  //  NULL until first needed
+};
+
+static zspool_block_t *
+s_block_new (size_t capacity)
+{
+    zspool_block_t *self = (zspool_block_t *) malloc (sizeof *self + BODY + capacity);
+    if (!self)
+        return NULL;
+    memset (self, 0, sizeof *self + BODY);
+    self->capacity = capacity;
+    atomic_init (&self->refs, 1);
+    return self;
+}
+
+zspool_block_t *
+zspool_block_new (size_t capacity)
+{
+    if (capacity == 0 || capacity > ZSPOOL_BLOCK_CAPACITY_MAX)
+        return NULL;
+    return s_block_new (capacity);
+}
+
+zspool_block_t *
+zspool_block_ref (zspool_block_t *self)
+{
+    atomic_fetch_add_explicit (&self->refs, 1, memory_order_relaxed);
+    return self;
+}
+
+static void
+s_pool_unref (zspool_block_pool_t *pool)
+{
+    if (atomic_fetch_sub_explicit (&pool->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t index = 0; index < pool->size; index++)
+        free (pool->slots [index]);
+    free (pool);
+}
+
+void
+zspool_block_destroy (zspool_block_t **self_p)
+{
+    zspool_block_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    //  Read before the count falls: at zero the pool's owner may take the block at once.
+    zspool_block_pool_t *pool = self->pool;
+    if (atomic_fetch_sub_explicit (&self->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    if (pool)
+        s_pool_unref (pool);
+    else
+        free (self);
+}
+
+void
+zspool_block_reset (zspool_block_t *self)
+{
+    self->sealed = false;
+    self->count = 0;
+    self->used = 0;
+    self->index_bytes = 0;
+    self->first_sequence = 0;
+    self->stored_us = 0;
+    self->arrival_us = 0;
+    memset (self->bytes, 0, BODY);
+}
+
+size_t
+zspool_block_record_bytes (size_t frames, size_t data_bytes)
+{
+    return RECORD_HEAD_BYTES + (frames - 1) * sizeof (uint32_t) + data_bytes;
+}
+
+//  Reserve a record and write its first bytes; *to is where the sizes and frames go.
+static int
+s_begin_record (zspool_block_t *self, size_t frames, size_t data_bytes, int64_t arrival_us,
+                uint8_t **to)
+{
+    if (self->sealed)
+        return ZSPOOL_EINVAL;
+    if (data_bytes > ZSPOOL_MESSAGE_BYTES_MAX)
+        return ZSPOOL_ETOOBIG;
+    size_t record_bytes = zspool_block_record_bytes (frames, data_bytes);
+    if (self->used + record_bytes > self->capacity || self->count == ZSPOOL_BLOCK_MESSAGES_MAX)
+        return ZSPOOL_EFULL;
+
+    uint8_t *record = self->bytes + BODY + self->used;
+    put_u32 (record, (uint32_t) (record_bytes - RECORD_HEAD_BYTES));
+    put_u16 (record + 4, 0);
+    put_u16 (record + 6, (uint16_t) frames);
+    if (self->count == 0)
+        self->arrival_us = arrival_us;
+    self->count++;
+    self->used += record_bytes;
+    *to = record + RECORD_HEAD_BYTES;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size, int64_t arrival_us)
+{
+    uint8_t *to;
+    int rc = s_begin_record (self, 1, size, arrival_us, &to);
+    if (rc == ZSPOOL_OK && size > 0)
+        memcpy (to, data, size);
+    return rc;
+}
+
+int
+zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
+                     int64_t arrival_us)
+{
+    if (count == 0)
+        return ZSPOOL_EINVAL;
+    if (count > ZSPOOL_MESSAGE_FRAMES_MAX)
+        return ZSPOOL_ETOOBIG;
+    size_t data_bytes = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (frames [index].size > ZSPOOL_MESSAGE_BYTES_MAX)
+            return ZSPOOL_ETOOBIG;
+        data_bytes += frames [index].size;
+    }
+    uint8_t *to;
+    int rc = s_begin_record (self, count, data_bytes, arrival_us, &to);
+    if (rc)
+        return rc;
+    for (size_t index = 0; index < count - 1; index++, to += sizeof (uint32_t))
+        put_u32 (to, (uint32_t) frames [index].size);
+    for (size_t index = 0; index < count; index++) {
+        if (frames [index].size > 0)
+            memcpy (to, frames [index].data, frames [index].size);
+        to += frames [index].size;
+    }
+    return ZSPOOL_OK;
+}
+
+//  Checksum of stamp and header
+static uint64_t
+s_head_hash (const uint8_t *bytes)
+{
+    uint8_t head [STAMP_HASH + ZSPOOL_BLOCK_HEADER_BYTES];
+    memcpy (head, bytes, STAMP_HASH);
+    memcpy (head + STAMP_HASH, bytes + HEADER_MAGIC, ZSPOOL_BLOCK_HEADER_BYTES);
+    return XXH3_64bits (head, sizeof head);
+}
+
+int
+zspool_block_seal (zspool_block_t *self)
+{
+    if (self->sealed || self->count == 0)
+        return ZSPOOL_EINVAL;
+    uint8_t *bytes = self->bytes;
+    put_u32 (bytes + HEADER_MAGIC, BLOCK_MAGIC);
+    put_u16 (bytes + HEADER_VERSION, BLOCK_VERSION);
+    put_u16 (bytes + HEADER_SIZE, ZSPOOL_BLOCK_HEADER_BYTES);
+    put_u32 (bytes + HEADER_COUNT, self->count);
+    put_u32 (bytes + HEADER_RECORD_BYTES, (uint32_t) self->used);
+    put_u32 (bytes + HEADER_STORED_BYTES, (uint32_t) self->used);
+    put_u64 (bytes + HEADER_ARRIVAL_US, (uint64_t) self->arrival_us);
+    put_u64 (bytes + HEADER_BODY_HASH, XXH3_64bits (bytes + BODY, self->used));
+    put_u64 (bytes + STAMP_HASH, s_head_hash (bytes));
+    self->sealed = true;
+    return ZSPOOL_OK;
+}
+
+void
+zspool_block_stamp (zspool_block_t *self, uint64_t first_sequence, int64_t stored_us,
+                    uint64_t incarnation)
+{
+    self->first_sequence = first_sequence;
+    self->stored_us = stored_us;
+    put_u64 (self->bytes + STAMP_FIRST_SEQUENCE, first_sequence);
+    put_u64 (self->bytes + STAMP_STORED_US, (uint64_t) stored_us);
+    put_u64 (self->bytes + STAMP_INCARNATION, incarnation);
+    put_u64 (self->bytes + STAMP_HASH, s_head_hash (self->bytes));
+}
+
+int
+zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t size)
+{
+    if (size < BODY || get_u32 (bytes + HEADER_MAGIC) != BLOCK_MAGIC)
+        return ZSPOOL_ECORRUPT;
+    if (get_u64 (bytes + STAMP_HASH) != s_head_hash (bytes))
+        return ZSPOOL_ECORRUPT;
+    //  The checksum holds, so what is unknown here was written on purpose.
+    if (get_u16 (bytes + HEADER_VERSION) != BLOCK_VERSION
+        || (get_u32 (bytes + HEADER_FLAGS) & ~FLAG_INDEX) || get_u32 (bytes + STAMP_FLAGS)
+        || get_u16 (bytes + HEADER_CODEC))
+        return ZSPOOL_EVERSION;
+    uint32_t stored_bytes = get_u32 (bytes + HEADER_STORED_BYTES);
+    uint32_t index_bytes = get_u32 (bytes + HEADER_INDEX_BYTES);
+    uint32_t count = get_u32 (bytes + HEADER_COUNT);
+    uint64_t first_sequence = get_u64 (bytes + STAMP_FIRST_SEQUENCE);
+    if (get_u16 (bytes + HEADER_SIZE) != ZSPOOL_BLOCK_HEADER_BYTES
+        || get_u32 (bytes + HEADER_RECORD_BYTES) != stored_bytes || count == 0
+        || count > ZSPOOL_BLOCK_MESSAGES_MAX || first_sequence > UINT64_MAX - count
+        || (uint64_t) stored_bytes + index_bytes > ZSPOOL_BLOCK_CAPACITY_MAX)
+        return ZSPOOL_ECORRUPT;
+    head->first_sequence = first_sequence;
+    head->stored_us = (int64_t) get_u64 (bytes + STAMP_STORED_US);
+    head->incarnation = get_u64 (bytes + STAMP_INCARNATION);
+    head->count = count;
+    head->size = BODY + (size_t) index_bytes + stored_bytes;
+    return ZSPOOL_OK;
+}
+
+//  Check that [at, end) holds exactly `count` whole records.
+static bool
+s_check_records (const uint8_t *at, const uint8_t *end, uint32_t count)
+{
+    for (; count > 0; count--) {
+        if ((size_t) (end - at) < RECORD_HEAD_BYTES)
+            return false;
+        size_t body_bytes = get_u32 (at);
+        size_t frames = get_u16 (at + 6);
+        size_t data_bytes = body_bytes - at [5] * sizeof (uint32_t);
+        if (frames == 0 || body_bytes < at [5] * sizeof (uint32_t)
+            || body_bytes > (size_t) (end - at) - RECORD_HEAD_BYTES)
+            return false;
+        const uint8_t *sizes = at + RECORD_HEAD_BYTES;
+        if (data_bytes < (frames - 1) * sizeof (uint32_t))
+            return false;
+        data_bytes -= (frames - 1) * sizeof (uint32_t);
+        for (size_t index = 0; index < frames - 1; index++) {
+            size_t frame_bytes = get_u32 (sizes + index * sizeof (uint32_t));
+            if (frame_bytes > data_bytes)
+                return false;
+            data_bytes -= frame_bytes;
+        }
+        at += RECORD_HEAD_BYTES + body_bytes;
+    }
+    return at == end;
+}
+
+uint8_t *
+zspool_block_buffer (zspool_block_t *self, size_t size)
+{
+    if (size < BODY || size - BODY > self->capacity)
+        return NULL;
+    zspool_block_reset (self);
+    return self->bytes;
+}
+
+int
+zspool_block_load (zspool_block_t *self, size_t size)
+{
+    zspool_block_head_t head;
+    int rc = zspool_block_read_head (&head, self->bytes, size);
+    if (rc)
+        return rc;
+    const uint8_t *body = self->bytes + BODY;
+    size_t index_bytes = get_u32 (self->bytes + HEADER_INDEX_BYTES);
+    if (head.size != size || get_u64 (self->bytes + HEADER_BODY_HASH) != XXH3_64bits (body, size - BODY)
+        || !s_check_records (body + index_bytes, body + (size - BODY), head.count))
+        return ZSPOOL_ECORRUPT;
+    self->count = head.count;
+    self->used = size - BODY;
+    self->index_bytes = index_bytes;
+    self->first_sequence = head.first_sequence;
+    self->stored_us = head.stored_us;
+    self->arrival_us = (int64_t) get_u64 (self->bytes + HEADER_ARRIVAL_US);
+    self->sealed = true;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_block_decode (zspool_block_t **self_p, const void *bytes, size_t size)
+{
+    if (size <= BODY || size - BODY > ZSPOOL_BLOCK_CAPACITY_MAX)
+        return ZSPOOL_ECORRUPT;
+    zspool_block_t *self = s_block_new (size - BODY);
+    if (!self)
+        return ZSPOOL_ENOMEM;
+    memcpy (zspool_block_buffer (self, size), bytes, size);
+    int rc = zspool_block_load (self, size);
+    if (rc)
+        zspool_block_destroy (&self);
+    else
+        *self_p = self;
+    return rc;
+}
+
+const void *
+zspool_block_bytes (const zspool_block_t *self)
+{
+    return self->sealed? self->bytes: NULL;
+}
+
+size_t
+zspool_block_size (const zspool_block_t *self)
+{
+    return self->sealed? BODY + self->used: 0;
+}
+
+uint32_t
+zspool_block_count (const zspool_block_t *self)
+{
+    return self->count;
+}
+
+uint64_t
+zspool_block_first_sequence (const zspool_block_t *self)
+{
+    return self->first_sequence;
+}
+
+uint64_t
+zspool_block_last_sequence (const zspool_block_t *self)
+{
+    return self->first_sequence? self->first_sequence + self->count - 1: 0;
+}
+
+int64_t
+zspool_block_arrival_us (const zspool_block_t *self)
+{
+    return self->arrival_us;
+}
+
+int64_t
+zspool_block_stored_us (const zspool_block_t *self)
+{
+    return self->stored_us;
+}
+
+size_t
+zspool_block_capacity (const zspool_block_t *self)
+{
+    return self->capacity;
+}
+
+size_t
+zspool_block_used (const zspool_block_t *self)
+{
+    return self->used;
+}
+
+void
+zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record)
+{
+    memset (record, 0, sizeof *record);
+    record->next_offset = self->index_bytes;
+}
+
+bool
+zspool_block_next (const zspool_block_t *self, zspool_record_t *record)
+{
+    if (!self->sealed || record->next_offset >= self->used)
+        return false;
+    const uint8_t *at = self->bytes + BODY + record->next_offset;
+    size_t body_bytes = get_u32 (at);
+    size_t sizes_bytes = (get_u16 (at + 6) - 1U) * sizeof (uint32_t);
+    size_t property_bytes = at [5] * sizeof (uint32_t);
+
+    if (record->sequence)
+        record->sequence++;
+    else
+        record->sequence = self->first_sequence;
+    record->frames = get_u16 (at + 6);
+    record->sizes = at + RECORD_HEAD_BYTES;
+    record->data = record->sizes + sizes_bytes + property_bytes;
+    record->data_bytes = body_bytes - sizes_bytes - property_bytes;
+    record->frame_index = 0;
+    record->frame_offset = 0;
+    record->next_offset += RECORD_HEAD_BYTES + body_bytes;
+    return true;
+}
+
+bool
+zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame)
+{
+    if (record->frame_index == record->frames)
+        return false;
+    frame->data = record->data + record->frame_offset;
+    if (record->frame_index == record->frames - 1)
+        frame->size = record->data_bytes - record->frame_offset;
+    else
+        frame->size = get_u32 (record->sizes + record->frame_index * sizeof (uint32_t));
+    record->frame_index++;
+    record->frame_offset += frame->size;
+    return true;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Pool
+
+zspool_block_pool_t *
+zspool_block_pool_new (size_t blocks, size_t capacity)
+{
+    zspool_block_pool_t *self =
+        (zspool_block_pool_t *) calloc (1, sizeof *self + blocks * sizeof (zspool_block_t *));
+    if (!self)
+        return NULL;
+    atomic_init (&self->refs, 1);
+    self->capacity = capacity;
+    self->size = blocks;
+    return self;
+}
+
+void
+zspool_block_pool_destroy (zspool_block_pool_t **self_p)
+{
+    if (*self_p)
+        s_pool_unref (*self_p);
+    *self_p = NULL;
+}
+
+//  The slots are tried in order, so that the ones in use stay few and warm in the processor's caches.
+static zspool_block_t *
+s_pool_take_slot (zspool_block_pool_t *self)
+{
+    for (size_t index = 0; index < self->size; index++) {
+        zspool_block_t *block = self->slots [index];
+        if (!block)
+            return self->slots [index] = s_block_new (self->capacity);
+        if (atomic_load_explicit (&block->refs, memory_order_acquire) == 0) {
+            atomic_store_explicit (&block->refs, 1, memory_order_relaxed);
+            zspool_block_reset (block);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+zspool_block_t *
+zspool_block_pool_take (zspool_block_pool_t *self, size_t bytes)
+{
+    if (bytes > self->capacity)
+        return zspool_block_new (bytes);
+    zspool_block_t *block = s_pool_take_slot (self);
+    if (block) {
+        block->pool = self;
+        atomic_fetch_add (&self->refs, 1);
+    }
+    return block;
+}

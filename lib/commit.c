@@ -1,0 +1,65 @@
+//  commit.c - one group commit
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "commit.h"
+
+//  Append the blocks until the disk is full.
+static int
+s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
+{
+    for (size_t index = 0; index < self->blocks_count; index++) {
+        int rc = zspool_store_append_stamped (store, self->spools [index], self->blocks [index]);
+        if (rc == ZSPOOL_ENOSPC) {
+            self->disk_full = true;
+            return ZSPOOL_OK;
+        }
+        if (rc)
+            return rc;
+        self->blocks_stored++;
+    }
+    return ZSPOOL_OK;
+}
+
+//  Store the changes. Under `async` one may speak of messages that the disk had no room for yet: it and
+//  those behind it wait.
+static int
+s_store_changes (zspool_commit_t *self, zspool_store_t *store)
+{
+    for (size_t index = 0; index < self->changes_count; index++) {
+        const zspool_cursor_change_t *change = self->changes [index];
+        uint64_t next_sequence;
+        int64_t stored_us;
+        int rc = zspool_store_numbering (store, change->spool, &next_sequence, &stored_us);
+        if (rc == ZSPOOL_OK && change->sent_to >= next_sequence)
+            return ZSPOOL_OK;
+        if (rc == ZSPOOL_OK)
+            rc = zspool_store_change_cursor (store, change);
+        if (rc)
+            return rc;
+        self->changes_stored++;
+    }
+    return ZSPOOL_OK;
+}
+
+void
+zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
+{
+    int64_t start_us = zspool_now_us ();
+    self->disk_full = false;
+    self->blocks_stored = 0;
+    self->changes_stored = 0;
+    self->rc = zspool_store_begin (store);
+    if (self->rc == ZSPOOL_OK) {
+        self->rc = s_append_blocks (self, store);
+        if (self->rc == ZSPOOL_OK)
+            self->rc = s_store_changes (self, store);
+        if (self->rc == ZSPOOL_OK)
+            self->rc = zspool_store_commit (store);
+        else
+            zspool_store_rollback (store);
+    }
+    if (self->rc)
+        self->blocks_stored = self->changes_stored = 0;
+    self->commit_us = zspool_now_us () - start_us;
+}

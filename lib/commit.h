@@ -1,0 +1,34 @@
+//  commit.h - one group commit: blocks and cursor changes of all devices on a store
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_COMMIT_H_INCLUDED
+#define ZSPOOL_COMMIT_H_INCLUDED
+
+#include "store.h"
+
+//  Limits of one commit: they bound its time and its memory
+#define ZSPOOL_COMMIT_BLOCKS_MAX 64
+#define ZSPOOL_COMMIT_BYTES_MAX (8 * 1024 * 1024)
+#define ZSPOOL_COMMIT_CHANGES_MAX 64
+
+//  What to commit, and what came of it
+typedef struct {
+    size_t blocks_count;
+    zspool_block_t *blocks [ZSPOOL_COMMIT_BLOCKS_MAX];      //  stamped; not ours
+    uint32_t spools [ZSPOOL_COMMIT_BLOCKS_MAX];             //  where each goes
+    size_t changes_count;
+    zspool_cursor_change_t *changes [ZSPOOL_COMMIT_CHANGES_MAX]; //  not ours
+    int rc;                  //  result: ZSPOOL_OK, or why nothing was committed
+    bool disk_full;          //  result: fewer blocks were stored for want of space
+    size_t blocks_stored;    //  result: the first so many are durable
+    size_t changes_stored;   //  result: the first so many are durable
+    int64_t commit_us;       //  result: how long it took, microseconds
+} zspool_commit_t;
+
+//  Commit as much as there is room for: the blocks from the first on, and the changes that concern only
+//  what is stored by then. On any failure but a full disk nothing is, and rc says why.
+void
+    zspool_commit_run (zspool_commit_t *self, zspool_store_t *store);
+
+#endif

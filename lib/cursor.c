@@ -1,0 +1,861 @@
+//  cursor.c - what one reader of a spool was sent, has acknowledged, and is due to be sent again
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Owns two rings. `blocks` holds the known blocks, each with a bitmap of what is acknowledged; the front
+//  is dropped when all of it is. `runs` holds the deliveries in order of time, hence, as the timeout is one
+//  for all, in order of deadline.
+//
+//  Invariants, besides those of cursor.h
+//  1. A known message at or below sent_to that is not acknowledged was delivered; in_flight counts these.
+//  2. A run (first, last, attempt) stands for its messages that are not acknowledged and were delivered
+//     `attempt` times. Sending a message again thus takes it out of its older run, wherever that lies.
+//  3. No run ends at or below the floor; the front of `blocks` always holds a message not acknowledged.
+//  4. A block that differs from what is stored of it is in the dirty list.
+//
+//  Thread: its owner's.
+
+#include "cursor.h"
+#include "bytes.h"
+
+#include <stdlib.h>
+
+#define WORD_BITS 64
+#define RING_CAPACITY_MIN 64
+#define NO_BLOCK UINT64_MAX         //  ends the dirty list
+#define COUNT_MAX 0x7fff            //  most deliveries that are counted
+#define COUNT_SENT_HERE 0x8000      //  beside a count: sent again since this cursor was created
+#define ATTEMPT_INITIAL 0           //  of the run of what was delivered before this cursor was created
+#define COALESCE_SHARE 4096         //  deadlines are exact to this share of the timeout, or to 1 ms
+
+//  Items are numbered from 0 as they come; a number keeps its meaning while others come and go
+typedef struct {
+    void *items;
+    size_t item_bytes;
+    size_t capacity;                //  of items, a power of two or 0
+    uint64_t first;                 //  number of the front item
+    uint64_t end;                   //  number of the item that comes next
+} ring_t;
+
+typedef struct {
+    uint64_t first;                 //  sequence of its first message
+    uint32_t messages;
+    uint32_t acked;                 //  how many of them are acknowledged
+    union {
+        uint64_t word;              //  bitmap of what is acknowledged, of up to 64 messages
+        uint64_t *words;            //  and of more
+    } bits;
+    uint16_t *counts;               //  deliveries a message; NULL until one is sent again; 0: once, if at all
+    uint64_t dirty_before;          //  neighbours in the dirty list
+    uint64_t dirty_after;
+    bool dirty;
+} block_t;
+
+typedef struct {
+    uint64_t first;
+    uint64_t last;
+    int64_t sent_ms;                //  when the latest of it was sent
+    uint32_t spread_ms;             //  how long before that the earliest was
+    uint16_t attempt;               //  which delivery of its messages this was
+} run_t;
+
+struct zspool_cursor {
+    uint32_t spool;
+    uint32_t cursor;
+    uint32_t generation;
+    bool changed;                   //  since the last change was taken
+    uint64_t floor;
+    uint64_t sent_to;
+    uint64_t in_flight;
+    int64_t timeout_ms;
+    ring_t blocks;
+    uint64_t hit;                   //  number of the block that was looked for last
+    uint64_t dirty_head;            //  number of a block, or NO_BLOCK
+    run_t initial;                  //  what was delivered before: due at once; empty when first > last
+    ring_t runs;
+};
+
+//  --------------------------------------------------------------------------------------------------------
+//  Rings
+
+static void *
+s_ring_item (const ring_t *ring, uint64_t number)
+{
+    return (uint8_t *) ring->items + (number & (ring->capacity - 1)) * ring->item_bytes;
+}
+
+static int
+s_ring_resize (ring_t *ring, size_t capacity)
+{
+    ring_t resized = *ring;
+    resized.capacity = capacity;
+    resized.items = malloc (capacity * ring->item_bytes);
+    if (!resized.items)
+        return ZSPOOL_ENOMEM;
+    for (uint64_t number = ring->first; number < ring->end; number++)
+        memcpy (s_ring_item (&resized, number), s_ring_item (ring, number), ring->item_bytes);
+    free (ring->items);
+    *ring = resized;
+    return ZSPOOL_OK;
+}
+
+//  Make sure that this many more items will find room.
+static int
+s_ring_reserve (ring_t *ring, size_t items)
+{
+    size_t needed = (size_t) (ring->end - ring->first) + items;
+    size_t capacity = ring->capacity? ring->capacity: RING_CAPACITY_MIN;
+    while (capacity < needed)
+        capacity *= 2;
+    return capacity == ring->capacity? ZSPOOL_OK: s_ring_resize (ring, capacity);
+}
+
+//  Drop the front item. Moves the others when most of the ring has become empty.
+static void
+s_ring_drop (ring_t *ring)
+{
+    ring->first++;
+    if (ring->capacity > RING_CAPACITY_MIN && ring->end - ring->first < ring->capacity / 8)
+        (void) s_ring_resize (ring, ring->capacity / 2);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Blocks
+
+static inline block_t *
+s_block (const zspool_cursor_t *self, uint64_t number)
+{
+    return (block_t *) self->blocks.items + (number & (self->blocks.capacity - 1));
+}
+
+static inline uint64_t
+s_last (const block_t *block)
+{
+    return block->first + block->messages - 1;
+}
+
+static inline uint64_t *
+s_words (block_t *block)
+{
+    return block->messages <= WORD_BITS? &block->bits.word: block->bits.words;
+}
+
+//  The bits of a bitmap's word that stand for the messages from..to
+static inline uint64_t
+s_mask (uint32_t word, uint32_t from, uint32_t to)
+{
+    uint64_t mask = UINT64_MAX;
+    if (word == from / WORD_BITS)
+        mask <<= from % WORD_BITS;
+    if (word == to / WORD_BITS)
+        mask &= UINT64_MAX >> (WORD_BITS - 1 - to % WORD_BITS);
+    return mask;
+}
+
+//  How many messages of a block lie at or below sent_to
+static inline uint32_t
+s_sent_messages (const zspool_cursor_t *self, const block_t *block)
+{
+    if (self->sent_to < block->first)
+        return 0;
+    uint64_t messages = self->sent_to - block->first + 1;
+    return messages < block->messages? (uint32_t) messages: block->messages;
+}
+
+//  How many bits are set. Without a popcnt instruction the general way is a call, and mostly it is one bit.
+static inline uint32_t
+s_count_bits (uint64_t bits)
+{
+    return bits & (bits - 1)? (uint32_t) __builtin_popcountll (bits): bits != 0;
+}
+
+//  Acknowledge the messages of a word that the mask tells. Returns how many were not before.
+static inline uint32_t
+s_ack_word (zspool_cursor_t *self, block_t *block, uint32_t word, uint64_t mask)
+{
+    uint64_t *bits = s_words (block) + word;
+    uint64_t added = mask & ~*bits;
+    uint32_t count = s_count_bits (added);
+    *bits |= added;
+    block->acked += count;
+    //  Those above sent_to were not in flight.
+    uint32_t sent = s_sent_messages (self, block);
+    if (sent == block->messages || sent / WORD_BITS > word)
+        self->in_flight -= count;
+    else
+    if (sent > word * WORD_BITS)
+        self->in_flight -= s_count_bits (added & s_mask (word, word * WORD_BITS, sent - 1));
+    return count;
+}
+
+static uint32_t
+s_ack_in_block (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to)
+{
+    uint32_t added = 0;
+    if (block->acked < block->messages)
+        for (uint32_t word = from / WORD_BITS; word <= to / WORD_BITS; word++)
+            added += s_ack_word (self, block, word, s_mask (word, from, to));
+    return added;
+}
+
+//  The next message from index on that is not acknowledged; block->messages when there is none.
+static inline uint32_t
+s_next_unacked (block_t *block, uint32_t index)
+{
+    if (index >= block->messages || block->acked == block->messages)
+        return block->messages;
+    const uint64_t *words = s_words (block);
+    uint32_t word = index / WORD_BITS;
+    uint64_t open = ~words [word] >> (index % WORD_BITS);
+    if (open)
+        index += (uint32_t) __builtin_ctzll (open);
+    else {
+        uint32_t words_count = (block->messages - 1) / WORD_BITS + 1;
+        do
+            word++;
+        while (word < words_count && words [word] == UINT64_MAX);
+        index = word * WORD_BITS;
+        if (word < words_count)
+            index += (uint32_t) __builtin_ctzll (~words [word]);
+    }
+    return index < block->messages? index: block->messages;
+}
+
+//  Find the first known block that ends at or above a sequence; blocks.end when there is none.
+static uint64_t
+s_find (const zspool_cursor_t *self, uint64_t sequence)
+{
+    uint64_t low = self->blocks.first, high = self->blocks.end;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (sequence > s_last (s_block (self, middle)))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+//  The same, where it is nearly always the block of last time or the one after it
+static inline uint64_t
+s_find_near (zspool_cursor_t *self, uint64_t sequence)
+{
+    for (uint64_t at = self->hit; at <= self->hit + 1; at++)
+        if (at >= self->blocks.first && at < self->blocks.end
+            && sequence - s_block (self, at)->first < s_block (self, at)->messages)
+            return self->hit = at;
+    return self->hit = s_find (self, sequence);
+}
+
+//  The known block that holds a message, or NULL
+static block_t *
+s_block_of (const zspool_cursor_t *self, uint64_t sequence)
+{
+    uint64_t number = s_find (self, sequence);
+    if (number == self->blocks.end || s_block (self, number)->first > sequence)
+        return NULL;
+    return s_block (self, number);
+}
+
+static void
+s_set_dirty (zspool_cursor_t *self, uint64_t number)
+{
+    block_t *block = s_block (self, number);
+    self->changed = true;
+    if (block->dirty)
+        return;
+    block->dirty = true;
+    block->dirty_before = NO_BLOCK;
+    block->dirty_after = self->dirty_head;
+    if (self->dirty_head != NO_BLOCK)
+        s_block (self, self->dirty_head)->dirty_before = number;
+    self->dirty_head = number;
+}
+
+static void
+s_set_clean (zspool_cursor_t *self, block_t *block)
+{
+    if (!block->dirty)
+        return;
+    block->dirty = false;
+    if (block->dirty_before == NO_BLOCK)
+        self->dirty_head = block->dirty_after;
+    else
+        s_block (self, block->dirty_before)->dirty_after = block->dirty_after;
+    if (block->dirty_after != NO_BLOCK)
+        s_block (self, block->dirty_after)->dirty_before = block->dirty_before;
+}
+
+static void
+s_drop_front_block (zspool_cursor_t *self)
+{
+    block_t *block = s_block (self, self->blocks.first);
+    s_set_clean (self, block);
+    if (block->messages > WORD_BITS)
+        free (block->bits.words);
+    free (block->counts);
+    s_ring_drop (&self->blocks);
+}
+
+//  Raise the floor as far as it goes, and forget what comes to lie below it.
+static void
+s_raise_floor (zspool_cursor_t *self)
+{
+    uint64_t floor = self->floor;
+    while (self->blocks.first < self->blocks.end) {
+        block_t *block = s_block (self, self->blocks.first);
+        uint32_t index = floor >= block->first? (uint32_t) (floor - block->first + 1): 0;
+        floor = block->first + s_next_unacked (block, index) - 1;
+        if (block->acked < block->messages)
+            break;
+        s_drop_front_block (self);
+    }
+    if (floor == self->floor)
+        return;
+    self->changed = true;
+    self->floor = floor;
+    if (self->sent_to < floor)
+        self->sent_to = floor;
+    while (self->runs.first < self->runs.end
+           && ((run_t *) s_ring_item (&self->runs, self->runs.first))->last <= floor)
+        s_ring_drop (&self->runs);
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Creating, and making blocks known
+
+zspool_cursor_t *
+zspool_cursor_new (uint32_t spool, uint32_t cursor, uint32_t generation, uint64_t floor, uint64_t sent_to)
+{
+    zspool_cursor_t *self = (zspool_cursor_t *) calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->spool = spool;
+    self->cursor = cursor;
+    self->generation = generation;
+    self->floor = floor;
+    self->sent_to = sent_to > floor? sent_to: floor;
+    self->blocks.item_bytes = sizeof (block_t);
+    self->dirty_head = NO_BLOCK;
+    self->initial = (run_t) { .first = 1, .attempt = ATTEMPT_INITIAL };
+    self->runs.item_bytes = sizeof (run_t);
+    return self;
+}
+
+void
+zspool_cursor_destroy (zspool_cursor_t **self_p)
+{
+    zspool_cursor_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->blocks.first < self->blocks.end)
+        s_drop_front_block (self);
+    free (self->blocks.items);
+    free (self->runs.items);
+    free (self);
+    *self_p = NULL;
+}
+
+//  What was delivered before this cursor was created is due at once.
+static void
+s_add_to_initial (zspool_cursor_t *self, const block_t *block)
+{
+    uint64_t last = block->first + s_sent_messages (self, block) - 1;
+    if (last < block->first)
+        return;
+    if (self->initial.first > self->initial.last)
+        self->initial.first = block->first;
+    self->initial.last = last;
+    self->in_flight += last - block->first + 1;
+}
+
+int
+zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t messages)
+{
+    if (first_sequence == 0 || messages == 0 || first_sequence > UINT64_MAX - messages)
+        return ZSPOOL_EINVAL;
+    if (first_sequence + messages - 1 <= self->floor)
+        return ZSPOOL_OK;
+    uint64_t number = s_find (self, first_sequence);
+    if (number < self->blocks.end) {
+        const block_t *known = s_block (self, number);
+        return known->first == first_sequence && known->messages == messages? ZSPOOL_OK: ZSPOOL_EINVAL;
+    }
+    block_t block = { .first = first_sequence, .messages = messages };
+    if (s_ring_reserve (&self->blocks, 1))
+        return ZSPOOL_ENOMEM;
+    if (messages > WORD_BITS) {
+        block.bits.words = (uint64_t *) calloc ((messages - 1) / WORD_BITS + 1, sizeof (uint64_t));
+        if (!block.bits.words)
+            return ZSPOOL_ENOMEM;
+    }
+    s_add_to_initial (self, &block);
+    if (first_sequence <= self->floor)
+        s_ack_in_block (self, &block, 0, (uint32_t) (self->floor - first_sequence));
+    *s_block (self, self->blocks.end) = block;
+    if (self->blocks.end++ == self->blocks.first)
+        s_raise_floor (self);
+    return ZSPOOL_OK;
+}
+
+//  Take over the stored counts of messages that were delivered, where they are higher.
+static int
+s_restore_counts (const zspool_cursor_t *self, block_t *block, const uint8_t *counts)
+{
+    if (!block->counts)
+        block->counts = (uint16_t *) calloc (block->messages, sizeof (uint16_t));
+    if (!block->counts)
+        return ZSPOOL_ENOMEM;
+    uint32_t sent = s_sent_messages (self, block);
+    for (uint32_t index = 0; index < sent; index++) {
+        uint16_t stored = get_u16 (counts + index * sizeof (uint16_t));
+        uint16_t *count = &block->counts [index];
+        if (stored > COUNT_MAX)
+            stored = COUNT_MAX;
+        if (stored > (*count & COUNT_MAX))
+            *count = (uint16_t) ((*count & COUNT_SENT_HERE) | stored);
+    }
+    return ZSPOOL_OK;
+}
+
+int
+zspool_cursor_restore (zspool_cursor_t *self, const zspool_cursor_entry_t *entry)
+{
+    if (entry->first_sequence + entry->messages - 1 <= self->floor)
+        return ZSPOOL_OK;
+    block_t *block = s_block_of (self, entry->first_sequence);
+    if (!block || block->first != entry->first_sequence || block->messages != entry->messages)
+        return ZSPOOL_ECORRUPT;
+    uint32_t bytes = (entry->messages + 7) / 8;
+    uint32_t padding = bytes * 8 - entry->messages;
+    if (entry->acked [bytes - 1] >> (8 - padding) && padding)
+        return ZSPOOL_ECORRUPT;
+    if (entry->counts && s_restore_counts (self, block, entry->counts))
+        return ZSPOOL_ENOMEM;
+    for (uint32_t index = 0; index < bytes; index++)
+        s_ack_word (self, block, index / 8, (uint64_t) entry->acked [index] << (index % 8 * 8));
+    s_raise_floor (self);
+    return ZSPOOL_OK;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Deliveries
+
+//  How often a message was delivered. Of a block, the first `sent` messages were.
+static uint16_t
+s_deliveries (const block_t *block, uint32_t index, uint32_t sent)
+{
+    if (index >= sent)
+        return 0;
+    uint16_t count = block->counts? block->counts [index] & COUNT_MAX: 0;
+    return count? count: 1;
+}
+
+//  Counts end at COUNT_MAX, but a message's next attempt always differs from its last.
+static uint16_t
+s_next_attempt (uint16_t deliveries)
+{
+    return (uint16_t) (deliveries < COUNT_MAX? deliveries + 1: deliveries - 1);
+}
+
+//  The last message that, like all from index on but for the acknowledged, was delivered as often as that at
+//  index.
+static uint32_t
+s_stretch_end (block_t *block, uint32_t index, uint32_t last, uint32_t sent)
+{
+    uint16_t deliveries = s_deliveries (block, index, sent);
+    if (deliveries == 0)
+        return last;
+    uint32_t end = index;
+    while (end < last && (index = s_next_unacked (block, end + 1)) <= last
+           && s_deliveries (block, index, sent) == deliveries)
+        end = index;
+    return end;
+}
+
+//  Whether nothing is known in from..to, both included, that is not acknowledged
+static bool
+s_all_acked (const zspool_cursor_t *self, uint64_t from, uint64_t to)
+{
+    if (from > to)
+        return true;
+    for (uint64_t number = s_find (self, from); number < self->blocks.end; number++) {
+        block_t *block = s_block (self, number);
+        if (block->first > to)
+            break;
+        uint32_t index = from > block->first? (uint32_t) (from - block->first): 0;
+        index = s_next_unacked (block, index);
+        if (index < block->messages)
+            return block->first + index > to;
+    }
+    return true;
+}
+
+//  Add a run behind the others, or to the last of them. Room for it has been reserved.
+static void
+s_push_run (zspool_cursor_t *self, uint64_t first, uint64_t last, uint16_t attempt, int64_t now_ms)
+{
+    if (self->runs.first < self->runs.end) {
+        run_t *tail = (run_t *) s_ring_item (&self->runs, self->runs.end - 1);
+        if (now_ms < tail->sent_ms)
+            now_ms = tail->sent_ms;
+        //  A run that may still grow is not due, as this is less than the timeout.
+        int64_t spread_ms_max = self->timeout_ms / COALESCE_SHARE;
+        if (spread_ms_max < 1)
+            spread_ms_max = self->timeout_ms > 1;
+        if (spread_ms_max > INT32_MAX)
+            spread_ms_max = INT32_MAX;
+        int64_t spread_ms = now_ms - (tail->sent_ms - tail->spread_ms);
+        if (tail->attempt == attempt && spread_ms <= spread_ms_max && tail->last < first
+            && s_all_acked (self, tail->last + 1, first - 1)) {
+            tail->last = last;
+            tail->sent_ms = now_ms;
+            tail->spread_ms = (uint32_t) spread_ms;
+            return;
+        }
+    }
+    run_t *run = (run_t *) s_ring_item (&self->runs, self->runs.end++);
+    *run = (run_t) { .first = first, .last = last, .sent_ms = now_ms, .attempt = attempt };
+}
+
+static uint32_t
+s_count_unacked (block_t *block, uint32_t from, uint32_t to)
+{
+    if (block->acked == 0)
+        return to - from + 1;
+    uint32_t count = 0;
+    for (uint32_t word = from / WORD_BITS; word <= to / WORD_BITS; word++)
+        count += s_count_bits (~s_words (block) [word] & s_mask (word, from, to));
+    return count;
+}
+
+//  Note the delivery of a stretch of messages that were delivered equally often before.
+static void
+s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t to, uint16_t deliveries,
+                int64_t now_ms)
+{
+    block_t *block = s_block (self, number);
+    uint16_t attempt = s_next_attempt (deliveries);
+    if (deliveries == 0)
+        self->in_flight += s_count_unacked (block, from, to);
+    else {
+        for (uint32_t index = from; index <= to; index = s_next_unacked (block, index + 1))
+            block->counts [index] = attempt | COUNT_SENT_HERE;
+        s_set_dirty (self, number);
+    }
+    if (self->timeout_ms > 0)
+        s_push_run (self, block->first + from, block->first + to, attempt, now_ms);
+}
+
+//  Have all the memory that noting these deliveries will take.
+static int
+s_reserve_for (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to, uint32_t sent)
+{
+    if (from < sent && !block->counts) {
+        block->counts = (uint16_t *) calloc (block->messages, sizeof (uint16_t));
+        if (!block->counts)
+            return ZSPOOL_ENOMEM;
+    }
+    size_t runs = 0;
+    for (uint32_t index = s_next_unacked (block, from); index <= to && index < block->messages; runs++)
+        index = s_next_unacked (block, s_stretch_end (block, index, to, sent) + 1);
+    return self->timeout_ms > 0? s_ring_reserve (&self->runs, runs): ZSPOOL_OK;
+}
+
+int
+zspool_cursor_sent (zspool_cursor_t *self, uint64_t first, uint64_t last, int64_t now_ms)
+{
+    if (first == 0 || first > last)
+        return ZSPOOL_EINVAL;
+    if (last <= self->floor)
+        return ZSPOOL_OK;
+    if (first <= self->floor)
+        first = self->floor + 1;
+    uint64_t number = s_find_near (self, first);
+    if (number == self->blocks.end)
+        return ZSPOOL_EINVAL;
+    block_t *block = s_block (self, number);
+    if (first < block->first || last > s_last (block) || !s_all_acked (self, self->sent_to + 1, first - 1))
+        return ZSPOOL_EINVAL;
+    uint32_t from = s_next_unacked (block, (uint32_t) (first - block->first));
+    uint32_t to = (uint32_t) (last - block->first);
+    uint32_t sent = s_sent_messages (self, block);
+    if (from <= to && s_reserve_for (self, block, from, to, sent))
+        return ZSPOOL_ENOMEM;
+    while (from <= to) {
+        uint32_t end = s_stretch_end (block, from, to, sent);
+        s_note_stretch (self, number, from, end, s_deliveries (block, from, sent), now_ms);
+        from = s_next_unacked (block, end + 1);
+    }
+    if (self->sent_to < last) {
+        self->sent_to = last;
+        self->changed = true;
+    }
+    return ZSPOOL_OK;
+}
+
+void
+zspool_cursor_set_timeout_ms (zspool_cursor_t *self, int64_t timeout_ms)
+{
+    self->timeout_ms = timeout_ms > 0? timeout_ms: 0;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Acknowledgements
+
+//  Acknowledge one message of a block: the usual case.
+static inline uint64_t
+s_ack_one (zspool_cursor_t *self, uint64_t number, uint64_t sequence)
+{
+    block_t *block = s_block (self, number);
+    uint32_t index = (uint32_t) (sequence - block->first);
+    uint64_t *word = s_words (block) + index / WORD_BITS;
+    uint64_t bit = 1ull << (index % WORD_BITS);
+    if (*word & bit)
+        return 0;
+    *word |= bit;
+    block->acked++;
+    if (sequence <= self->sent_to)
+        self->in_flight--;
+    s_set_dirty (self, number);
+    return 1;
+}
+
+//  Acknowledge from..to, in however many blocks, starting in or before this one.
+static uint64_t
+s_ack_range (zspool_cursor_t *self, uint64_t number, uint64_t first, uint64_t last)
+{
+    uint64_t added_all = 0;
+    for (; number < self->blocks.end && s_block (self, number)->first <= last; number++) {
+        block_t *block = s_block (self, number);
+        uint32_t from = first > block->first? (uint32_t) (first - block->first): 0;
+        uint32_t to = last < s_last (block)? (uint32_t) (last - block->first): block->messages - 1;
+        uint32_t added = s_ack_in_block (self, block, from, to);
+        if (added)
+            s_set_dirty (self, number);
+        added_all += added;
+    }
+    return added_all;
+}
+
+uint64_t
+zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last)
+{
+    if (first <= self->floor)
+        first = self->floor + 1;
+    if (first > last)
+        return 0;
+    uint64_t number = s_find_near (self, first), added;
+    if (first == last && number < self->blocks.end && first >= s_block (self, number)->first)
+        added = s_ack_one (self, number, first);
+    else
+        added = s_ack_range (self, number, first, last);
+    //  Of what is known, floor + 1 is the first message that is not acknowledged.
+    if (first == self->floor + 1)
+        s_raise_floor (self);
+    return added;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  What is due again
+
+//  The deadline of a run; INT64_MAX: never
+static int64_t
+s_deadline_ms (const zspool_cursor_t *self, const run_t *run)
+{
+    if (self->timeout_ms == 0 || run->sent_ms > INT64_MAX - self->timeout_ms)
+        return INT64_MAX;
+    return run->sent_ms + self->timeout_ms;
+}
+
+//  Move a run's start to the first of its messages that it still stands for. False when there is none.
+static bool
+s_walk_run (zspool_cursor_t *self, run_t *run)
+{
+    for (uint64_t number = s_find_near (self, run->first); number < self->blocks.end; number++) {
+        block_t *block = s_block (self, number);
+        if (block->first > run->last)
+            return false;
+        uint32_t index = run->first > block->first? (uint32_t) (run->first - block->first): 0;
+        for (index = s_next_unacked (block, index); index < block->messages;
+             index = s_next_unacked (block, index + 1)) {
+            if (block->first + index > run->last)
+                return false;
+            bool stands = run->attempt == ATTEMPT_INITIAL?
+                !block->counts || !(block->counts [index] & COUNT_SENT_HERE):
+                s_deliveries (block, index, block->messages) == run->attempt;
+            if (stands) {
+                run->first = block->first + index;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool
+zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
+{
+    if (self->initial.first <= self->initial.last) {
+        if (self->initial.last > self->floor && s_walk_run (self, &self->initial)) {
+            *sequence = self->initial.first;
+            return true;
+        }
+        self->initial.first = self->initial.last + 1;
+    }
+    while (self->runs.first < self->runs.end) {
+        run_t *run = (run_t *) s_ring_item (&self->runs, self->runs.first);
+        int64_t deadline_ms = s_deadline_ms (self, run);
+        if (deadline_ms == INT64_MAX || deadline_ms > now_ms)
+            return false;
+        if (s_walk_run (self, run)) {
+            *sequence = run->first;
+            return true;
+        }
+        s_ring_drop (&self->runs);
+    }
+    return false;
+}
+
+int64_t
+zspool_cursor_next_due_ms (const zspool_cursor_t *self)
+{
+    if (self->initial.first <= self->initial.last && self->initial.last > self->floor)
+        return 0;
+    if (self->runs.first == self->runs.end)
+        return INT64_MAX;
+    return s_deadline_ms (self, (const run_t *) s_ring_item (&self->runs, self->runs.first));
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Looking
+
+uint16_t
+zspool_cursor_deliveries (const zspool_cursor_t *self, uint64_t sequence)
+{
+    const block_t *block = s_block_of (self, sequence);
+    if (!block)
+        return 0;
+    return s_deliveries (block, (uint32_t) (sequence - block->first), s_sent_messages (self, block));
+}
+
+bool
+zspool_cursor_acked (const zspool_cursor_t *self, uint64_t sequence)
+{
+    if (sequence <= self->floor)
+        return true;
+    uint64_t number = s_find (self, sequence);
+    if (number == self->blocks.end)
+        return false;
+    block_t *block = s_block (self, number);
+    uint32_t index = (uint32_t) (sequence - block->first);
+    return sequence < block->first || s_next_unacked (block, index) > index;
+}
+
+uint64_t
+zspool_cursor_floor (const zspool_cursor_t *self)
+{
+    return self->floor;
+}
+
+uint64_t
+zspool_cursor_sent_to (const zspool_cursor_t *self)
+{
+    return self->sent_to;
+}
+
+uint64_t
+zspool_cursor_in_flight (const zspool_cursor_t *self)
+{
+    return self->in_flight;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Changes
+
+//  Whether there is more to store of a block than the floor tells
+static bool
+s_is_out_of_order (const zspool_cursor_t *self, block_t *block)
+{
+    uint32_t below = self->floor < block->first? 0: (uint32_t) (self->floor - block->first + 1);
+    if (block->acked > below)
+        return true;
+    if (block->counts)
+        for (uint32_t index = below; index < block->messages; index++)
+            if ((block->counts [index] & COUNT_MAX) > 1)
+                return true;
+    return false;
+}
+
+static size_t
+s_acked_bytes (const block_t *block)
+{
+    //  Whole words, so that they can be put as such
+    return ((block->messages - 1) / WORD_BITS + 1) * sizeof (uint64_t);
+}
+
+//  Returns where the bytes of the next entry go.
+static uint8_t *
+s_put_entry (zspool_cursor_entry_t *entry, block_t *block, uint8_t *bytes)
+{
+    size_t acked_bytes = s_acked_bytes (block);
+    entry->first_sequence = block->first;
+    entry->messages = block->messages;
+    entry->acked = bytes;
+    entry->counts = NULL;
+    for (size_t at = 0; at < acked_bytes; at += sizeof (uint64_t))
+        put_u64 (bytes + at, s_words (block) [at / sizeof (uint64_t)]);
+    bytes += acked_bytes;
+    if (!block->counts)
+        return bytes;
+    entry->counts = bytes;
+    for (uint32_t index = 0; index < block->messages; index++, bytes += sizeof (uint16_t))
+        put_u16 (bytes, block->counts [index] & COUNT_MAX);
+    return bytes;
+}
+
+static int
+s_compare_entries (const void *left, const void *right)
+{
+    uint64_t a = ((const zspool_cursor_entry_t *) left)->first_sequence;
+    uint64_t b = ((const zspool_cursor_entry_t *) right)->first_sequence;
+    return a < b? -1: a > b;
+}
+
+zspool_cursor_change_t *
+zspool_cursor_take_change (zspool_cursor_t *self)
+{
+    if (!self->changed)
+        return NULL;
+    size_t size = sizeof (zspool_cursor_change_t), entries_count = 0;
+    uint64_t number = self->dirty_head;
+    while (number != NO_BLOCK) {
+        block_t *block = s_block (self, number);
+        number = block->dirty_after;
+        if (s_is_out_of_order (self, block)) {
+            entries_count++;
+            size += sizeof (zspool_cursor_entry_t) + s_acked_bytes (block)
+                + (block->counts? block->messages * sizeof (uint16_t): 0);
+        }
+        else
+            s_set_clean (self, block);
+    }
+    zspool_cursor_change_t *change = (zspool_cursor_change_t *) malloc (size);
+    if (!change)
+        return NULL;
+    change->spool = self->spool;
+    change->cursor = self->cursor;
+    change->generation = self->generation;
+    change->floor = self->floor;
+    change->sent_to = self->sent_to;
+    change->entries_count = entries_count;
+    uint8_t *bytes = (uint8_t *) &change->entries [entries_count];
+    for (size_t index = 0; index < entries_count; index++) {
+        block_t *block = s_block (self, self->dirty_head);
+        bytes = s_put_entry (&change->entries [index], block, bytes);
+        s_set_clean (self, block);
+    }
+    qsort (change->entries, entries_count, sizeof (zspool_cursor_entry_t), s_compare_entries);
+    self->changed = false;
+    return change;
+}

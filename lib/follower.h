@@ -1,0 +1,63 @@
+//  follower.h - gives the messages of a spool in order: from live blocks, or from the store when behind
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Thread: one. Memory is bounded: at most ZSPOOL_FOLLOWER_LIVE_MAX live blocks are kept, none larger than
+//  ZSPOOL_FOLLOWER_LIVE_BYTES; what is dropped is read back from the store.
+
+#ifndef ZSPOOL_FOLLOWER_H_INCLUDED
+#define ZSPOOL_FOLLOWER_H_INCLUDED
+
+#include "block.h"
+#include "zspool_reader.h"
+
+#define ZSPOOL_FOLLOWER_LIVE_MAX 16
+#define ZSPOOL_FOLLOWER_LIVE_BYTES (512 * 1024)
+
+typedef struct {
+    zspool_reader_t *reader;       //  not ours
+    uint64_t next;                 //  the message to give next has this sequence or the next one there is
+    zspool_block_t *block;         //  that it lies in, or NULL
+    zspool_record_t record;        //  it, when at_hand
+    bool at_hand;
+    bool behind;                   //  the store may hold what is next
+    uint64_t dropped_to;           //  last sequence of the live blocks not kept
+    size_t live_first;
+    size_t live_count;
+    zspool_block_t *live [ZSPOOL_FOLLOWER_LIVE_MAX]; //  ring, in order of sequence
+    uint64_t damaged;              //  blocks passed over because they are damaged
+} zspool_follower_t;
+
+//  Follow from the message `next` on; what is stored comes first.
+void
+    zspool_follower_init (zspool_follower_t *self, zspool_reader_t *reader, uint64_t next);
+void
+    zspool_follower_destroy (zspool_follower_t *self);
+
+//  A block has come; the reference is the follower's. Blocks come in order of sequence.
+void
+    zspool_follower_live (zspool_follower_t *self, zspool_block_t *block);
+
+//  More was stored: what was not kept live may be there now.
+void
+    zspool_follower_stored (zspool_follower_t *self);
+
+//  Go on from the message `next`.
+void
+    zspool_follower_seek (zspool_follower_t *self, uint64_t next);
+
+//  Have the next message at hand, in self->record of self->block. ENOENT: there is none for now; ECORRUPT:
+//  a damaged block was passed over, zspool_reader_damage () tells which, go on; or what
+//  zspool_reader_next () gives.
+int
+    zspool_follower_peek (zspool_follower_t *self);
+
+//  The message at hand is done with.
+static inline void
+zspool_follower_advance (zspool_follower_t *self)
+{
+    self->next = self->record.sequence + 1;
+    self->at_hand = false;
+}
+
+#endif

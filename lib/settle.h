@@ -1,0 +1,56 @@
+//  settle.h - decides when a message that was sent to plain peers may count as taken
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  The `settled` policy: a message is acknowledged when it was sent at least settle_ms ago, no peer has
+//  disconnected since, and either the outlet stayed writable all that time or more than pipe_depth bytes
+//  were sent after it. Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that
+//  was sent in a part of the settle time. Times are milliseconds of the caller's monotonic clock.
+
+#ifndef ZSPOOL_SETTLE_H_INCLUDED
+#define ZSPOOL_SETTLE_H_INCLUDED
+
+#include "zspool_library.h"
+
+#define ZSPOOL_SETTLE_MARKS 128
+
+//  A mark: what was sent in some stretch of time
+typedef struct {
+    uint64_t sequence;        //  last message sent
+    int64_t first_ms;         //  when the first of the stretch was sent
+    int64_t sent_ms;          //  when the last was
+    uint64_t sent_bytes;      //  bytes sent by the outlet up to and including the last
+} zspool_settle_mark_t;
+
+typedef struct {
+    int64_t settle_ms;        //  the policy's time
+    uint64_t pipe_depth;      //  the policy's bytes
+    uint64_t sent_bytes;      //  sent by the outlet so far
+    int64_t blocked_ms;       //  last time the outlet was seen not writable; INT64_MIN: never
+    size_t count;             //  marks in use
+    zspool_settle_mark_t marks [ZSPOOL_SETTLE_MARKS]; //  oldest first
+} zspool_settle_t;
+
+void
+    zspool_settle_init (zspool_settle_t *self, int64_t settle_ms, uint64_t pipe_depth);
+
+//  A message (or a run that ends with it) was sent.
+void
+    zspool_settle_sent (zspool_settle_t *self, uint64_t sequence, size_t bytes, int64_t now_ms);
+
+//  The outlet is not writable now: call it when a send is refused, and again when it becomes writable.
+void
+    zspool_settle_blocked (zspool_settle_t *self, int64_t now_ms);
+
+//  A peer has disconnected: forget all marks; the caller sends again from its floor.
+void
+    zspool_settle_disconnected (zspool_settle_t *self);
+
+//  The highest sequence up to which all is settled now, or 0 when no further one is. Never early. Late by
+//  settle_ms / 64 at most, or, where bytes are waited for, by the bytes that were sent in so much time; by
+//  more only while the marks span more than twice settle_ms, as what was sent before a refused send may
+//  wait long for pipe_depth further bytes: then their resolution is some 1/64 of the time they span.
+uint64_t
+    zspool_settle_settled (zspool_settle_t *self, int64_t now_ms);
+
+#endif

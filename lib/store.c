@@ -1,0 +1,415 @@
+//  store.c - transactions of a store, and appending
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Thread: the owner's. Opening is in store_open.c, cursors and trimming in store_cursors.c, listing in
+//  store_info.c.
+//
+//  Invariants
+//  1. What is `now` becomes `committed` only after the engine's commit returned; a rollback sets it back.
+//  2. Sequences of a spool rise by one from block to block; a jump is recorded as a gap in the same commit.
+//  3. After each commit: floors <= sent_to of each cursor, floor <= last_sequence < next_sequence,
+//     last_sequence <= sequence_ceiling.
+//  4. After a commit failed nothing is changed any more.
+
+#include "store.h"
+#include "store_blocks.h"
+
+#include <string.h>
+
+//  On a full disk this much reserved space is left alone by appending
+#define FULL_DISK_SPARE_BYTES (8 * 1024 * 1024)
+//  How much the file grows between two looks at how scattered its free space is
+#define CHUNKED_CHECK_BYTES (32ULL * 1024 * 1024)
+//  Less free space than this part of the file is not worth using in single pages
+#define CHUNKED_FREE_PART 8
+
+//  --------------------------------------------------------------------------------------------------------
+//  Transactions
+
+//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages in a
+//  row: when free space is scattered, LMDB searches it in vain for each block and extends the file. So
+//  whenever the file has grown a good deal while much of it is free, single pages use that up.
+static void
+s_choose_layout (zspool_store_t *self)
+{
+    uint64_t used = zspool_engine_used_bytes (self->engine);
+    if (used < self->chunked_check_bytes)
+        return;
+    uint64_t free_bytes = zspool_engine_reusable_bytes (self->engine);
+    self->chunked = free_bytes > CHUNKED_CHECK_BYTES / 2 && free_bytes > used / CHUNKED_FREE_PART;
+    self->chunked_check_bytes = used + CHUNKED_CHECK_BYTES;
+}
+
+int
+zspool_store_begin (zspool_store_t *self)
+{
+    if (!self->engine || self->in_txn || !zspool_claim_is_mine (self->claim))
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot begin a transaction here",
+                                  self->directory);
+    if (self->mode == ZSPOOL_READ)
+        return zspool_store_fail_code (self, ZSPOOL_EREADONLY);
+    if (self->failed)
+        return zspool_store_fail_code (self, ZSPOOL_EFAILED);
+    //  Room for acknowledging is reserved at all times; when the disk is full the headroom is used.
+    zspool_engine_reserve (self->engine, ZSPOOL_TXN_OVERHEAD_BYTES);
+    int rc = zspool_engine_begin (self->engine, &self->txn);
+    if (rc)
+        return zspool_store_fail_code (self, rc);
+    self->in_txn = true;
+    self->txn_bytes = ZSPOOL_TXN_OVERHEAD_BYTES;
+    s_choose_layout (self);
+    return ZSPOOL_OK;
+}
+
+static void
+s_rollback_cursors (zspool_spool_state_t *spool)
+{
+    while (spool->cursors_count > 0 && spool->cursors [spool->cursors_count - 1].created)
+        zspool_cursor_destroy (&spool->cursors [--spool->cursors_count].tracker);
+    for (size_t index = 0; index < spool->cursors_count; index++) {
+        zspool_cursor_state_t *cursor = &spool->cursors [index];
+        if (!cursor->changed)
+            continue;
+        cursor->now = cursor->committed;
+        cursor->changed = false;
+        zspool_cursor_destroy (&cursor->tracker);
+    }
+}
+
+//  End the transaction in memory as it is on disk: none of it.
+static void
+s_rolled_back (zspool_store_t *self)
+{
+    self->in_txn = false;
+    self->record = self->committed;
+    while (self->spools_count > 0 && self->spools [self->spools_count - 1].created)
+        zspool_store_free_spool (&self->spools [--self->spools_count]);
+    for (size_t index = 0; index < self->spools_count; index++) {
+        zspool_spool_state_t *spool = &self->spools [index];
+        spool->now = spool->committed;
+        spool->changed = false;
+        zspool_block_destroy (&spool->filling);
+        s_rollback_cursors (spool);
+    }
+}
+
+void
+zspool_store_rollback (zspool_store_t *self)
+{
+    if (!self->in_txn)
+        return;
+    zspool_engine_abort (self->engine);
+    s_rolled_back (self);
+}
+
+//  End the transaction in memory as it is on disk: all of it.
+static void
+s_committed (zspool_store_t *self)
+{
+    self->in_txn = false;
+    self->committed = self->record;
+    for (size_t index = 0; index < self->spools_count; index++) {
+        zspool_spool_state_t *spool = &self->spools [index];
+        spool->committed = spool->now;
+        spool->created = spool->changed = false;
+        for (size_t at = 0; at < spool->cursors_count; at++) {
+            zspool_cursor_state_t *cursor = &spool->cursors [at];
+            cursor->committed = cursor->now;
+            cursor->created = cursor->changed = false;
+        }
+    }
+}
+
+//  Seal and append the messages put one by one.
+static int
+s_append_filling (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    zspool_block_t *block = spool->filling;
+    if (!block)
+        return ZSPOOL_OK;
+    spool->filling = NULL;
+    int rc = zspool_block_seal (block);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_append (self, spool->id, block);
+    zspool_block_destroy (&block);
+    return rc;
+}
+
+//  Write all that changed in memory, for one spool.
+static int
+s_write_spool (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    int rc = s_append_filling (self, spool);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_write_cursors (self, spool);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_trim_acked (self, spool);
+    if (rc || !spool->changed)
+        return rc;
+    spool->now.sequence_ceiling = spool->now.next_sequence - 1 + spool->ceiling_window;
+    return zspool_state_put_spool (self->txn, self->state, spool->id, &spool->now);
+}
+
+int
+zspool_store_commit (zspool_store_t *self)
+{
+    if (!self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: no transaction is open", self->directory);
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count; index++)
+        rc = s_write_spool (self, &self->spools [index]);
+    if (rc == ZSPOOL_OK && self->record.next_spool != self->committed.next_spool)
+        rc = zspool_state_put_store (self->txn, self->state, &self->record);
+    if (rc) {
+        zspool_store_rollback (self);
+        return zspool_store_fail_code (self, rc);
+    }
+    rc = zspool_engine_commit (self->engine);
+    if (rc) {
+        self->failed = true;
+        s_rolled_back (self);
+        return zspool_store_fail (self, ZSPOOL_EFAILED, "%s: commit failed: %s", self->directory,
+                                  zspool_strerror (rc));
+    }
+    s_committed (self);
+    return ZSPOOL_OK;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Spools and cursors by name
+
+static bool
+s_name_is_valid (const char *name)
+{
+    size_t length = name? strlen (name): 0;
+    if (length == 0 || length > ZSPOOL_NAME_MAX)
+        return false;
+    for (; *name; name++)
+        if ((unsigned char) *name < 33 || *name == '/')
+            return false;
+    return true;
+}
+
+zspool_spool_state_t *
+zspool_store_find_spool (zspool_store_t *self, uint32_t spool)
+{
+    for (size_t index = 0; index < self->spools_count; index++)
+        if (self->spools [index].id == spool)
+            return &self->spools [index];
+    return NULL;
+}
+
+zspool_cursor_state_t *
+zspool_store_find_cursor (zspool_spool_state_t *spool, uint32_t cursor)
+{
+    for (size_t index = 0; index < spool->cursors_count; index++)
+        if (spool->cursors [index].id == cursor)
+            return &spool->cursors [index];
+    return NULL;
+}
+
+int
+zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
+{
+    if (!self->engine || !s_name_is_valid (name))
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a spool: %s", name? name: "");
+    for (size_t index = 0; index < self->spools_count; index++)
+        if (strcmp (self->spools [index].now.name, name) == 0) {
+            *spool = self->spools [index].id;
+            return ZSPOOL_OK;
+        }
+    if (!self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no spool %s", self->directory, name);
+    if (self->spools_count == ZSPOOL_SPOOLS_MAX)
+        return zspool_store_fail (self, ZSPOOL_ELIMIT, "a store has at most %d spools",
+                                  ZSPOOL_SPOOLS_MAX);
+    zspool_spool_state_t *created = zspool_store_grow_spools (self);
+    if (!created)
+        return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
+    int rc = zspool_store_open_table (self, self->record.next_spool, &created->table);
+    if (rc)
+        return zspool_store_fail_code (self, rc);
+    created->id = self->record.next_spool++;
+    created->created = created->changed = true;
+    strcpy (created->now.name, name);
+    created->now.next_sequence = 1;
+    created->now.next_cursor = 1;
+    self->spools_count++;
+    *spool = created->id;
+    return ZSPOOL_OK;
+}
+
+//  The floor of a cursor that is to start before the message `start`
+static uint64_t
+s_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t start)
+{
+    if (start == ZSPOOL_START_NEW || start > spool->now.next_sequence)
+        return spool->now.last_sequence;
+    uint64_t first = spool->now.next_sequence;
+    zspool_iter_t *iter = NULL;
+    zspool_block_head_t head;
+    if (zspool_iter_open (self->txn, spool->table, &iter) == ZSPOOL_OK)
+        zspool_blocks_seek (iter, 0, &first, &head);
+    zspool_iter_close (&iter);
+    uint64_t floor = (start > first? start: first) - 1;
+    return floor < spool->now.last_sequence? floor: spool->now.last_sequence;
+}
+
+int
+zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, uint64_t start,
+                     uint32_t *cursor)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!spool || start == 0 || !s_name_is_valid (name))
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a cursor: %s", name? name: "");
+    for (size_t index = 0; index < spool->cursors_count; index++)
+        if (strcmp (spool->cursors [index].now.name, name) == 0) {
+            *cursor = spool->cursors [index].id;
+            return ZSPOOL_OK;
+        }
+    if (!self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no cursor %s", self->directory, name);
+    if (spool->cursors_count == ZSPOOL_CURSORS_MAX)
+        return zspool_store_fail (self, ZSPOOL_ELIMIT, "a spool has at most %d cursors",
+                                  ZSPOOL_CURSORS_MAX);
+    zspool_cursor_state_t *created = zspool_store_grow_cursors (spool);
+    if (!created)
+        return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
+    created->id = spool->now.next_cursor++;
+    created->created = created->changed = true;
+    strcpy (created->now.name, name);
+    created->now.generation = 1;
+    created->now.floor = created->now.sent_to = s_floor_before (self, spool, start);
+    spool->cursors_count++;
+    spool->changed = true;
+    *cursor = created->id;
+    return ZSPOOL_OK;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Appending
+
+//  Make sure that the open transaction may take so much more of the file.
+static int
+s_make_room (zspool_store_t *self, uint64_t bytes)
+{
+    uint64_t needed = self->txn_bytes + bytes;
+    int rc = zspool_engine_reserve (self->engine, needed);
+    if (rc == ZSPOOL_ENOSPC && zspool_engine_spare_bytes (self->engine) >= FULL_DISK_SPARE_BYTES
+        && zspool_engine_reusable_bytes (self->engine) >= needed) {
+        //  The disk is full, but free pages of the file itself will do, if taken one by one.
+        self->chunked = true;
+        rc = ZSPOOL_OK;
+    }
+    if (rc == ZSPOOL_OK)
+        self->txn_bytes = needed;
+    return rc;
+}
+
+int
+zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!self->in_txn || !spool || !zspool_block_bytes (block)
+        || zspool_block_first_sequence (block) != spool->now.next_sequence)
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    int rc = s_make_room (self, zspool_blocks_room (zspool_block_size (block)));
+    if (rc == ZSPOOL_OK)
+        rc = zspool_blocks_write (self->txn, spool->table, block, self->chunked);
+    if (rc)
+        return zspool_store_fail_code (self, rc);
+    spool->now.last_sequence = zspool_block_last_sequence (block);
+    spool->now.next_sequence = spool->now.last_sequence + 1;
+    spool->now.stored_us = zspool_block_stored_us (block);
+    spool->now.messages += zspool_block_count (block);
+    spool->now.bytes += zspool_block_size (block);
+    spool->now.blocks++;
+    spool->changed = true;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!self->in_txn || !spool || !block || !zspool_block_bytes (block))
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    int rc = s_append_filling (self, spool);
+    if (rc)
+        return rc;
+    int64_t now_us = zspool_now_us ();
+    if (now_us < spool->now.stored_us)
+        now_us = spool->now.stored_us;
+    zspool_block_stamp (block, spool->now.next_sequence, now_us, self->record.incarnation);
+    return zspool_store_append_stamped (self, spool_id, block);
+}
+
+int
+zspool_store_put (zspool_store_t *self, uint32_t spool_id, const zspool_frame_t *frames, size_t count,
+                  uint64_t *sequence)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!self->in_txn || !spool || !frames || count == 0)
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    if (count > ZSPOOL_MESSAGE_FRAMES_MAX)
+        return zspool_store_fail_code (self, ZSPOOL_ETOOBIG);
+    size_t data_bytes = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (frames [index].size > ZSPOOL_MESSAGE_BYTES_MAX - data_bytes)
+            return zspool_store_fail_code (self, ZSPOOL_ETOOBIG);
+        data_bytes += frames [index].size;
+    }
+    int64_t now_us = zspool_now_us ();
+    int rc = ZSPOOL_EFULL;
+    if (spool->filling)
+        rc = zspool_block_append (spool->filling, frames, count, now_us);
+    if (rc == ZSPOOL_EFULL) {
+        rc = s_append_filling (self, spool);
+        if (rc)
+            return rc;
+        size_t record_bytes = zspool_block_record_bytes (count, data_bytes);
+        spool->filling = zspool_block_new (
+            record_bytes > ZSPOOL_BLOCK_BYTES? record_bytes: (size_t) ZSPOOL_BLOCK_BYTES);
+        if (!spool->filling)
+            return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
+        rc = zspool_block_append (spool->filling, frames, count, now_us);
+    }
+    if (rc)
+        return zspool_store_fail_code (self, rc);
+    if (sequence)
+        *sequence = spool->now.next_sequence + zspool_block_count (spool->filling) - 1;
+    return ZSPOOL_OK;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  For the writer
+
+int
+zspool_store_numbering (zspool_store_t *self, uint32_t spool_id, uint64_t *next_sequence,
+                        int64_t *stored_us)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!spool)
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    *next_sequence = spool->now.next_sequence;
+    *stored_us = spool->now.stored_us;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool_id, uint64_t sequences)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!spool)
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    spool->ceiling_window = sequences;
+    spool->changed = true;
+    return ZSPOOL_OK;
+}
+
+void
+zspool_store_check_readers (zspool_store_t *self)
+{
+    zspool_engine_check_readers (self->engine);
+}

@@ -1,0 +1,155 @@
+//  store.h - what only libzspool may do with a store
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_LIB_STORE_H_INCLUDED
+#define ZSPOOL_LIB_STORE_H_INCLUDED
+
+#include "block.h"
+#include "cursor.h"
+#include "store_directory.h"
+#include "store_engine.h"
+#include "store_state.h"
+#include "zspool_reader.h"
+#include "zspool_store.h"
+
+//  Most blocks that one commit trims: bounds the time of a commit
+#define ZSPOOL_TRIM_BLOCKS_MAX 512
+
+//  Room that a transaction takes besides blocks: records of spools and cursors, LMDB's own pages
+#define ZSPOOL_TXN_OVERHEAD_BYTES (512 * 1024)
+
+//  Numbers that follow a transaction: rolled back with it
+typedef struct {
+    uint32_t id;
+    bool created;                     //  in the open transaction
+    bool changed;                     //  in the open transaction
+    zspool_cursor_record_t now;       //  as the open transaction has it
+    zspool_cursor_record_t committed;
+    zspool_cursor_t *tracker;         //  for zspool_store_ack (); NULL until needed
+    uint64_t covered_to;              //  blocks up to here were made known to the tracker
+} zspool_cursor_state_t;
+
+typedef struct {
+    uint32_t id;
+    bool created;                     //  in the open transaction
+    bool changed;                     //  in the open transaction
+    zspool_table_t table;             //  of its blocks
+    zspool_spool_record_t now;        //  as the open transaction has it
+    zspool_spool_record_t committed;
+    bool trim_due;                    //  acknowledged blocks are left to trim
+    uint64_t ceiling_window;          //  how far the ceiling is set above the last sequence at a commit
+    zspool_block_t *filling;          //  messages put in the open transaction, or NULL
+    zspool_cursor_state_t *cursors;
+    size_t cursors_count;
+} zspool_spool_state_t;
+
+struct zspool_store {
+    char *directory;
+    zspool_mode_t mode;
+    uint64_t map_bytes;
+    bool in_txn;
+    bool failed;                      //  a commit failed: sticky
+    bool chunked;                     //  blocks are written in one-page chunks now
+    uint64_t chunked_check_bytes;     //  decide again when the file has grown to this
+    uint64_t txn_bytes;               //  file space that the open transaction may take
+    zspool_claim_t *claim;
+    zspool_engine_t *engine;
+    zspool_txn_t *txn;                //  the open transaction
+    zspool_txn_t *view;               //  for what is read outside of one
+    zspool_table_t state;             //  small records
+    zspool_store_record_t record;
+    zspool_store_record_t committed;
+    zspool_spool_state_t *spools;
+    size_t spools_count;
+    char reason [ZSPOOL_REASON_MAX];
+};
+
+//  Set the reason and return the code.
+int
+    zspool_store_fail (zspool_store_t *self, int code, const char *format, ...)
+        __attribute__ ((format (printf, 3, 4)));
+
+//  The same with the directory and the code's own text.
+int
+    zspool_store_fail_code (zspool_store_t *self, int code);
+
+zspool_spool_state_t *
+    zspool_store_find_spool (zspool_store_t *self, uint32_t spool);
+zspool_cursor_state_t *
+    zspool_store_find_cursor (zspool_spool_state_t *spool, uint32_t cursor);
+
+//  Microseconds since 1970, UTC
+int64_t
+    zspool_now_us (void);
+
+//  --------------------------------------------------------------------------------------------------------
+//  For the writer, which numbers blocks itself, before their transaction
+
+//  What the next block of a spool is to be numbered from, and the time its stamp must not precede.
+int
+    zspool_store_numbering (zspool_store_t *self, uint32_t spool, uint64_t *next_sequence,
+                            int64_t *stored_us);
+
+//  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL, ENOSPC (the
+//  transaction can go on without it), EFAILED.
+int
+    zspool_store_append_stamped (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
+
+//  Let each commit raise the spool's ceiling this far above its last sequence: what may be forwarded
+//  before it is committed. 0, the default: nothing.
+int
+    zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool, uint64_t sequences);
+
+//  Store a change of a cursor, in a transaction. One of another generation is ignored. EINVAL when there
+//  is no such cursor or the change claims messages that do not exist.
+int
+    zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change);
+
+//  Make a cursor's tracker as it is stored: for whoever delivers through this cursor, in any thread. Call
+//  it from the store's thread; the caller owns the tracker. Blocks above the floor are covered as far as
+//  they have stored entries.
+int
+    zspool_store_track_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor,
+                               zspool_cursor_t **tracker_p);
+
+//  Whether acknowledged blocks are left to trim: then commit again soon, even with nothing else.
+bool
+    zspool_store_trim_is_due (zspool_store_t *self);
+
+//  Forget readers that died; now and then, from the store's thread.
+void
+    zspool_store_check_readers (zspool_store_t *self);
+
+//  --------------------------------------------------------------------------------------------------------
+//  Within lib
+
+//  Load spools that are in the store but not in memory yet: at opening, and when a reader meets new ones.
+int
+    zspool_store_load (zspool_store_t *self);
+//  Make room in memory for one more; NULL when memory is out. The caller raises the count.
+zspool_spool_state_t *
+    zspool_store_grow_spools (zspool_store_t *self);
+zspool_cursor_state_t *
+    zspool_store_grow_cursors (zspool_spool_state_t *spool);
+int
+    zspool_store_open_table (zspool_store_t *self, uint32_t spool, zspool_table_t *table);
+void
+    zspool_store_free_spool (zspool_spool_state_t *spool);
+
+//  Cursors of a commit: trim what every cursor of a spool has acknowledged; store what changed.
+int
+    zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool);
+int
+    zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
+//  Delete blocks that end at or below the sequence, at most blocks_max.
+int
+    zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
+                                size_t blocks_max);
+
+//  A reader that fills blocks of a pool; NULL pool: of the heap. zspool_reader_next () then may also give
+//  EFULL: no block is free in the pool.
+zspool_reader_t *
+    zspool_reader_new_pooled (zspool_store_t *store, uint32_t spool, zspool_block_pool_t *pool);
+
+#endif

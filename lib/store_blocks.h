@@ -1,0 +1,40 @@
+//  store_blocks.h - keeps blocks as values of a table
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_STORE_BLOCKS_H_INCLUDED
+#define ZSPOOL_STORE_BLOCKS_H_INCLUDED
+
+#include "block.h"
+#include "store_engine.h"
+
+//  Write a stamped block behind all others of the table: in one piece, or in chunks of one page each.
+int
+    zspool_blocks_write (zspool_txn_t *txn, zspool_table_t table, const zspool_block_t *block,
+                         bool chunked);
+
+//  Bytes of the file that a block of this size takes at most.
+uint64_t
+    zspool_blocks_room (size_t block_size);
+
+//  Stand on the block that holds the message, or on the first block behind it. *first is the sequence in
+//  the block's key; *head what the block says of itself. ENOENT when there is none; ECORRUPT when the
+//  block's head is damaged or not that of its key: *first is valid then too; EIO when the table is.
+int
+    zspool_blocks_seek (zspool_iter_t *iter, uint64_t sequence, uint64_t *first,
+                        zspool_block_head_t *head);
+
+//  Stand on the block behind the one that starts at `first`, whole or damaged. Results as above.
+int
+    zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
+
+//  Copy the block that the iterator stands on, `size` bytes by its head, to where `to` points. ECORRUPT
+//  when a chunk is missing or has the wrong size. Then the iterator stands on its last chunk.
+int
+    zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *to);
+
+//  Delete the block that the iterator stands on, all its chunks, whole or damaged.
+int
+    zspool_blocks_delete (zspool_iter_t *iter, uint64_t first);
+
+#endif

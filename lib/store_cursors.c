@@ -1,0 +1,256 @@
+//  store_cursors.c - cursors of a store: acknowledging, storing their changes, trimming behind them
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Thread: the store's owner. A cursor is changed in one of two ways, never both at a time: by
+//  zspool_store_ack () through a tracker kept here, or by changes that an outlet hands in, whose tracker
+//  lives with the outlet.
+
+#include "store.h"
+#include "store_blocks.h"
+
+#include <stdlib.h>
+
+//  Tell a tracker of the blocks in [from, to], with what is stored of each. The view or transaction shows
+//  both. Damaged blocks are left out: they can never be delivered.
+static int
+s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
+         zspool_cursor_t *tracker, uint64_t from, uint64_t to)
+{
+    zspool_walk_t walk = { NULL, { 0 }, 0, false };
+    zspool_iter_t *iter = NULL;
+    int rc = zspool_walk_entries (&walk, txn, self->state, spool->id, cursor);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_iter_open (txn, spool->table, &iter);
+    if (rc) {
+        zspool_walk_close (&walk);
+        return rc;
+    }
+    zspool_cursor_entry_t entry = { 0, 0, NULL, NULL };
+    uint64_t first;
+    zspool_block_head_t head;
+    int found = zspool_blocks_seek (iter, from, &first, &head);
+    while ((found == ZSPOOL_OK || found == ZSPOOL_ECORRUPT) && first <= to && rc == ZSPOOL_OK) {
+        if (found == ZSPOOL_OK)
+            rc = zspool_cursor_cover (tracker, first, head.count);
+        int walked = ZSPOOL_OK;
+        while (entry.first_sequence < first && walked != ZSPOOL_ENOENT)
+            walked = zspool_walk_next_entry (&walk, &entry);
+        if (walked == ZSPOOL_ENOENT)
+            entry.first_sequence = UINT64_MAX;
+        //  An entry that does not fit its block only means that messages are delivered again.
+        if (rc == ZSPOOL_OK && found == ZSPOOL_OK && entry.first_sequence == first
+            && zspool_cursor_restore (tracker, &entry) == ZSPOOL_ENOMEM)
+            rc = ZSPOOL_ENOMEM;
+        found = zspool_blocks_next (iter, &first, &head);
+    }
+    zspool_iter_close (&iter);
+    zspool_walk_close (&walk);
+    if (rc == ZSPOOL_OK && found != ZSPOOL_OK && found != ZSPOOL_ENOENT && found != ZSPOOL_ECORRUPT)
+        rc = found;
+    return rc;
+}
+
+int
+zspool_store_track_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id,
+                           zspool_cursor_t **tracker_p)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, cursor_id): NULL;
+    if (!cursor)
+        return ZSPOOL_EINVAL;
+    zspool_cursor_t *tracker = zspool_cursor_new (spool_id, cursor_id, cursor->now.generation,
+                                                  cursor->now.floor, cursor->now.sent_to);
+    if (!tracker)
+        return ZSPOOL_ENOMEM;
+    int rc = ZSPOOL_OK;
+    if (cursor->now.sent_to > cursor->now.floor) {
+        rc = self->in_txn? ZSPOOL_OK: zspool_view_take (self->view);
+        if (rc == ZSPOOL_OK)
+            rc = s_cover (self, self->in_txn? self->txn: self->view, spool, cursor_id, tracker,
+                          cursor->now.floor + 1, cursor->now.sent_to);
+        if (!self->in_txn)
+            zspool_view_release (self->view);
+    }
+    if (rc)
+        zspool_cursor_destroy (&tracker);
+    else
+        *tracker_p = tracker;
+    return rc;
+}
+
+int
+zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, uint64_t first,
+                  uint64_t last)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, cursor_id): NULL;
+    if (!self->in_txn || !cursor || first == 0 || first > last)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot acknowledge this", self->directory);
+    if (first <= cursor->now.floor || last > spool->now.last_sequence)
+        return zspool_store_fail (self, ZSPOOL_ESTALE, "%s: not pending: %llu to %llu", self->directory,
+                                  (unsigned long long) first, (unsigned long long) last);
+    int rc = ZSPOOL_OK;
+    if (!cursor->tracker) {
+        rc = zspool_store_track_cursor (self, spool_id, cursor_id, &cursor->tracker);
+        cursor->covered_to = cursor->now.sent_to;
+    }
+    if (rc == ZSPOOL_OK && last > cursor->covered_to) {
+        rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last);
+        cursor->covered_to = last;
+    }
+    //  The transaction's end decides over the tracker, whatever comes.
+    cursor->changed = true;
+    for (uint64_t at = first; rc == ZSPOOL_OK && at <= last; at++)
+        if (zspool_cursor_acked (cursor->tracker, at))
+            rc = ZSPOOL_ESTALE;
+    if (rc)
+        return zspool_store_fail (self, rc, "%s: cannot acknowledge %llu to %llu: %s", self->directory,
+                                  (unsigned long long) first, (unsigned long long) last,
+                                  zspool_strerror (rc));
+    zspool_cursor_ack (cursor->tracker, first, last);
+    return ZSPOOL_OK;
+}
+
+//  Store a change, once it is found to make sense.
+static int
+s_write_change (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+                const zspool_cursor_change_t *change)
+{
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < change->entries_count; index++)
+        rc = zspool_state_put_entry (self->txn, self->state, spool->id, cursor->id,
+                                     &change->entries [index]);
+    if (rc == ZSPOOL_OK && change->floor > cursor->now.floor)
+        rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, change->floor);
+    cursor->now.floor = change->floor;
+    cursor->now.sent_to = change->sent_to;
+    cursor->changed = true;
+    return rc;
+}
+
+int
+zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, change->spool);
+    zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, change->cursor): NULL;
+    if (!self->in_txn || !cursor || change->floor > change->sent_to
+        || change->sent_to >= spool->now.next_sequence)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: a cursor's change makes no sense",
+                                  self->directory);
+    if (change->generation != cursor->now.generation || change->floor < cursor->now.floor)
+        return ZSPOOL_OK;
+    return s_write_change (self, spool, cursor, change);
+}
+
+int
+zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++) {
+        zspool_cursor_state_t *cursor = &spool->cursors [index];
+        if (!cursor->changed)
+            continue;
+        if (cursor->tracker) {
+            zspool_cursor_change_t *change = zspool_cursor_take_change (cursor->tracker);
+            if (change)
+                rc = s_write_change (self, spool, cursor, change);
+            free (change);
+        }
+        if (rc == ZSPOOL_OK)
+            rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
+    }
+    return rc;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Trimming
+
+int
+zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
+                            size_t blocks_max)
+{
+    zspool_iter_t *iter = NULL;
+    int rc = zspool_iter_open (self->txn, spool->table, &iter);
+    uint64_t first;
+    zspool_block_head_t head;
+    spool->trim_due = false;
+    if (rc == ZSPOOL_OK)
+        rc = zspool_blocks_seek (iter, 0, &first, &head);
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        //  A damaged block ends, as far as can be known, where it starts: it goes with the one before.
+        bool damaged = rc == ZSPOOL_ECORRUPT;
+        if ((damaged? first: first + head.count - 1) > sequence) {
+            rc = ZSPOOL_OK;
+            break;
+        }
+        if (blocks_max-- == 0) {
+            spool->trim_due = true;
+            rc = ZSPOOL_OK;
+            break;
+        }
+        rc = zspool_blocks_delete (iter, first);
+        if (rc)
+            break;
+        spool->changed = true;
+        if (!damaged && spool->now.blocks > 0) {
+            spool->now.blocks--;
+            spool->now.messages -= head.count < spool->now.messages? head.count: spool->now.messages;
+            spool->now.bytes -= head.size < spool->now.bytes? head.size: spool->now.bytes;
+        }
+        rc = zspool_blocks_seek (iter, 0, &first, &head);
+    }
+    zspool_iter_close (&iter);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+int
+zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    uint64_t floor = UINT64_MAX;
+    bool changed = spool->trim_due;
+    for (size_t index = 0; index < spool->cursors_count; index++) {
+        zspool_cursor_state_t *cursor = &spool->cursors [index];
+        changed = changed || cursor->changed;
+        if (cursor->now.floor < floor)
+            floor = cursor->now.floor;
+    }
+    if (!changed || spool->cursors_count == 0)
+        return ZSPOOL_OK;
+    return zspool_store_delete_blocks (self, spool, floor, ZSPOOL_TRIM_BLOCKS_MAX);
+}
+
+bool
+zspool_store_trim_is_due (zspool_store_t *self)
+{
+    for (size_t index = 0; index < self->spools_count; index++)
+        if (self->spools [index].trim_due)
+            return true;
+    return false;
+}
+
+int
+zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!self->in_txn || !spool)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot trim this", self->directory);
+    if (sequence > spool->now.last_sequence)
+        sequence = spool->now.last_sequence;
+    for (size_t index = 0; index < spool->cursors_count; index++) {
+        zspool_cursor_state_t *cursor = &spool->cursors [index];
+        if (cursor->now.floor >= sequence)
+            continue;
+        //  Moved by force: tickets and changes that were under way concern another generation.
+        zspool_cursor_destroy (&cursor->tracker);
+        cursor->now.generation++;
+        cursor->now.floor = sequence;
+        if (cursor->now.sent_to < sequence)
+            cursor->now.sent_to = sequence;
+        cursor->changed = true;
+        int rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
+        if (rc)
+            return zspool_store_fail (self, rc, "%s: %s", self->directory, zspool_strerror (rc));
+    }
+    return zspool_store_delete_blocks (self, spool, sequence, SIZE_MAX);
+}

@@ -1,0 +1,296 @@
+//  store_directory.c - claims a directory for a store
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  LMDB's own locks are lost when a process opens a database twice and closes it once, so a list of the
+//  directories this process has open refuses that. Writers of other processes are kept out by flock () on
+//  a file of our own, which holds the writer's process number for the one who finds it locked.
+
+#include "store_directory.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define LOCK_FILE "zspool.lock"
+#define DATA_FILE "data.mdb"
+#define LMDB_MAGIC 0xBEEFC0DEU
+#define LMDB_MAGIC_OFFSET 16
+
+struct zspool_claim {
+    int directory_fd;      //  the directory
+    int lock_fd;           //  locked file, or -1 when reading
+    dev_t device;          //  which directory it is, whatever its path
+    ino_t inode;
+    pid_t pid;             //  who made the claim
+    char *parent;          //  directory above it, when it was created here; else NULL
+    zspool_claim_t *next;  //  in the list of this process's claims
+};
+
+static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER;
+static zspool_claim_t *s_claims; //  guarded by s_mutex
+
+bool
+zspool_file_system_is_remote (uint64_t type)
+{
+    static const uint32_t remote [] = {
+        0x6969,     0x517B,     0xFF534D42, 0xFE534D42, //  NFS, SMB, CIFS, SMB2
+        0x01021997, 0x5346414F, 0x00C36400, 0x73757245, //  9P, AFS, Ceph, Coda
+        0x0BD00BD0, 0x01161970, 0x7461636F, 0x47504653, //  Lustre, GFS2, OCFS2, GPFS
+        0x564C,     0x786F4256, 0x19830326,             //  NCP, VirtualBox, BeeGFS
+    };
+    for (size_t index = 0; index < sizeof remote / sizeof remote [0]; index++)
+        if ((uint32_t) type == remote [index])
+            return true;
+    return false;
+}
+
+static int
+s_fail (char *reason, const char *directory, int code)
+{
+    snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s", directory, zspool_strerror (code));
+    return code;
+}
+
+static int
+s_fail_errno (char *reason, const char *directory)
+{
+    int error = errno;
+    snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s", directory, strerror (error));
+    switch (error) {
+    case ENOENT: return ZSPOOL_ENOENT;
+    case ENOTDIR: return ZSPOOL_ENOTSTORE;
+    case ENAMETOOLONG: return ZSPOOL_EINVAL;
+    case ENOMEM: return ZSPOOL_ENOMEM;
+    case ENOSPC:
+    case EDQUOT: return ZSPOOL_ENOSPC;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ZSPOOL_EACCES;
+    default: return ZSPOOL_EIO;
+    }
+}
+
+//  The path's directory part: "." when it has none
+static char *
+s_parent (const char *directory)
+{
+    char *parent = strdup (directory);
+    if (!parent)
+        return NULL;
+    size_t length = strlen (parent);
+    while (length > 1 && parent [length - 1] == '/')
+        parent [--length] = 0;
+    char *slash = strrchr (parent, '/');
+    if (!slash)
+        strcpy (parent, ".");
+    else
+        slash [slash == parent? 1: 0] = 0;
+    return parent;
+}
+
+//  Open the directory; for writing, create it when it is not there.
+static int
+s_open_directory (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *reason)
+{
+    self->directory_fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (self->directory_fd < 0 && errno == ENOENT && mode == ZSPOOL_WRITE) {
+        if (mkdir (directory, 0700))
+            return s_fail_errno (reason, directory);
+        self->parent = s_parent (directory);
+        if (!self->parent)
+            return s_fail (reason, directory, ZSPOOL_ENOMEM);
+        self->directory_fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (self->directory_fd < 0)
+        return s_fail_errno (reason, directory);
+
+    struct stat status;
+    struct statfs file_system;
+    if (fstat (self->directory_fd, &status) || fstatfs (self->directory_fd, &file_system))
+        return s_fail_errno (reason, directory);
+    if (zspool_file_system_is_remote ((uint64_t) file_system.f_type))
+        return s_fail (reason, directory, ZSPOOL_EREMOTE);
+    self->device = status.st_dev;
+    self->inode = status.st_ino;
+    return ZSPOOL_OK;
+}
+
+//  A directory that holds no database may become a store only when nothing else is in it.
+static int
+s_check_empty (zspool_claim_t *self)
+{
+    int fd = openat (self->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0? NULL: fdopendir (fd);
+    if (!dir) {
+        if (fd >= 0)
+            close (fd);
+        return ZSPOOL_EIO;
+    }
+    static const char *known [] = { ".", "..", "lost+found", LOCK_FILE, DATA_FILE, "lock.mdb" };
+    int rc = ZSPOOL_OK;
+    struct dirent *entry;
+    while ((entry = readdir (dir))) {
+        bool found = false;
+        for (size_t index = 0; index < sizeof known / sizeof known [0]; index++)
+            found = found || strcmp (entry->d_name, known [index]) == 0;
+        if (!found)
+            rc = ZSPOOL_ENOTSTORE;
+    }
+    closedir (dir);
+    return rc;
+}
+
+//  Check that the directory holds a database, or for writing nothing at all.
+static int
+s_check_content (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *reason)
+{
+    int fd = openat (self->directory_fd, DATA_FILE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return s_fail_errno (reason, directory);
+    uint32_t magic = 0;
+    ssize_t size = 0;
+    if (fd >= 0) {
+        char head [LMDB_MAGIC_OFFSET + sizeof magic];
+        size = pread (fd, head, sizeof head, 0);
+        if (size == (ssize_t) sizeof head)
+            memcpy (&magic, head + LMDB_MAGIC_OFFSET, sizeof magic);
+        close (fd);
+    }
+    if (magic == LMDB_MAGIC)
+        return ZSPOOL_OK;
+    if (size < 0)
+        return s_fail (reason, directory, ZSPOOL_EIO);
+    if (size > 0)
+        return s_fail (reason, directory, ZSPOOL_ENOTSTORE);
+    //  No file, or one that a crash left empty
+    if (mode == ZSPOOL_READ) {
+        snprintf (reason, ZSPOOL_REASON_MAX, "%s: no store here", directory);
+        return ZSPOOL_ENOENT;
+    }
+    int rc = s_check_empty (self);
+    return rc? s_fail (reason, directory, rc): ZSPOOL_OK;
+}
+
+static int
+s_lock (zspool_claim_t *self, const char *directory, char *reason)
+{
+    self->lock_fd = openat (self->directory_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (self->lock_fd < 0)
+        return s_fail_errno (reason, directory);
+    char text [32] = "";
+    if (flock (self->lock_fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK)
+            return s_fail_errno (reason, directory);
+        ssize_t size = pread (self->lock_fd, text, sizeof text - 1, 0);
+        text [size > 0? strcspn (text, "\n"): 0] = 0;
+        snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s (process %s)", directory,
+                  zspool_strerror (ZSPOOL_ELOCKED), *text? text: "unknown");
+        return ZSPOOL_ELOCKED;
+    }
+    //  For people only: when it cannot be written, the lock holds all the same.
+    int length = snprintf (text, sizeof text, "%ld\n", (long) getpid ());
+    if (ftruncate (self->lock_fd, 0) == 0)
+        (void) !pwrite (self->lock_fd, text, (size_t) length, 0);
+    return ZSPOOL_OK;
+}
+
+static bool
+s_in_list (const zspool_claim_t *self)
+{
+    for (const zspool_claim_t *other = s_claims; other; other = other->next)
+        if (other->device == self->device && other->inode == self->inode
+            && other->pid == self->pid)
+            return true;
+    return false;
+}
+
+static int
+s_claim (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *reason)
+{
+    int rc = s_open_directory (self, directory, mode, reason);
+    if (rc)
+        return rc;
+    if (s_in_list (self))
+        return s_fail (reason, directory, ZSPOOL_EOPEN);
+    rc = s_check_content (self, directory, mode, reason);
+    if (rc == ZSPOOL_OK && mode == ZSPOOL_WRITE)
+        rc = s_lock (self, directory, reason);
+    return rc;
+}
+
+int
+zspool_claim_new (zspool_claim_t **self_p, const char *directory, zspool_mode_t mode,
+                  char reason [ZSPOOL_REASON_MAX])
+{
+    zspool_claim_t *self = (zspool_claim_t *) calloc (1, sizeof *self);
+    if (!self)
+        return s_fail (reason, directory, ZSPOOL_ENOMEM);
+    self->directory_fd = -1;
+    self->lock_fd = -1;
+    self->pid = getpid ();
+
+    pthread_mutex_lock (&s_mutex);
+    int rc = s_claim (self, directory, mode, reason);
+    if (rc == ZSPOOL_OK) {
+        self->next = s_claims;
+        s_claims = self;
+    }
+    pthread_mutex_unlock (&s_mutex);
+    if (rc)
+        zspool_claim_destroy (&self);
+    else
+        *self_p = self;
+    return rc;
+}
+
+int
+zspool_claim_sync (zspool_claim_t *self)
+{
+    if (fsync (self->directory_fd))
+        return ZSPOOL_EIO;
+    if (!self->parent)
+        return ZSPOOL_OK;
+    int fd = open (self->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 && fsync (fd) == 0? ZSPOOL_OK: ZSPOOL_EIO;
+    if (fd >= 0)
+        close (fd);
+    return rc;
+}
+
+bool
+zspool_claim_is_mine (const zspool_claim_t *self)
+{
+    return self->pid == getpid ();
+}
+
+void
+zspool_claim_destroy (zspool_claim_t **self_p)
+{
+    zspool_claim_t *self = *self_p;
+    if (!self)
+        return;
+    pthread_mutex_lock (&s_mutex);
+    for (zspool_claim_t **at = &s_claims; *at; at = &(*at)->next)
+        if (*at == self) {
+            *at = self->next;
+            break;
+        }
+    pthread_mutex_unlock (&s_mutex);
+    if (self->lock_fd >= 0)
+        close (self->lock_fd);
+    if (self->directory_fd >= 0)
+        close (self->directory_fd);
+    free (self->parent);
+    free (self);
+    *self_p = NULL;
+}

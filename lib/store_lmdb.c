@@ -1,0 +1,432 @@
+//  store_lmdb.c - the store's engine on LMDB: the only file that includes lmdb.h
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  LMDB's default flags only, plus MDB_NOTLS (a view belongs to an object, not to a thread). The modes that
+//  leave out an fsync or write through the map can leave a store that does not open after a power cut.
+//
+//  File space. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an fsync
+//  after a file has grown block by block is several times slower. So space is reserved ahead with
+//  fallocate (): reserved_end is how far the file system has promised room, beyond the file's size.
+
+#include "store_engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESERVE_STEP_BYTES (64ULL * 1024 * 1024)
+#define TABLES_MAX 1008
+#define READERS_MAX 512
+
+struct zspool_txn {
+    MDB_txn *txn;             //  NULL when none is under way
+};
+
+struct zspool_engine {
+    MDB_env *env;
+    zspool_txn_t write;       //  the write transaction
+    uint64_t map_bytes;       //  0 when reading
+    uint64_t reserved_end;    //  the file has room up to here, bytes
+    bool reserve_unsupported; //  the file system knows no fallocate (): growth is on its own
+};
+
+struct zspool_iter {
+    MDB_cursor *cursor;
+};
+
+//  LMDB gives its own codes, negative, or errno values
+static int
+s_code (int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS: return ZSPOOL_OK;
+    case MDB_NOTFOUND: return ZSPOOL_ENOENT;
+    case ENOENT: return ZSPOOL_ENOENT;
+    case MDB_KEYEXIST: return ZSPOOL_EEXIST;
+    case MDB_INVALID: return ZSPOOL_ENOTSTORE;
+    case MDB_VERSION_MISMATCH: return ZSPOOL_ENOTSTORE;
+    case MDB_CORRUPTED: return ZSPOOL_ECORRUPT;
+    case MDB_PAGE_NOTFOUND: return ZSPOOL_ECORRUPT;
+    case MDB_PANIC: return ZSPOOL_EFAILED;
+    case MDB_MAP_FULL: return ZSPOOL_ENOSPC;
+    case ENOSPC: return ZSPOOL_ENOSPC;
+    case EDQUOT: return ZSPOOL_ENOSPC;
+    case MDB_DBS_FULL: return ZSPOOL_ELIMIT;
+    case MDB_READERS_FULL: return ZSPOOL_ELIMIT;
+    case MDB_TXN_FULL: return ZSPOOL_ELIMIT;
+    case ENOMEM: return ZSPOOL_ENOMEM;
+    case EACCES: return ZSPOOL_EACCES;
+    case EPERM: return ZSPOOL_EACCES;
+    case EROFS: return ZSPOOL_EACCES;
+    case EINVAL: return ZSPOOL_EINVAL;
+    default: return ZSPOOL_EIO;
+    }
+}
+
+static MDB_val
+s_val (zspool_bytes_t bytes)
+{
+    MDB_val val = { bytes.size, (void *) (uintptr_t) bytes.data };
+    return val;
+}
+
+static zspool_bytes_t
+s_bytes (MDB_val val)
+{
+    zspool_bytes_t bytes = { (const uint8_t *) val.mv_data, val.mv_size };
+    return bytes;
+}
+
+static int
+s_open_env (zspool_engine_t *self, const char *directory, bool writable)
+{
+    int rc = mdb_env_create (&self->env);
+    if (!rc)
+        rc = mdb_env_set_maxdbs (self->env, TABLES_MAX);
+    if (!rc)
+        rc = mdb_env_set_maxreaders (self->env, READERS_MAX);
+    //  A reader takes the map's size from the store.
+    if (!rc && writable)
+        rc = mdb_env_set_mapsize (self->env, self->map_bytes);
+    if (!rc)
+        rc = mdb_env_open (self->env, directory, MDB_NOTLS | (writable? 0: MDB_RDONLY), 0600);
+    return rc;
+}
+
+int
+zspool_engine_open (zspool_engine_t **self_p, const char *directory, bool writable,
+                    uint64_t map_bytes, int *sys_error)
+{
+    zspool_engine_t *self = (zspool_engine_t *) calloc (1, sizeof *self);
+    if (!self)
+        return ZSPOOL_ENOMEM;
+    self->map_bytes = map_bytes;
+    int rc = s_open_env (self, directory, writable);
+    *sys_error = rc > 0? rc: 0;
+    if (rc) {
+        zspool_engine_close (&self);
+        return s_code (rc);
+    }
+    if (writable)
+        zspool_engine_check_readers (self);
+    *self_p = self;
+    return ZSPOOL_OK;
+}
+
+void
+zspool_engine_close (zspool_engine_t **self_p)
+{
+    zspool_engine_t *self = *self_p;
+    if (!self)
+        return;
+    zspool_engine_abort (self);
+    if (self->env)
+        mdb_env_close (self->env);
+    free (self);
+    *self_p = NULL;
+}
+
+int
+zspool_engine_begin (zspool_engine_t *self, zspool_txn_t **txn)
+{
+    assert (!self->write.txn);
+    int rc = mdb_txn_begin (self->env, NULL, 0, &self->write.txn);
+    if (!rc)
+        *txn = &self->write;
+    return s_code (rc);
+}
+
+int
+zspool_engine_commit (zspool_engine_t *self)
+{
+    int rc = mdb_txn_commit (self->write.txn);
+    self->write.txn = NULL;
+    return s_code (rc);
+}
+
+void
+zspool_engine_abort (zspool_engine_t *self)
+{
+    if (self->write.txn)
+        mdb_txn_abort (self->write.txn);
+    self->write.txn = NULL;
+}
+
+int
+zspool_view_new (zspool_engine_t *engine, zspool_txn_t **view_p)
+{
+    zspool_txn_t *view = (zspool_txn_t *) calloc (1, sizeof *view);
+    if (!view)
+        return ZSPOOL_ENOMEM;
+    int rc = mdb_txn_begin (engine->env, NULL, MDB_RDONLY, &view->txn);
+    if (rc) {
+        free (view);
+        return s_code (rc);
+    }
+    mdb_txn_reset (view->txn);
+    *view_p = view;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_view_take (zspool_txn_t *view)
+{
+    return s_code (mdb_txn_renew (view->txn));
+}
+
+void
+zspool_view_release (zspool_txn_t *view)
+{
+    mdb_txn_reset (view->txn);
+}
+
+void
+zspool_view_destroy (zspool_txn_t **view_p)
+{
+    if (*view_p) {
+        mdb_txn_abort ((*view_p)->txn);
+        free (*view_p);
+    }
+    *view_p = NULL;
+}
+
+int
+zspool_engine_table (zspool_engine_t *self, const char *name, zspool_table_t *table)
+{
+    MDB_dbi dbi;
+    if (self->write.txn) {
+        int rc = mdb_dbi_open (self->write.txn, name, MDB_CREATE, &dbi);
+        if (!rc)
+            *table = dbi;
+        return s_code (rc);
+    }
+    MDB_txn *txn;
+    int rc = mdb_txn_begin (self->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return s_code (rc);
+    rc = mdb_dbi_open (txn, name, 0, &dbi);
+    if (rc) {
+        mdb_txn_abort (txn);
+        return s_code (rc);
+    }
+    //  Committing keeps the handle beyond the transaction.
+    rc = mdb_txn_commit (txn);
+    if (!rc)
+        *table = dbi;
+    return s_code (rc);
+}
+
+int
+zspool_txn_get (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, zspool_bytes_t *value)
+{
+    MDB_val k = s_val (key), v;
+    int rc = mdb_get (self->txn, table, &k, &v);
+    if (!rc)
+        *value = s_bytes (v);
+    return s_code (rc);
+}
+
+int
+zspool_txn_put (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, zspool_bytes_t value)
+{
+    MDB_val k = s_val (key), v = s_val (value);
+    return s_code (mdb_put (self->txn, table, &k, &v, 0));
+}
+
+int
+zspool_txn_append (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, size_t size,
+                   uint8_t **to)
+{
+    MDB_val k = s_val (key), v = { size, NULL };
+    int rc = mdb_put (self->txn, table, &k, &v, MDB_RESERVE | MDB_APPEND);
+    if (!rc)
+        *to = (uint8_t *) v.mv_data;
+    return s_code (rc);
+}
+
+int
+zspool_txn_delete (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key)
+{
+    MDB_val k = s_val (key);
+    return s_code (mdb_del (self->txn, table, &k, NULL));
+}
+
+int
+zspool_iter_open (zspool_txn_t *txn, zspool_table_t table, zspool_iter_t **iter_p)
+{
+    zspool_iter_t *self = (zspool_iter_t *) calloc (1, sizeof *self);
+    if (!self)
+        return ZSPOOL_ENOMEM;
+    int rc = mdb_cursor_open (txn->txn, table, &self->cursor);
+    if (rc)
+        free (self);
+    else
+        *iter_p = self;
+    return s_code (rc);
+}
+
+void
+zspool_iter_close (zspool_iter_t **iter_p)
+{
+    if (*iter_p) {
+        mdb_cursor_close ((*iter_p)->cursor);
+        free (*iter_p);
+    }
+    *iter_p = NULL;
+}
+
+static int
+s_iter_move (zspool_iter_t *self, MDB_val *k, MDB_cursor_op op, zspool_bytes_t *key,
+             zspool_bytes_t *value)
+{
+    MDB_val v;
+    int rc = mdb_cursor_get (self->cursor, k, &v, op);
+    if (rc)
+        return s_code (rc);
+    *key = s_bytes (*k);
+    *value = s_bytes (v);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_iter_seek (zspool_iter_t *self, zspool_bytes_t at_or_after, zspool_bytes_t *key,
+                  zspool_bytes_t *value)
+{
+    MDB_val k = s_val (at_or_after);
+    return s_iter_move (self, &k, MDB_SET_RANGE, key, value);
+}
+
+int
+zspool_iter_last (zspool_iter_t *self, zspool_bytes_t *key, zspool_bytes_t *value)
+{
+    MDB_val k;
+    return s_iter_move (self, &k, MDB_LAST, key, value);
+}
+
+int
+zspool_iter_next (zspool_iter_t *self, zspool_bytes_t *key, zspool_bytes_t *value)
+{
+    //  LMDB's cursor stands on the next pair after a deletion, and its MDB_NEXT knows that.
+    MDB_val k;
+    return s_iter_move (self, &k, MDB_NEXT, key, value);
+}
+
+int
+zspool_iter_previous (zspool_iter_t *self, zspool_bytes_t *key, zspool_bytes_t *value)
+{
+    MDB_val k;
+    return s_iter_move (self, &k, MDB_PREV, key, value);
+}
+
+int
+zspool_iter_delete (zspool_iter_t *self)
+{
+    return s_code (mdb_cursor_del (self->cursor, 0));
+}
+
+uint64_t
+zspool_engine_used_bytes (zspool_engine_t *self)
+{
+    MDB_envinfo info;
+    mdb_env_info (self->env, &info);
+    return (info.me_last_pgno + 1) * (uint64_t) ZSPOOL_PAGE_BYTES;
+}
+
+uint64_t
+zspool_engine_spare_bytes (zspool_engine_t *self)
+{
+    uint64_t used = zspool_engine_used_bytes (self);
+    return self->reserved_end > used? self->reserved_end - used: 0;
+}
+
+//  Sum up the free pages that transactions before `before` freed.
+static uint64_t
+s_free_bytes (MDB_txn *txn, size_t before)
+{
+    //  Table 0 is LMDB's free list: the key is the transaction that freed the pages, the value a list of
+    //  page numbers, its length first.
+    MDB_cursor *cursor;
+    if (mdb_cursor_open (txn, 0, &cursor))
+        return 0;
+    uint64_t pages = 0;
+    MDB_val key, value;
+    while (mdb_cursor_get (cursor, &key, &value, MDB_NEXT) == 0) {
+        size_t freed_by, length;
+        memcpy (&freed_by, key.mv_data, sizeof freed_by);
+        memcpy (&length, value.mv_data, sizeof length);
+        if (freed_by < before)
+            pages += length;
+    }
+    mdb_cursor_close (cursor);
+    return pages * ZSPOOL_PAGE_BYTES;
+}
+
+uint64_t
+zspool_view_free_bytes (zspool_txn_t *view)
+{
+    return s_free_bytes (view->txn, SIZE_MAX);
+}
+
+//  Called with a line for each reader: process, thread, and the transaction it sees or "-"
+static int
+s_lower_to_reader (const char *line, void *arg)
+{
+    size_t *oldest = (size_t *) arg;
+    size_t transaction;
+    if (sscanf (line, "%*s %*s %zu", &transaction) == 1 && transaction < *oldest)
+        *oldest = transaction;
+    return 0;
+}
+
+uint64_t
+zspool_engine_reusable_bytes (zspool_engine_t *self)
+{
+    //  LMDB uses again what was freed before the oldest transaction that a reader, or the last commit,
+    //  still shows.
+    MDB_envinfo info;
+    mdb_env_info (self->env, &info);
+    size_t oldest = info.me_last_txnid;
+    mdb_reader_list (self->env, s_lower_to_reader, &oldest);
+    return s_free_bytes (self->write.txn, oldest);
+}
+
+int
+zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
+{
+    uint64_t needed_end = zspool_engine_used_bytes (self) + bytes + ZSPOOL_HEADROOM_BYTES;
+    if (needed_end <= self->reserved_end)
+        return ZSPOOL_OK;
+    if (needed_end > self->map_bytes)
+        return ZSPOOL_ENOSPC;
+    if (self->reserve_unsupported)
+        return ZSPOOL_OK;
+    int fd;
+    mdb_env_get_fd (self->env, &fd);
+    uint64_t from = self->reserved_end;
+    uint64_t step_end = (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES;
+    //  Near the end of the disk a whole step may not be had, but what is needed may.
+    uint64_t ends [] = { step_end, needed_end };
+    for (int try = 0; try < 2; try++) {
+        if (fallocate (fd, FALLOC_FL_KEEP_SIZE, (off_t) from, (off_t) (ends [try] - from)) == 0) {
+            self->reserved_end = ends [try];
+            return ZSPOOL_OK;
+        }
+        if (errno == EOPNOTSUPP || errno == ENOSYS) {
+            self->reserve_unsupported = true;
+            return ZSPOOL_OK;
+        }
+    }
+    return s_code (errno);
+}
+
+void
+zspool_engine_check_readers (zspool_engine_t *self)
+{
+    int dead;
+    mdb_reader_check (self->env, &dead);
+}

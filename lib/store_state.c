@@ -1,0 +1,347 @@
+//  store_state.c - codec of the small records of a store
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  One table. Keys, big-endian:                     Values, little-endian:
+//    'A'                                              format u32, incarnation u64, created_us i64,
+//                                                     next_spool u32
+//    'S' spool u32                                    next_sequence u64, last_sequence u64, ceiling u64,
+//                                                     messages u64, bytes u64, blocks u64, lost u64,
+//                                                     stored_us i64, next_cursor u32, name
+//    'C' spool u32 cursor u32                         generation u32, floor u64, sent_to u64, name
+//    'E' spool u32 cursor u32 first_sequence u64      messages u32, has_counts u32, acked bits, counts
+//    'G' spool u32 first u64                          last u64, found_us i64
+//  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with that of
+//  the key. The format number is raised when any of this, or the way blocks are kept, changes; a store of a
+//  higher one is refused, of a lower one brought up to date at opening for writing.
+
+#include "store_state.h"
+#include "bytes.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define CHECKSUM_BYTES 4
+#define KEY_MAX 17
+#define SMALL_VALUE_MAX 256
+
+static uint32_t
+s_checksum (zspool_bytes_t key, const uint8_t *value, size_t size)
+{
+    return (uint32_t) XXH3_64bits_withSeed (value, size, XXH3_64bits (key.data, key.size));
+}
+
+//  Put a value whose last CHECKSUM_BYTES are still to be filled in.
+static int
+s_put (zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t key, uint8_t *value, size_t size)
+{
+    put_u32 (value + size - CHECKSUM_BYTES, s_checksum (key, value, size - CHECKSUM_BYTES));
+    zspool_bytes_t bytes = { value, size };
+    return zspool_txn_put (txn, table, key, bytes);
+}
+
+//  Check a value; its size without the checksum becomes *value's.
+static int
+s_check (zspool_bytes_t key, zspool_bytes_t *value, size_t size_min)
+{
+    if (value->size < size_min + CHECKSUM_BYTES)
+        return ZSPOOL_ECORRUPT;
+    size_t size = value->size - CHECKSUM_BYTES;
+    if (get_u32 (value->data + size) != s_checksum (key, value->data, size))
+        return ZSPOOL_ECORRUPT;
+    value->size = size;
+    return ZSPOOL_OK;
+}
+
+static zspool_bytes_t
+s_key_spool (uint8_t key [KEY_MAX], char kind, uint32_t spool)
+{
+    key [0] = (uint8_t) kind;
+    put_u32_be (key + 1, spool);
+    return (zspool_bytes_t) { key, 5 };
+}
+
+static zspool_bytes_t
+s_key_cursor (uint8_t key [KEY_MAX], char kind, uint32_t spool, uint32_t cursor)
+{
+    s_key_spool (key, kind, spool);
+    put_u32_be (key + 5, cursor);
+    return (zspool_bytes_t) { key, 9 };
+}
+
+static zspool_bytes_t
+s_key_entry (uint8_t key [KEY_MAX], uint32_t spool, uint32_t cursor, uint64_t first_sequence)
+{
+    s_key_cursor (key, 'E', spool, cursor);
+    put_u64_be (key + 9, first_sequence);
+    return (zspool_bytes_t) { key, 17 };
+}
+
+//  Names come last in a value, without a terminating zero.
+static size_t
+s_put_name (uint8_t *to, const char *name)
+{
+    size_t length = strlen (name);
+    memcpy (to, name, length);
+    return length;
+}
+
+static int
+s_get_name (char name [ZSPOOL_NAME_MAX + 1], zspool_bytes_t value, size_t offset)
+{
+    size_t length = value.size - offset;
+    if (length == 0 || length > ZSPOOL_NAME_MAX)
+        return ZSPOOL_ECORRUPT;
+    memcpy (name, value.data + offset, length);
+    name [length] = 0;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_store_record_t *store)
+{
+    uint8_t value [24 + CHECKSUM_BYTES];
+    put_u32 (value, ZSPOOL_FORMAT_VERSION);
+    put_u64 (value + 4, store->incarnation);
+    put_u64 (value + 12, (uint64_t) store->created_us);
+    put_u32 (value + 20, store->next_spool);
+    return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "A", 1 }, value, sizeof value);
+}
+
+int
+zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store)
+{
+    zspool_bytes_t key = { (const uint8_t *) "A", 1 }, value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 4);
+    if (rc)
+        return rc;
+    //  The format number stays where it is whatever comes.
+    if (get_u32 (value.data) > ZSPOOL_FORMAT_VERSION)
+        return ZSPOOL_EVERSION;
+    if (value.size != 24)
+        return ZSPOOL_ECORRUPT;
+    store->incarnation = get_u64 (value.data + 4);
+    store->created_us = (int64_t) get_u64 (value.data + 12);
+    store->next_spool = get_u32 (value.data + 20);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_put_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                        const zspool_spool_record_t *record)
+{
+    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
+    put_u64 (value, record->next_sequence);
+    put_u64 (value + 8, record->last_sequence);
+    put_u64 (value + 16, record->sequence_ceiling);
+    put_u64 (value + 24, record->messages);
+    put_u64 (value + 32, record->bytes);
+    put_u64 (value + 40, record->blocks);
+    put_u64 (value + 48, record->lost);
+    put_u64 (value + 56, (uint64_t) record->stored_us);
+    put_u32 (value + 64, record->next_cursor);
+    size_t size = 68 + s_put_name (value + 68, record->name);
+    return s_put (txn, table, s_key_spool (key, 'S', spool), value, size + CHECKSUM_BYTES);
+}
+
+int
+zspool_state_put_cursor (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                         const zspool_cursor_record_t *record)
+{
+    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
+    put_u32 (value, record->generation);
+    put_u64 (value + 4, record->floor);
+    put_u64 (value + 12, record->sent_to);
+    size_t size = 20 + s_put_name (value + 20, record->name);
+    return s_put (txn, table, s_key_cursor (key, 'C', spool, cursor), value, size + CHECKSUM_BYTES);
+}
+
+int
+zspool_state_put_gap (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, const zspool_gap_t *gap)
+{
+    uint8_t key [KEY_MAX], value [16 + CHECKSUM_BYTES];
+    s_key_spool (key, 'G', spool);
+    put_u64_be (key + 5, gap->first);
+    put_u64 (value, gap->last);
+    put_u64 (value + 8, (uint64_t) gap->found_us);
+    return s_put (txn, table, (zspool_bytes_t) { key, 13 }, value, sizeof value);
+}
+
+int
+zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                        const zspool_cursor_entry_t *entry)
+{
+    uint8_t key [KEY_MAX];
+    size_t acked_bytes = (entry->messages + 7) / 8;
+    size_t counts_bytes = entry->counts? entry->messages * sizeof (uint16_t): 0;
+    size_t size = 8 + acked_bytes + counts_bytes + CHECKSUM_BYTES;
+    uint8_t *value = (uint8_t *) malloc (size);
+    if (!value)
+        return ZSPOOL_ENOMEM;
+    put_u32 (value, entry->messages);
+    put_u32 (value + 4, entry->counts? 1: 0);
+    memcpy (value + 8, entry->acked, acked_bytes);
+    if (entry->counts)
+        memcpy (value + 8 + acked_bytes, entry->counts, counts_bytes);
+    int rc = s_put (txn, table, s_key_entry (key, spool, cursor, entry->first_sequence), value, size);
+    free (value);
+    return rc;
+}
+
+//  --------------------------------------------------------------------------------------------------------
+//  Walks
+
+static int
+s_walk_open (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t prefix)
+{
+    memcpy (self->prefix, prefix.data, prefix.size);
+    self->prefix_size = prefix.size;
+    self->started = false;
+    self->iter = NULL;
+    return zspool_iter_open (txn, table, &self->iter);
+}
+
+int
+zspool_walk_spools (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table)
+{
+    return s_walk_open (self, txn, table, (zspool_bytes_t) { (const uint8_t *) "S", 1 });
+}
+
+int
+zspool_walk_cursors (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
+{
+    uint8_t key [KEY_MAX];
+    return s_walk_open (self, txn, table, s_key_spool (key, 'C', spool));
+}
+
+int
+zspool_walk_gaps (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
+{
+    uint8_t key [KEY_MAX];
+    return s_walk_open (self, txn, table, s_key_spool (key, 'G', spool));
+}
+
+int
+zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                     uint32_t cursor)
+{
+    uint8_t key [KEY_MAX];
+    return s_walk_open (self, txn, table, s_key_cursor (key, 'E', spool, cursor));
+}
+
+void
+zspool_walk_close (zspool_walk_t *self)
+{
+    zspool_iter_close (&self->iter);
+}
+
+//  Move to the next pair, and check its key's size and its value.
+static int
+s_walk_next (zspool_walk_t *self, size_t key_size, size_t value_size_min, zspool_bytes_t *key,
+             zspool_bytes_t *value)
+{
+    zspool_bytes_t prefix = { self->prefix, self->prefix_size };
+    int rc = self->started? zspool_iter_next (self->iter, key, value):
+                            zspool_iter_seek (self->iter, prefix, key, value);
+    self->started = true;
+    if (rc)
+        return rc;
+    if (key->size < prefix.size || memcmp (key->data, prefix.data, prefix.size) != 0)
+        return ZSPOOL_ENOENT;
+    if (key->size != key_size)
+        return ZSPOOL_ECORRUPT;
+    return s_check (*key, value, value_size_min);
+}
+
+int
+zspool_walk_next_spool (zspool_walk_t *self, uint32_t *spool, zspool_spool_record_t *record)
+{
+    zspool_bytes_t key, value;
+    int rc = s_walk_next (self, 5, 69, &key, &value);
+    if (rc)
+        return rc;
+    rc = s_get_name (record->name, value, 68);
+    if (rc)
+        return rc;
+    *spool = get_u32_be (key.data + 1);
+    record->next_sequence = get_u64 (value.data);
+    record->last_sequence = get_u64 (value.data + 8);
+    record->sequence_ceiling = get_u64 (value.data + 16);
+    record->messages = get_u64 (value.data + 24);
+    record->bytes = get_u64 (value.data + 32);
+    record->blocks = get_u64 (value.data + 40);
+    record->lost = get_u64 (value.data + 48);
+    record->stored_us = (int64_t) get_u64 (value.data + 56);
+    record->next_cursor = get_u32 (value.data + 64);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_record_t *record)
+{
+    zspool_bytes_t key, value;
+    int rc = s_walk_next (self, 9, 21, &key, &value);
+    if (rc)
+        return rc;
+    rc = s_get_name (record->name, value, 20);
+    if (rc)
+        return rc;
+    *cursor = get_u32_be (key.data + 5);
+    record->generation = get_u32 (value.data);
+    record->floor = get_u64 (value.data + 4);
+    record->sent_to = get_u64 (value.data + 12);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_walk_next_gap (zspool_walk_t *self, zspool_gap_t *gap)
+{
+    zspool_bytes_t key, value;
+    int rc = s_walk_next (self, 13, 16, &key, &value);
+    if (rc)
+        return rc;
+    gap->first = get_u64_be (key.data + 5);
+    gap->last = get_u64 (value.data);
+    gap->found_us = (int64_t) get_u64 (value.data + 8);
+    return gap->first <= gap->last? ZSPOOL_OK: ZSPOOL_ECORRUPT;
+}
+
+int
+zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry)
+{
+    zspool_bytes_t key, value;
+    int rc = s_walk_next (self, 17, 8, &key, &value);
+    if (rc)
+        return rc;
+    uint64_t messages = get_u32 (value.data);
+    bool has_counts = get_u32 (value.data + 4) != 0;
+    size_t acked_bytes = (messages + 7) / 8;
+    if (messages == 0 || value.size != 8 + acked_bytes + (has_counts? messages * 2: 0))
+        return ZSPOOL_ECORRUPT;
+    entry->first_sequence = get_u64_be (key.data + 9);
+    entry->messages = (uint32_t) messages;
+    entry->acked = value.data + 8;
+    entry->counts = has_counts? value.data + 8 + acked_bytes: NULL;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_trim_entries (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                           uint64_t floor)
+{
+    zspool_walk_t walk;
+    int rc = zspool_walk_entries (&walk, txn, table, spool, cursor);
+    while (rc == ZSPOOL_OK) {
+        zspool_cursor_entry_t entry;
+        rc = zspool_walk_next_entry (&walk, &entry);
+        if (rc == ZSPOOL_OK && entry.first_sequence + entry.messages - 1 > floor)
+            break;
+        //  A damaged entry only means that messages are delivered again: away with it.
+        if (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT)
+            rc = zspool_iter_delete (walk.iter);
+    }
+    zspool_walk_close (&walk);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}

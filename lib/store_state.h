@@ -1,0 +1,106 @@
+//  store_state.h - the small records of a store: what it is, its spools, cursors and gaps
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_STORE_STATE_H_INCLUDED
+#define ZSPOOL_STORE_STATE_H_INCLUDED
+
+#include "cursor.h"
+#include "store_engine.h"
+#include "zspool_store.h"
+
+#define ZSPOOL_STATE_TABLE "state"
+#define ZSPOOL_FORMAT_VERSION 1
+
+//  The store
+typedef struct {
+    uint64_t incarnation; //  random, of this store's life
+    int64_t created_us;   //  microseconds since 1970, UTC
+    uint32_t next_spool;  //  number of the next spool created
+} zspool_store_record_t;
+
+//  A spool
+typedef struct {
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint64_t next_sequence;    //  of the next message
+    uint64_t last_sequence;    //  newest message committed
+    uint64_t sequence_ceiling; //  nothing above was forwarded
+    uint64_t messages;         //  stored
+    uint64_t bytes;            //  stored, of blocks
+    uint64_t blocks;           //  stored
+    uint64_t lost;             //  sequences in gaps
+    int64_t stored_us;         //  of the newest block
+    uint32_t next_cursor;      //  number of the next cursor created
+} zspool_spool_record_t;
+
+//  A cursor
+typedef struct {
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint32_t generation;
+    uint64_t floor;
+    uint64_t sent_to;
+} zspool_cursor_record_t;
+
+//  Sequences that were possibly forwarded, and lost
+typedef struct {
+    uint64_t first;
+    uint64_t last;
+    int64_t found_us;          //  when it was recorded
+} zspool_gap_t;
+
+//  Writing. Errors are the engine's.
+int
+    zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_store_record_t *store);
+int
+    zspool_state_put_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                            const zspool_spool_record_t *record);
+int
+    zspool_state_put_cursor (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                             const zspool_cursor_record_t *record);
+int
+    zspool_state_put_gap (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                          const zspool_gap_t *gap);
+int
+    zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                            const zspool_cursor_entry_t *entry);
+
+//  Delete the entries of blocks that end at or below the floor.
+int
+    zspool_state_trim_entries (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                               uint32_t cursor, uint64_t floor);
+
+//  Reading. ENOENT when it is not there, ECORRUPT when its checksum fails, EVERSION (store only) when a
+//  newer zspool wrote it.
+int
+    zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store);
+
+//  A walk over records of one kind, in order of their keys: open, next until ENOENT, close. What next
+//  gives ends with the transaction. ECORRUPT concerns one record: next goes on behind it.
+typedef struct {
+    zspool_iter_t *iter;
+    uint8_t prefix [9];   //  kind, spool, cursor: what all keys of the walk start with
+    size_t prefix_size;
+    bool started;
+} zspool_walk_t;
+
+int
+    zspool_walk_spools (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table);
+int
+    zspool_walk_cursors (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool);
+int
+    zspool_walk_gaps (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool);
+int
+    zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                         uint32_t cursor);
+int
+    zspool_walk_next_spool (zspool_walk_t *self, uint32_t *spool, zspool_spool_record_t *record);
+int
+    zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_record_t *record);
+int
+    zspool_walk_next_gap (zspool_walk_t *self, zspool_gap_t *gap);
+int
+    zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry);
+void
+    zspool_walk_close (zspool_walk_t *self);
+
+#endif

@@ -1,0 +1,168 @@
+//  verify.c - reads everything in a store and checks it against itself
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Works on a store in use: each spool's counts are compared only when nothing was committed meanwhile.
+
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    zspool_store_t *store;
+    zspool_verify_fn *report;
+    void *arg;
+    int findings;
+    uint64_t blocks;   //  read in all
+} s_verify_t;
+
+static void
+s_report (s_verify_t *self, const char *spool, uint64_t first, uint64_t last, const char *problem)
+{
+    self->findings++;
+    if (self->report)
+        self->report (self->arg, spool, first, last, problem);
+}
+
+//  What was met while reading the blocks of one spool
+typedef struct {
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t blocks;
+    uint64_t last_sequence;
+    int64_t stored_us;
+    bool damaged;
+} s_tally_t;
+
+static void
+s_check_block (s_verify_t *self, const zspool_spool_info_t *info, s_tally_t *tally,
+               const zspool_block_t *block)
+{
+    uint64_t first = zspool_block_first_sequence (block);
+    uint64_t last = zspool_block_last_sequence (block);
+    if (first <= tally->last_sequence)
+        s_report (self, info->name, first, last, "block overlaps the one before");
+    if (zspool_block_stored_us (block) < tally->stored_us)
+        s_report (self, info->name, first, last, "block is stamped earlier than the one before");
+    tally->last_sequence = last;
+    tally->stored_us = zspool_block_stored_us (block);
+    tally->messages += zspool_block_count (block);
+    tally->bytes += zspool_block_size (block);
+    tally->blocks++;
+}
+
+//  Read all blocks of a spool, up to the last one that the spool's record knows.
+static int
+s_read_blocks (s_verify_t *self, const zspool_spool_info_t *info, s_tally_t *tally)
+{
+    zspool_reader_t *reader = zspool_reader_new (self->store, info->id);
+    if (!reader)
+        return ZSPOOL_ENOMEM;
+    zspool_block_t *block = NULL;
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK && tally->last_sequence < info->last_sequence) {
+        rc = zspool_reader_next (reader, &block);
+        if (rc == ZSPOOL_OK) {
+            s_check_block (self, info, tally, block);
+            self->blocks++;
+            zspool_block_destroy (&block);
+        }
+        else if (rc == ZSPOOL_ECORRUPT || rc == ZSPOOL_EVERSION) {
+            uint64_t first, last;
+            zspool_reader_damage (reader, &first, &last);
+            s_report (self, info->name, first, last,
+                      rc == ZSPOOL_EVERSION? "block is of a newer version": "block is damaged");
+            tally->damaged = true;
+            rc = ZSPOOL_OK;
+        }
+    }
+    zspool_reader_destroy (&reader);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+static bool
+s_same (const zspool_spool_info_t *a, const zspool_spool_info_t *b)
+{
+    return a->first_sequence == b->first_sequence && a->last_sequence == b->last_sequence
+           && a->messages == b->messages && a->blocks == b->blocks;
+}
+
+static void
+s_check_counts (s_verify_t *self, const zspool_spool_info_t *info, const s_tally_t *tally)
+{
+    char text [160];
+    if (tally->messages != info->messages || tally->blocks != info->blocks
+        || tally->bytes != info->bytes) {
+        snprintf (text, sizeof text,
+                  "record says %llu messages in %llu blocks of %llu bytes, found %llu in %llu of %llu",
+                  (unsigned long long) info->messages, (unsigned long long) info->blocks,
+                  (unsigned long long) info->bytes, (unsigned long long) tally->messages,
+                  (unsigned long long) tally->blocks, (unsigned long long) tally->bytes);
+        s_report (self, info->name, 0, 0, text);
+    }
+    if (tally->blocks > 0 && tally->last_sequence != info->last_sequence)
+        s_report (self, info->name, tally->last_sequence + 1, info->last_sequence,
+                  "the newest messages are missing");
+    if (info->last_sequence > info->sequence_ceiling)
+        s_report (self, info->name, 0, 0, "sequence ceiling is below the last sequence");
+}
+
+static int
+s_check_cursors (s_verify_t *self, const zspool_spool_info_t *info)
+{
+    zspool_cursor_info_t cursor;
+    char text [ZSPOOL_NAME_MAX + 80];
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK; index++) {
+        rc = zspool_store_cursor_info (self->store, info->id, index, &cursor);
+        if (rc)
+            break;
+        const char *problem = NULL;
+        if (cursor.floor > cursor.sent_to)
+            problem = "acknowledges what it was not sent";
+        else if (info->blocks > 0 && cursor.floor + 1 < info->first_sequence && cursor.pending
+                 && info->messages < cursor.pending)
+            problem = "waits for messages that are gone";
+        if (problem) {
+            snprintf (text, sizeof text, "cursor %s %s", cursor.name, problem);
+            s_report (self, info->name, 0, 0, text);
+        }
+    }
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+static int
+s_verify_spool (s_verify_t *self, size_t index)
+{
+    zspool_spool_info_t before, after;
+    int rc = zspool_store_spool_info (self->store, index, &before);
+    if (rc)
+        return rc;
+    s_tally_t tally = { 0, 0, 0, 0, INT64_MIN, false };
+    rc = s_read_blocks (self, &before, &tally);
+    if (rc == ZSPOOL_OK)
+        rc = s_check_cursors (self, &before);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_spool_info (self->store, index, &after);
+    if (rc == ZSPOOL_OK && !tally.damaged && s_same (&before, &after))
+        s_check_counts (self, &before, &tally);
+    return rc;
+}
+
+int
+zspool_store_verify (zspool_store_t *store, zspool_verify_fn *report, void *arg, uint64_t *blocks)
+{
+    s_verify_t self = { store, report, arg, 0, 0 };
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK; index++) {
+        rc = s_verify_spool (&self, index);
+        if (rc == ZSPOOL_ECORRUPT) {
+            s_report (&self, "", 0, 0, "a record of a spool or cursor is damaged");
+            rc = ZSPOOL_OK;
+        }
+    }
+    if (blocks)
+        *blocks = self.blocks;
+    return rc == ZSPOOL_ENOENT? self.findings: rc;
+}

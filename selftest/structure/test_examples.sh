@@ -1,0 +1,11 @@
+#!/bin/sh
+#  test_examples.sh - every example runs to its end, with exit status 0, in an empty directory
+#
+#  SPDX-License-Identifier: MPL-2.0
+
+ls "$ZSPOOL_SRCDIR"/examples/*.c > /dev/null 2>&1 || { echo "there are no examples"; exit 77; }
+for source in "$ZSPOOL_SRCDIR"/examples/*.c; do
+    name=$(basename "$source" .c)
+    mkdir "$name"
+    (cd "$name" && timeout 60 "$ZSPOOL_BUILDDIR/examples/$name") || { echo "$name gave $?"; exit 1; }
+done

@@ -1,0 +1,95 @@
+//  command.h - what every subcommand of zspool needs: options, values, one-line errors, standard output
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A subcommand is a function that takes its own arguments (argv [0] is its name) and returns an exit
+//  status. Bad usage is found before anything is opened, so it ends the process at once. For the main
+//  thread only.
+
+#ifndef COMMAND_H_INCLUDED
+#define COMMAND_H_INCLUDED
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMAND_OK 0     //  exit status: done
+#define COMMAND_FAILED 1 //  something in the world failed
+#define COMMAND_USAGE 2  //  the command line is wrong
+
+#define COMMAND_HWM_MAX 1000000    //  largest high-water mark, messages
+#define COMMAND_HWM 1000           //  usual one
+#define COMMAND_MS_MAX 86400000    //  longest time that can be given, milliseconds: a day
+
+//  Ends every table of options
+#define COMMAND_OPTIONS_END                                                                                  \
+    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}
+
+//  The subcommands: each in a file of its own
+int
+    queue_main (int argc, char **argv);
+int
+    push_main (int argc, char **argv);
+int
+    pull_main (int argc, char **argv);
+int
+    info_main (int argc, char **argv);
+int
+    verify_main (int argc, char **argv);
+
+//  Name the command as errors shall show it, e.g. "zspool push". The string is borrowed.
+void
+    command_set_name (const char *name);
+
+//  Print one line "NAME: TEXT" on standard error.
+void
+    command_report (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
+//  The same for bad usage, then exit with status 2.
+void
+    command_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2), noreturn));
+
+//  Give the `val` of the next option, -1 when there are no more; its value is in optarg. Answers --help
+//  (with the text `help`) and --version, and exits on an option that is unknown or lacks its value.
+int
+    command_option (int argc, char **argv, const struct option *options, const char *help);
+
+//  Name of the option that command_option () gave last, without the dashes.
+const char *
+    command_option_name (void);
+
+//  Its value as a whole number, or as bytes with an optional suffix K, M, G or T (powers of 1024); exits
+//  when it is not one or not within min..max.
+uint64_t
+    command_number (uint64_t min, uint64_t max);
+uint64_t
+    command_size (uint64_t min, uint64_t max);
+
+//  Its value, which must not be empty.
+const char *
+    command_text (void);
+
+//  Its value as 1 byte or more, written with \t \n \r \0 \\ and \xHH for what is awkward to type; stores
+//  their number. Decoded in place.
+const char *
+    command_bytes (size_t *size);
+
+//  Give the one operand behind the options; exits when there is none, or another. `what` names it.
+const char *
+    command_operand (int argc, char **argv, const char *what);
+
+//  Print this process's standard output to its end and give the status to exit with: `status`, or
+//  COMMAND_FAILED with a line of error when it cannot be written (no line when its reader has gone).
+int
+    command_end (int status);
+
+//  Report that NAME cannot be written because of `error` (errno); silent when its reader has gone.
+void
+    command_report_write (const char *name, int error);
+
+//  Microseconds of a clock that only goes forward.
+int64_t
+    command_clock_us (void);
+
+#endif

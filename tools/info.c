@@ -1,0 +1,255 @@
+//  info.c - zspool info: shows what a store holds, as a table or as JSON
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Spools and cursors are asked for one by one, so while a device runs their figures can be a moment
+//  apart.
+
+#include "command.h"
+#include "text.h"
+#include "zspool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char s_help [] =
+    "usage: zspool info DIR [options]\n"
+    "\n"
+    "Shows the spools of the store in DIR and where their cursors stand. Works while a device runs on it.\n"
+    "\n"
+    "  --name SPOOL       this spool only\n"
+    "  --json             print a JSON object\n"
+    "  --help, --version  print this text or the version, and exit\n";
+
+enum { OPTION_NAME = 256, OPTION_JSON };
+
+static const struct option s_options [] = {{"name", required_argument, NULL, OPTION_NAME},
+                                           {"json", no_argument, NULL, OPTION_JSON},
+                                           COMMAND_OPTIONS_END};
+
+//  A spool and its cursors
+typedef struct {
+    zspool_spool_info_t info;
+    zspool_cursor_info_t *cursors;
+    size_t cursor_count;
+} spool_t;
+
+typedef struct {
+    const char *directory;
+    const char *name;        //  of the one spool to show; NULL: all
+    bool json;
+    zspool_store_t *store;
+    spool_t *spools;
+    size_t spool_count;
+} info_t;
+
+static void
+s_parse (info_t *self, int argc, char **argv)
+{
+    int option;
+    while ((option = command_option (argc, argv, s_options, s_help)) != -1)
+        if (option == OPTION_JSON)
+            self->json = true;
+        else
+            self->name = command_text ();
+    self->directory = command_operand (argc, argv, "the directory");
+}
+
+//  Read the cursors of a spool. Returns a code of zspool_error_t.
+static int
+s_read_cursors (info_t *self, spool_t *spool)
+{
+    while (true) {
+        zspool_cursor_info_t info;
+        int rc = zspool_store_cursor_info (self->store, spool->info.id, spool->cursor_count, &info);
+        if (rc != ZSPOOL_OK)
+            return rc == ZSPOOL_ENOENT ? ZSPOOL_OK : rc;
+        zspool_cursor_info_t *cursors = (zspool_cursor_info_t *) realloc (
+            spool->cursors, (spool->cursor_count + 1) * sizeof *cursors);
+        if (!cursors)
+            return ZSPOOL_ENOMEM;
+        spool->cursors = cursors;
+        cursors [spool->cursor_count++] = info;
+    }
+}
+
+//  Read the spools that shall be shown. Returns a code of zspool_error_t.
+static int
+s_read_spools (info_t *self)
+{
+    for (size_t index = 0;; index++) {
+        zspool_spool_info_t info;
+        int rc = zspool_store_spool_info (self->store, index, &info);
+        if (rc != ZSPOOL_OK)
+            return rc == ZSPOOL_ENOENT ? ZSPOOL_OK : rc;
+        if (self->name && strcmp (self->name, info.name) != 0)
+            continue;
+        spool_t *spools = (spool_t *) realloc (self->spools, (self->spool_count + 1) * sizeof *spools);
+        if (!spools)
+            return ZSPOOL_ENOMEM;
+        self->spools = spools;
+        spool_t *spool = &spools [self->spool_count++];
+        *spool = (spool_t) {.info = info};
+        rc = s_read_cursors (self, spool);
+        if (rc != ZSPOOL_OK)
+            return rc;
+    }
+}
+
+static void
+s_print_json_cursor (const zspool_cursor_info_t *cursor)
+{
+    printf ("{\"name\": ");
+    text_print_json (cursor->name);
+    printf (", \"floor\": %" PRIu64 ", \"sent_to\": %" PRIu64 ", \"pending\": %" PRIu64
+            ", \"in_flight\": %" PRIu64 ", \"generation\": %" PRIu32 "}",
+            cursor->floor, cursor->sent_to, cursor->pending, cursor->in_flight, cursor->generation);
+}
+
+static void
+s_print_json_spool (const spool_t *spool)
+{
+    const zspool_spool_info_t *info = &spool->info;
+    printf ("{\"name\": ");
+    text_print_json (info->name);
+    printf (", \"first_sequence\": %" PRIu64 ", \"last_sequence\": %" PRIu64 ", \"messages\": %" PRIu64
+            ", \"bytes\": %" PRIu64 ", \"blocks\": %" PRIu64 ", \"lost\": %" PRIu64 ",\n     \"cursors\": [",
+            info->first_sequence, info->last_sequence, info->messages, info->bytes, info->blocks,
+            info->lost);
+    for (size_t index = 0; index < spool->cursor_count; index++) {
+        if (index > 0)
+            printf (",\n       ");
+        s_print_json_cursor (&spool->cursors [index]);
+    }
+    printf ("]}");
+}
+
+static void
+s_print_json (info_t *self)
+{
+    printf ("{\"directory\": ");
+    text_print_json (zspool_store_directory (self->store));
+    printf (",\n \"incarnation\": \"%016" PRIx64 "\",\n \"file_bytes\": %" PRIu64
+            ",\n \"free_bytes\": %" PRIu64 ",\n \"spools\": [",
+            zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
+            zspool_store_free_bytes (self->store));
+    for (size_t index = 0; index < self->spool_count; index++) {
+        printf (index > 0 ? ",\n    " : "\n    ");
+        s_print_json_spool (&self->spools [index]);
+    }
+    printf ("%s]}\n", self->spool_count ? "\n " : "");
+}
+
+//  Width of the widest name, its heading included.
+static int
+s_name_width (const info_t *self)
+{
+    size_t width = strlen ("cursor");
+    for (size_t index = 0; index < self->spool_count; index++) {
+        const spool_t *spool = &self->spools [index];
+        size_t length = text_width (spool->info.name);
+        width = length > width ? length : width;
+        for (size_t cursor = 0; cursor < spool->cursor_count; cursor++) {
+            length = text_width (spool->cursors [cursor].name);
+            width = length > width ? length : width;
+        }
+    }
+    return (int) width;
+}
+
+static void
+s_print_name (const char *name, int width)
+{
+    text_print (name);
+    printf ("%*s", width - (int) text_width (name), "");
+}
+
+static void
+s_print_spools (const info_t *self, int width)
+{
+    printf ("\n%-*s  %12s  %12s  %12s  %14s  %8s  %8s\n", width, "spool", "first", "last", "messages",
+            "bytes", "blocks", "lost");
+    for (size_t index = 0; index < self->spool_count; index++) {
+        const zspool_spool_info_t *info = &self->spools [index].info;
+        s_print_name (info->name, width);
+        printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %14" PRIu64 "  %8" PRIu64 "  %8" PRIu64
+                "\n",
+                info->first_sequence, info->last_sequence, info->messages, info->bytes, info->blocks,
+                info->lost);
+    }
+}
+
+static void
+s_print_cursors (const info_t *self, int width)
+{
+    printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor", "floor",
+            "sent to", "pending", "in flight", "generation");
+    for (size_t index = 0; index < self->spool_count; index++) {
+        const spool_t *spool = &self->spools [index];
+        for (size_t cursor = 0; cursor < spool->cursor_count; cursor++) {
+            const zspool_cursor_info_t *info = &spool->cursors [cursor];
+            s_print_name (spool->info.name, width);
+            printf ("  ");
+            s_print_name (info->name, width);
+            printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %10" PRIu32 "\n",
+                    info->floor, info->sent_to, info->pending, info->in_flight, info->generation);
+        }
+    }
+}
+
+static void
+s_print_table (info_t *self)
+{
+    printf ("store        ");
+    text_print (zspool_store_directory (self->store));
+    printf ("\nincarnation  %016" PRIx64 "\nfile         %" PRIu64 " bytes, %" PRIu64 " of them free\n",
+            zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
+            zspool_store_free_bytes (self->store));
+    if (self->spool_count == 0)
+        return;
+    int width = s_name_width (self);
+    s_print_spools (self, width);
+    s_print_cursors (self, width);
+}
+
+static int
+s_run (info_t *self)
+{
+    int rc = zspool_store_open (self->store, ZSPOOL_READ);
+    if (rc == ZSPOOL_OK)
+        rc = s_read_spools (self);
+    if (rc != ZSPOOL_OK) {
+        const char *reason = zspool_store_reason (self->store);
+        command_report ("%s", *reason ? reason : zspool_strerror (rc));
+        return COMMAND_FAILED;
+    }
+    if (self->name && self->spool_count == 0) {
+        command_report ("'%s' has no spool '%s'", self->directory, self->name);
+        return COMMAND_FAILED;
+    }
+    if (self->json)
+        s_print_json (self);
+    else
+        s_print_table (self);
+    return COMMAND_OK;
+}
+
+int
+info_main (int argc, char **argv)
+{
+    info_t info = {0};
+    s_parse (&info, argc, argv);
+    int status = COMMAND_FAILED;
+    info.store = zspool_store_new (info.directory);
+    if (info.store)
+        status = s_run (&info);
+    else
+        command_report ("out of memory");
+    zspool_store_destroy (&info.store);
+    for (size_t index = 0; index < info.spool_count; index++)
+        free (info.spools [index].cursors);
+    free (info.spools);
+    return status;
+}

@@ -1,0 +1,123 @@
+//  output.c - buffered bytes to a file or to standard output, every failure noticed
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "output.h"
+#include "stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OUTPUT_BUFFER_BYTES (64 * 1024)
+
+struct output {
+    const char *name;                  //  for errors; borrowed
+    int fd;
+    bool regular;                      //  a file that can be synced
+    bool unsynced;                     //  written to since the last sync
+    int error;                         //  errno of the first failure, or 0
+    size_t used;                       //  bytes in the buffer
+    char buffer [OUTPUT_BUFFER_BYTES];
+};
+
+output_t *
+output_new (const char *path)
+{
+    output_t *self = (output_t *) malloc (sizeof *self);
+    if (!self)
+        return NULL;
+    self->name = path ? path : "standard output";
+    self->fd = path ? open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDOUT_FILENO;
+    if (self->fd < 0) {
+        free (self);
+        return NULL;
+    }
+    struct stat status;
+    self->regular = fstat (self->fd, &status) == 0 && S_ISREG (status.st_mode);
+    self->unsynced = false;
+    self->error = 0;
+    self->used = 0;
+    return self;
+}
+
+void
+output_destroy (output_t **self_p)
+{
+    output_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    if (self->fd != STDOUT_FILENO)
+        close (self->fd);
+    free (self);
+}
+
+const char *
+output_name (const output_t *self)
+{
+    return self->name;
+}
+
+static int
+s_fail (output_t *self, int error)
+{
+    self->error = error;
+    errno = error;
+    return -1;
+}
+
+static int
+s_write_all (output_t *self, const char *data, size_t size)
+{
+    if (self->error)
+        return s_fail (self, self->error);
+    while (size > 0) {
+        ssize_t written = write (self->fd, data, size);
+        if (written < 0 && (errno != EINTR || stop_requested ()))
+            return s_fail (self, errno);
+        if (written > 0) {
+            data += written;
+            size -= (size_t) written;
+            self->unsynced = true;
+        }
+    }
+    return 0;
+}
+
+int
+output_flush (output_t *self)
+{
+    size_t size = self->used;
+    self->used = 0;
+    return s_write_all (self, self->buffer, size);
+}
+
+int
+output_write (output_t *self, const void *data, size_t size)
+{
+    if (self->error)
+        return s_fail (self, self->error);
+    if (size > OUTPUT_BUFFER_BYTES - self->used && output_flush (self) != 0)
+        return -1;
+    if (size > OUTPUT_BUFFER_BYTES)
+        return s_write_all (self, (const char *) data, size);
+    if (size > 0)
+        memcpy (self->buffer + self->used, data, size);
+    self->used += size;
+    return 0;
+}
+
+int
+output_sync (output_t *self)
+{
+    if (output_flush (self) != 0)
+        return -1;
+    if (self->regular && self->unsynced && fdatasync (self->fd) != 0)
+        return s_fail (self, errno);
+    self->unsynced = false;
+    return 0;
+}

@@ -1,0 +1,40 @@
+//  output.h - buffered bytes to a file or to standard output, every failure noticed
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  After a failure nothing more is written, and every call fails. A signal (stop.h) ends a write that
+//  blocks; that is a failure with EINTR.
+
+#ifndef OUTPUT_H_INCLUDED
+#define OUTPUT_H_INCLUDED
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct output output_t;
+
+//  Create, or empty, the file at `path`; NULL stands for standard output. NULL and errno on failure.
+output_t *
+    output_new (const char *path);
+
+//  Close without writing what is still in the buffer; sets *self_p to NULL. NULL-safe.
+void
+    output_destroy (output_t **self_p);
+
+//  What errors shall call it: the path, or "standard output".
+const char *
+    output_name (const output_t *self);
+
+//  Add bytes; -1 and errno on failure.
+int
+    output_write (output_t *self, const void *data, size_t size);
+
+//  Hand all that was added to the system; -1 and errno on failure.
+int
+    output_flush (output_t *self);
+
+//  Flush, and when it is a file wait until its data are on the disk; -1 and errno on failure.
+int
+    output_sync (output_t *self);
+
+#endif

@@ -1,0 +1,441 @@
+//  pull.c - zspool pull: prints messages, and acknowledges them with their tickets
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Invariant: a ticket goes back only after its message was handed to the system, and, when the output is
+//  a file, after it reached the disk. So whatever happens to this process, no message is lost.
+
+#include "command.h"
+#include "meter.h"
+#include "output.h"
+#include "stop.h"
+#include "wire.h"
+#include "zspool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PULL_TICKETS_MAX 1000     //  tickets that go back in one message, at most
+#define PULL_TICKET_AGE_US 100000 //  how long a ticket waits for others, at most
+#define PULL_LOOK_MESSAGES 1024   //  how often a busy pull looks after its wire
+#define PULL_HEX_BYTES 512        //  bytes of a frame that are turned into digits at a time
+
+static const char s_help [] =
+    "usage: zspool pull ENDPOINT [options]\n"
+    "\n"
+    "Prints each message that comes, one a line. ENDPOINT is connected to, or bound to if it begins with @;\n"
+    "several are separated by commas.\n"
+    "\n"
+    "  --count N          stop after N messages\n"
+    "  --timeout MS       stop when none came for MS milliseconds (exit status 1 if fewer than --count came)\n"
+    "  --format FORMAT    text (default): frames as they are, a separator between; hex: frames as hex digits,\n"
+    "                     blanks between; raw: nothing but the frames' bytes\n"
+    "  --separator BYTES  between the frames of a text line (default: a tab; \\t \\n \\0 \\\\ \\xHH are understood)\n"
+    "  --output FILE      write to FILE, not to standard output\n"
+    "  --quiet            print only the number of messages, at the end\n"
+    "  --ack-to ENDPOINT  take a ticket from the front of each message and, when the message was written,\n"
+    "                     send it there: the --ack-in of a device with --ack explicit\n"
+    "  --linger MS        how long to wait at the end until all tickets are sent (default: no limit)\n"
+    "  --delay MS         rest for MS milliseconds after each message, to try out a slow consumer\n"
+    "  --hwm N            high-water mark, messages (default 1000)\n"
+    "  --verbose          say when peers come and go, and a summary at the end\n"
+    "  --help, --version  print this text or the version, and exit\n";
+
+enum {
+    OPTION_COUNT = 256,
+    OPTION_TIMEOUT,
+    OPTION_FORMAT,
+    OPTION_SEPARATOR,
+    OPTION_OUTPUT,
+    OPTION_QUIET,
+    OPTION_ACK_TO,
+    OPTION_LINGER,
+    OPTION_DELAY,
+    OPTION_HWM,
+    OPTION_VERBOSE
+};
+
+static const struct option s_options [] = {{"count", required_argument, NULL, OPTION_COUNT},
+                                           {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+                                           {"format", required_argument, NULL, OPTION_FORMAT},
+                                           {"separator", required_argument, NULL, OPTION_SEPARATOR},
+                                           {"output", required_argument, NULL, OPTION_OUTPUT},
+                                           {"quiet", no_argument, NULL, OPTION_QUIET},
+                                           {"ack-to", required_argument, NULL, OPTION_ACK_TO},
+                                           {"linger", required_argument, NULL, OPTION_LINGER},
+                                           {"delay", required_argument, NULL, OPTION_DELAY},
+                                           {"hwm", required_argument, NULL, OPTION_HWM},
+                                           {"verbose", no_argument, NULL, OPTION_VERBOSE},
+                                           COMMAND_OPTIONS_END};
+
+typedef enum { FORMAT_TEXT, FORMAT_HEX, FORMAT_RAW } format_t;
+
+typedef struct {
+    //  Options
+    wire_options_t wire_options;
+    uint64_t count;          //  messages to take; 0: no limit
+    int64_t timeout_ms;      //  how long none may come; -1: for ever
+    format_t format;
+    bool format_given;       //  --format
+    const char *separator;   //  between the frames of a text line; NULL: a tab
+    size_t separator_bytes;
+    const char *file;        //  NULL: standard output
+    bool quiet;              //  count only
+    const char *ack_to;      //  where tickets go; NULL: messages have none
+    int64_t linger_ms;       //  patience with that peer at the end; -1: for ever
+    int64_t delay_ms;        //  rest after each message
+
+    //  State
+    wire_t *wire;
+    wire_t *ack_wire;        //  NULL without ack_to
+    output_t *output;        //  NULL when quiet, and once writing has failed
+    bool failed;             //  something went wrong, and was reported
+    zmq_msg_t frame;         //  the frame at hand
+    meter_t meter;           //  messages written
+    uint16_t attempt;        //  from the ticket at hand: how often its message was sent
+    uint64_t repeats;        //  messages written that had been sent before
+    uint64_t acknowledged;   //  tickets that ZeroMQ has taken
+    size_t ticket_count;     //  tickets of messages that were written, not sent yet
+    int64_t ticket_us;       //  when the first of them was collected
+    uint8_t tickets [PULL_TICKETS_MAX] [ZSPOOL_TICKET_BYTES]; //  behind them, the ticket at hand
+} pull_t;
+
+static void
+s_parse_format (pull_t *self)
+{
+    static const char *const names [] = {"text", "hex", "raw"};
+    self->format_given = true;
+    for (format_t format = FORMAT_TEXT; format <= FORMAT_RAW; format++)
+        if (strcmp (optarg, names [format]) == 0) {
+            self->format = format;
+            return;
+        }
+    command_usage ("--format is text, hex or raw, not '%s'", optarg);
+}
+
+static void
+s_parse_option (pull_t *self, int option)
+{
+    switch (option) {
+    case OPTION_COUNT: self->count = command_number (1, UINT64_MAX); break;
+    case OPTION_TIMEOUT: self->timeout_ms = (int64_t) command_number (1, COMMAND_MS_MAX); break;
+    case OPTION_FORMAT: s_parse_format (self); break;
+    case OPTION_SEPARATOR: self->separator = command_bytes (&self->separator_bytes); break;
+    case OPTION_OUTPUT: self->file = command_text (); break;
+    case OPTION_QUIET: self->quiet = true; break;
+    case OPTION_ACK_TO: self->ack_to = command_text (); break;
+    case OPTION_LINGER: self->linger_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
+    case OPTION_DELAY: self->delay_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
+    case OPTION_HWM: self->wire_options.hwm = (int) command_number (1, COMMAND_HWM_MAX); break;
+    case OPTION_VERBOSE: self->wire_options.verbose = true; break;
+    }
+}
+
+static void
+s_parse (pull_t *self, int argc, char **argv)
+{
+    int option;
+    while ((option = command_option (argc, argv, s_options, s_help)) != -1)
+        s_parse_option (self, option);
+    self->wire_options.endpoints = command_operand (argc, argv, "the endpoint");
+
+    if (self->quiet && (self->format_given || self->separator || self->file))
+        command_usage ("--quiet prints no message: it goes with no --format, --separator or --output");
+    if (self->separator && self->format != FORMAT_TEXT)
+        command_usage ("--separator goes with --format text only");
+    if (self->linger_ms >= 0 && !self->ack_to)
+        command_usage ("--linger needs --ack-to");
+    if (!self->separator) {
+        self->separator = "\t";
+        self->separator_bytes = 1;
+    }
+}
+
+//  False and errno on failure.
+static bool
+s_write (pull_t *self, const void *data, size_t size)
+{
+    return self->quiet || output_write (self->output, data, size) == 0;
+}
+
+static bool
+s_write_hex (pull_t *self, const uint8_t *data, size_t size)
+{
+    static const char digits [] = "0123456789abcdef";
+    char text [2 * PULL_HEX_BYTES];
+    bool written = true;
+    while (size > 0 && written) {
+        size_t bytes = size < PULL_HEX_BYTES ? size : PULL_HEX_BYTES;
+        for (size_t index = 0; index < bytes; index++) {
+            text [2 * index] = digits [data [index] >> 4];
+            text [2 * index + 1] = digits [data [index] & 15];
+        }
+        written = s_write (self, text, 2 * bytes);
+        data += bytes;
+        size -= bytes;
+    }
+    return written;
+}
+
+//  Write the frame at hand. False and errno on failure.
+static bool
+s_write_frame (pull_t *self, bool first)
+{
+    const void *data = zmq_msg_data (&self->frame);
+    size_t size = zmq_msg_size (&self->frame);
+    switch (self->format) {
+    case FORMAT_HEX:
+        return (first || s_write (self, " ", 1)) && s_write_hex (self, (const uint8_t *) data, size);
+    case FORMAT_TEXT:
+        return (first || s_write (self, self->separator, self->separator_bytes))
+               && s_write (self, data, size);
+    default: return s_write (self, data, size);
+    }
+}
+
+//  The output cannot be written: report it. The messages in its buffer must not be acknowledged.
+static void
+s_fail_output (pull_t *self)
+{
+    self->failed = true;
+    self->ticket_count = 0;
+    if (errno == EINTR)
+        command_report ("interrupted while writing %s", output_name (self->output));
+    else
+        command_report_write (output_name (self->output), errno);
+    output_destroy (&self->output);
+}
+
+//  Receive the next frame. False when there is none.
+static bool
+s_receive_frame (pull_t *self)
+{
+    int size;
+    do
+        size = zmq_msg_recv (&self->frame, wire_socket (self->wire), ZMQ_DONTWAIT);
+    while (size < 0 && zmq_errno () == EINTR);
+    return size >= 0;
+}
+
+//  Copy the ticket that must stand before a message. False, and a line, when there is none.
+static bool
+s_take_ticket (pull_t *self)
+{
+    zspool_ticket_t ticket;
+    const void *data = zmq_msg_data (&self->frame);
+    if (zspool_ticket_decode (&ticket, data, zmq_msg_size (&self->frame)) != ZSPOOL_OK
+        || !zmq_msg_more (&self->frame)) {
+        command_report ("message %" PRIu64 " has no ticket: --ack-to is for devices with --ack explicit",
+                        self->meter.messages + 1);
+        self->failed = true;
+        return false;
+    }
+    memcpy (self->tickets [self->ticket_count], data, ZSPOOL_TICKET_BYTES);
+    self->attempt = ticket.attempt;
+    return true;
+}
+
+//  The message at hand was written: its ticket may go back.
+static void
+s_keep_ticket (pull_t *self)
+{
+    if (self->ticket_count++ == 0)
+        self->ticket_us = self->meter.last_us;
+    if (self->attempt > 1)
+        self->repeats++;
+}
+
+//  Receive and write one message. 1: done, 0: none is there, -1: failed, which was reported.
+static int
+s_take_message (pull_t *self)
+{
+    if (!s_receive_frame (self))
+        return 0;
+    if (self->ack_to && (!s_take_ticket (self) || !s_receive_frame (self)))
+        return -1;
+
+    size_t bytes = zmq_msg_size (&self->frame);
+    bool written = s_write_frame (self, true);
+    while (zmq_msg_more (&self->frame) && s_receive_frame (self)) {
+        bytes += zmq_msg_size (&self->frame);
+        written = written && s_write_frame (self, false);
+    }
+    if (!written || !s_write (self, "\n", self->format == FORMAT_RAW ? 0 : 1)) {
+        s_fail_output (self);
+        return -1;
+    }
+    meter_count (&self->meter, bytes);
+    if (self->ack_to)
+        s_keep_ticket (self);
+    return 1;
+}
+
+//  Offer the tickets to ZeroMQ as one message, one a frame. False when that must be done again.
+static bool
+s_offer_tickets (pull_t *self)
+{
+    zspool_frame_t frames [PULL_TICKETS_MAX];
+    for (size_t index = 0; index < self->ticket_count; index++)
+        frames [index] = (zspool_frame_t) {self->tickets [index], ZSPOOL_TICKET_BYTES};
+    return wire_send (self->ack_wire, frames, self->ticket_count) == 0;
+}
+
+//  Hand what was written to the system, then send back the tickets. False when that fails, which is
+//  reported, or a signal came while the tickets could not be sent.
+static bool
+s_settle (pull_t *self)
+{
+    if (self->output
+        && (self->ticket_count ? output_sync (self->output) : output_flush (self->output)) != 0) {
+        s_fail_output (self);
+        return false;
+    }
+    if (self->ticket_count == 0)
+        return true;
+    while (!s_offer_tickets (self))
+        if (wire_wait (self->ack_wire, ZMQ_POLLOUT, -1, -1) & WIRE_STOP)
+            return false;
+    self->acknowledged += self->ticket_count;
+    self->ticket_count = 0;
+    wire_wait (self->ack_wire, 0, -1, 0);
+    return true;
+}
+
+//  Wait until a message is there. False when none came in time, or a signal did.
+static bool
+s_wait_for_message (pull_t *self)
+{
+    int64_t start_us = command_clock_us ();
+    while (true) {
+        int64_t left_ms = -1;
+        if (self->timeout_ms >= 0) {
+            left_ms = self->timeout_ms - (command_clock_us () - start_us) / 1000;
+            if (left_ms <= 0)
+                return false;
+        }
+        meter_show (&self->meter);
+        int found = wire_wait (self->wire, ZMQ_POLLIN, -1, meter_wait_ms (&self->meter, left_ms));
+        if (found & WIRE_STOP)
+            return false;
+        if (found & WIRE_READY)
+            return true;
+    }
+}
+
+//  Look after output and tickets when a message was written. False when that fails, which is reported, or
+//  a signal came.
+static bool
+s_after_message (pull_t *self)
+{
+    bool due = self->ticket_count == PULL_TICKETS_MAX
+               || (self->ticket_count && self->meter.last_us - self->ticket_us >= PULL_TICKET_AGE_US);
+    if ((due || self->delay_ms) && !s_settle (self))
+        return false;
+    if (self->meter.messages % PULL_LOOK_MESSAGES == 0)
+        wire_wait (self->wire, 0, -1, 0);
+    int64_t wake_us = command_clock_us () + self->delay_ms * 1000;
+    for (int64_t left_us = self->delay_ms * 1000; left_us > 0; left_us = wake_us - command_clock_us ())
+        if (wire_wait (self->wire, 0, -1, (int) (left_us + 999) / 1000) & WIRE_STOP)
+            return false;
+    return true;
+}
+
+//  Take messages until there are enough, none comes in time, a signal does, or something fails.
+static void
+s_take_all (pull_t *self)
+{
+    while (!stop_requested () && (self->count == 0 || self->meter.messages < self->count)) {
+        int taken = s_take_message (self);
+        if (taken < 0)
+            return;
+        if (taken > 0 ? !s_after_message (self) : !s_settle (self) || !s_wait_for_message (self))
+            return;
+    }
+}
+
+//  Write and acknowledge what is left.
+static void
+s_finish (pull_t *self)
+{
+    s_settle (self);
+    if (self->acknowledged + self->ticket_count == 0)
+        return;
+    if (self->ticket_count || wire_drain (self->ack_wire, self->linger_ms) != 0) {
+        command_report ("gave up before all acknowledgements were sent to %s", self->ack_to);
+        self->failed = true;
+    }
+}
+
+static int
+s_open (pull_t *self)
+{
+    int status = wire_new (&self->wire, &self->wire_options);
+    if (status == COMMAND_OK && self->ack_to) {
+        wire_options_t options = {.type = ZMQ_PUSH,
+                                  .endpoints = self->ack_to,
+                                  .hwm = COMMAND_HWM,
+                                  .verbose = self->wire_options.verbose};
+        status = wire_new (&self->ack_wire, &options);
+    }
+    if (status == COMMAND_OK && !self->quiet) {
+        self->output = output_new (self->file);
+        if (!self->output) {
+            command_report ("cannot open '%s': %s", self->file ? self->file : "", strerror (errno));
+            status = COMMAND_FAILED;
+        }
+    }
+    return status;
+}
+
+static void
+s_summarize (pull_t *self)
+{
+    char more [128] = "";
+    if (self->ack_to)
+        snprintf (more, sizeof more, ", %" PRIu64 " acknowledged, %" PRIu64 " delivered again",
+                  self->acknowledged, self->repeats);
+    meter_summary (&self->meter, more);
+}
+
+static int
+s_run (pull_t *self)
+{
+    int status = s_open (self);
+    if (status != COMMAND_OK)
+        return status;
+    meter_start (&self->meter, isatty (STDERR_FILENO) && (self->quiet || !isatty (STDOUT_FILENO)));
+    s_take_all (self);
+    s_finish (self);
+    meter_clear (&self->meter);
+    if (self->failed)
+        status = COMMAND_FAILED;
+    else if (self->meter.messages < self->count) {
+        command_report ("%s: %" PRIu64 " of %" PRIu64 " messages came",
+                        stop_requested () ? "interrupted" : "timed out", self->meter.messages, self->count);
+        status = COMMAND_FAILED;
+    }
+    if (self->quiet)
+        printf ("%" PRIu64 "\n", self->meter.messages);
+    if (self->wire_options.verbose)
+        s_summarize (self);
+    return status;
+}
+
+int
+pull_main (int argc, char **argv)
+{
+    static pull_t pull = {.wire_options = {.type = ZMQ_PULL, .hwm = COMMAND_HWM},
+                          .timeout_ms = -1,
+                          .linger_ms = -1};
+    s_parse (&pull, argc, argv);
+    zmq_msg_init (&pull.frame);
+    int status = s_run (&pull);
+    zmq_msg_close (&pull.frame);
+    wire_destroy (&pull.ack_wire);
+    wire_destroy (&pull.wire);
+    output_destroy (&pull.output);
+    return status;
+}

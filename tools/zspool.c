@@ -1,0 +1,87 @@
+//  zspool.c - the zspool command: picks the subcommand
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "command.h"
+#include "stop.h"
+#include "zspool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    const char *name;                    //  as typed
+    const char *full_name;               //  as errors show it
+    int (*main) (int argc, char **argv); //  returns an exit status
+    const char *summary;                 //  one line of help
+} subcommand_t;
+
+static const subcommand_t s_subcommands [] = {
+    {"queue", "zspool queue", queue_main, "a durable PULL -> PUSH device"},
+    {"push", "zspool push", push_main, "send lines of standard input as messages"},
+    {"pull", "zspool pull", pull_main, "print messages"},
+    {"info", "zspool info", info_main, "show what a store holds, also while a device runs on it"},
+    {"verify", "zspool verify", verify_main, "check everything in a store"},
+};
+
+#define SUBCOMMANDS (sizeof s_subcommands / sizeof s_subcommands [0])
+
+static int
+s_print_help (void)
+{
+    puts ("usage: zspool COMMAND [arguments]\n"
+          "\n"
+          "Durable ZeroMQ messaging without a broker: every message is stored before it is forwarded.\n");
+    for (size_t index = 0; index < SUBCOMMANDS; index++)
+        printf ("  %-8s%s\n", s_subcommands [index].name, s_subcommands [index].summary);
+    puts ("\n"
+          "`zspool COMMAND --help` explains a command, `zspool --version` prints the version, and\n"
+          "`man zspool` has all of it.");
+    return COMMAND_OK;
+}
+
+static int
+s_run (int argc, char **argv)
+{
+    if (argc < 2)
+        command_usage ("a command is missing (see zspool --help)");
+    const char *name = argv [1];
+    if (strcmp (name, "--help") == 0 || strcmp (name, "-h") == 0)
+        return s_print_help ();
+    if (strcmp (name, "--version") == 0) {
+        printf ("zspool %s\n", zspool_version ());
+        return COMMAND_OK;
+    }
+    for (size_t index = 0; index < SUBCOMMANDS; index++)
+        if (strcmp (name, s_subcommands [index].name) == 0) {
+            command_set_name (s_subcommands [index].full_name);
+            return s_subcommands [index].main (argc - 1, argv + 1);
+        }
+    command_usage ("unknown %s '%s' (see zspool --help)", *name == '-' ? "option" : "command", name);
+}
+
+//  Standard streams that the caller has closed would be taken by the next files and sockets: put
+//  something there that can neither be read nor written.
+static void
+s_fill_standard_streams (void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl (fd, F_GETFD) < 0 && errno == EBADF)
+            open ("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int
+main (int argc, char **argv)
+{
+    s_fill_standard_streams ();
+    signal (SIGPIPE, SIG_IGN);
+    if (stop_init () != 0) {
+        command_report ("cannot catch signals: %s", strerror (errno));
+        return COMMAND_FAILED;
+    }
+    return command_end (s_run (argc, argv));
+}
