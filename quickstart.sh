@@ -3,7 +3,8 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  Needs nothing but Debian 12: what is missing is installed. Set ZSPOOL_BIN to use a zspool that is built.
+#  Needs nothing but Debian 12: what is missing is installed. Set ZSPOOL_BIN to use a zspool that is built,
+#  ZSPOOL_QUEUE_OPTIONS to give the device further options.
 #  Exit status 0: every line of the input was stored, and delivered unchanged.
 
 set -e
@@ -35,7 +36,7 @@ if [ -z "$ZSPOOL_BIN" ]; then
     . selftest/setup.sh
     install_missing $PACKAGES gcc
     configure_in build
-    make -s -j2 -C build
+    build_in build all
     ZSPOOL_BIN=$PWD/build/tools/zspool
 fi
 
@@ -47,6 +48,7 @@ clean_up ()
 {
     trap '' INT TERM
     kill -9 $device $consumer $pacer 2> /dev/null || true
+    wait 2> /dev/null || true
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -77,7 +79,7 @@ start_device ()
 {
     : > "$work/device"
     "$ZSPOOL_BIN" queue --store "$work/store" --in $in --out $out --ack explicit --ack-in $ack \
-        --ack-timeout 5000 > "$work/device" &
+        --ack-timeout 5000 $ZSPOOL_QUEUE_OPTIONS > "$work/device" &
     device=$!
     wait_until device_is_ready
 }

@@ -19,8 +19,10 @@
 #include "status.h"
 #include "store.h"
 #include "writer.h"
+#include "zap.h"
 
 #include <sched.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,10 @@
 #define BATCH_FRAMES_MAX 2000
 //  Try again for a block after this, when outlets hold all of them
 #define HELD_RETRY_MS 2
+//  While a commit is under way the socket is left alone for so long, if less than this part of ZeroMQ's pipe
+//  fills up meanwhile
+#define REST_MS 1
+#define REST_PIPE_PART 4
 //  Stopping: nothing came for so long; at most so long; and for storing what came
 #define DRAIN_QUIET_MS 100
 #define DRAIN_MAX_MS 2000
@@ -69,6 +75,9 @@ typedef struct {
     size_t handed_bytes;        //  in blocks that are handed over and not durable
     size_t sizes [ZSPOOL_WRITER_BLOCKS_MAX]; //  of these blocks, bytes: a ring indexed by `handed`
     uint64_t flush_to;          //  flushing: reply when so many are stored
+    uint64_t rate_per_ms;       //  messages that came in a millisecond, lately
+    int64_t rate_since_us;      //  it is counted from this time on,
+    uint64_t rate_since;        //  when so many had been taken in
     uint64_t messages;          //  taken in
     uint64_t bytes;             //  taken in
     uint64_t dropped;           //  messages over a limit
@@ -114,9 +123,23 @@ s_self_new (const zspool_inlet_args_t *args)
 //  --------------------------------------------------------------------------------------------------------
 //  Blocks
 
+//  Count at what rate messages come, over a millisecond or more.
+static void
+s_count_rate (self_t *self)
+{
+    int64_t now_us = zclock_usecs ();
+    int64_t passed_us = now_us - self->rate_since_us;
+    if (passed_us < 1000)
+        return;
+    self->rate_per_ms = (self->messages - self->rate_since) * 1000 / (uint64_t) passed_us;
+    self->rate_since_us = now_us;
+    self->rate_since = self->messages;
+}
+
 static void
 s_hand_over (self_t *self)
 {
+    s_count_rate (self);
     zspool_block_seal (self->block);
     size_t size = zspool_block_size (self->block);
     self->sizes [self->handed % ZSPOOL_WRITER_BLOCKS_MAX] = size;
@@ -335,6 +358,7 @@ s_start (self_t *self)
     zsock_set_linger (self->socket, 0);
     zsock_set_maxmsgsize (self->socket, ZSPOOL_MESSAGE_BYTES_MAX);
     zsock_set_tcp_keepalive (self->socket, 1);
+    zsock_set_zap_domain (self->socket, ZSPOOL_ZAP_DOMAIN);
     if (zsock_attach (self->socket, self->endpoints, true)) {
         int error = zmq_errno ();
         zsock_destroy (&self->socket);
@@ -428,26 +452,39 @@ s_timeout_ms (const self_t *self)
     return self->stop_by_ms? 10: -1;
 }
 
+//  While a commit is under way nothing is gained by waking for each message: let them gather in ZeroMQ's
+//  pipe, unless they come so fast that it would fill up.
+static bool
+s_may_rest (const self_t *self)
+{
+    return self->taken < self->handed && !self->stop_by_ms
+           && self->rate_per_ms * REST_MS < (uint64_t) self->hwm / REST_PIPE_PART;
+}
+
 static void
 s_inlet (zsock_t *pipe, void *args)
 {
     self_t *self = (self_t *) args;
     self->pipe = pipe;
+    pthread_setname_np (pthread_self (), "zspool-inlet");
     zsock_signal (pipe, 0);
+    bool dry = false;
     while (!self->terminated) {
         zmq_pollitem_t items [] = {
             { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 },
             { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
             { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLIN, 0 },
         };
-        int items_count = s_is_taking (self)? 3: 2;
-        if (zmq_poll (items, items_count, s_timeout_ms (self)) < 0 && zmq_errno () == ETERM)
+        bool rest = dry && s_may_rest (self);
+        int items_count = s_is_taking (self) && !rest? 3: 2;
+        long timeout_ms = rest? REST_MS: s_timeout_ms (self);
+        if (zmq_poll (items, items_count, timeout_ms) < 0 && zmq_errno () == ETERM)
             break;
         if (items [1].revents)
             s_handle_writer (self);
         s_retry_held (self);
         uint64_t messages = self->messages;
-        bool dry = true;
+        dry = true;
         if (s_is_taking (self))
             dry = s_receive (self);
         if (self->block && self->taken == self->handed && !self->failed

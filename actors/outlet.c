@@ -18,8 +18,10 @@
 #include "pin.h"
 #include "settle.h"
 #include "status.h"
+#include "zap.h"
 #include "zspool_ticket.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -519,6 +521,7 @@ s_new_socket (int type, uint64_t hwm)
     zsock_set_rcvhwm (socket, (int) hwm);
     zsock_set_linger (socket, LINGER_MS);
     zsock_set_tcp_keepalive (socket, 1);
+    zsock_set_zap_domain (socket, ZSPOOL_ZAP_DOMAIN);
     return socket;
 }
 
@@ -672,6 +675,7 @@ s_outlet (zsock_t *pipe, void *args)
 {
     self_t *self = (self_t *) args;
     self->pipe = pipe;
+    pthread_setname_np (pthread_self (), "zspool-outlet");
     zsock_signal (pipe, 0);
     while (!self->terminated) {
         int64_t now_ms = zclock_mono ();

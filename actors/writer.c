@@ -18,6 +18,7 @@
 #include "commit.h"
 #include "status.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ s_committer (zsock_t *pipe, void *args)
 {
     zspool_store_t *store = (zspool_store_t *) args;
     void *socket = zsock_resolve (pipe);
+    pthread_setname_np (pthread_self (), "zspool-commit");
     zsock_signal (pipe, 0);
     for (;;) {
         zspool_handoff_t handoff;
@@ -520,6 +522,7 @@ s_writer (zsock_t *pipe, void *args)
     self_t *self = (self_t *) args;
     self->pipe = pipe;
     s_list_items (self);
+    pthread_setname_np (pthread_self (), "zspool-writer");
     zsock_signal (pipe, 0);
     while (!self->terminated) {
         s_wait (self);

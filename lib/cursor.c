@@ -2,15 +2,18 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Owns two rings. `blocks` holds the known blocks, each with a bitmap of what is acknowledged; the front
-//  is dropped when all of it is. `runs` holds the deliveries in order of time, hence, as the timeout is one
-//  for all, in order of deadline.
+//  Owns two rings. `blocks` holds the known blocks, each with a bitmap of what is acknowledged; the
+//  front is dropped when all of it is. `runs` holds the deliveries in order of time, hence, as the
+//  timeout is one for all, in order of deadline.
 //
 //  Invariants, besides those of cursor.h
-//  1. A known message at or below sent_to that is not acknowledged was delivered; in_flight counts these.
-//  2. A run (first, last, attempt) stands for its messages that are not acknowledged and were delivered
-//     `attempt` times. Sending a message again thus takes it out of its older run, wherever that lies.
-//  3. No run ends at or below the floor; the front of `blocks` always holds a message not acknowledged.
+//  1. A known message at or below sent_to that is not acknowledged was delivered; in_flight counts
+//     these.
+//  2. A run (first, last, attempt) stands for its messages that are not acknowledged and were
+//     delivered `attempt` times. Sending a message again thus takes it out of its older run,
+//     wherever that lies.
+//  3. No run ends at or below the floor; the front of `blocks` always holds a message not
+//     acknowledged.
 //  4. A block that differs from what is stored of it is in the dirty list.
 //
 //  Thread: its owner's.
@@ -24,8 +27,8 @@
 #define RING_CAPACITY_MIN 64
 #define NO_BLOCK UINT64_MAX         //  ends the dirty list
 #define COUNT_MAX 0x7fff            //  most deliveries that are counted
-#define COUNT_SENT_HERE 0x8000      //  beside a count: sent again since this cursor was created
-#define ATTEMPT_INITIAL 0           //  of the run of what was delivered before this cursor was created
+#define COUNT_SENT_HERE 0x8000      //  beside a count: sent again in our time
+#define ATTEMPT_INITIAL 0           //  of the run of what was delivered before our time
 #define COALESCE_SHARE 4096         //  deadlines are exact to this share of the timeout, or to 1 ms
 
 //  Items are numbered from 0 as they come; a number keeps its meaning while others come and go
@@ -45,7 +48,7 @@ typedef struct {
         uint64_t word;              //  bitmap of what is acknowledged, of up to 64 messages
         uint64_t *words;            //  and of more
     } bits;
-    uint16_t *counts;               //  deliveries a message; NULL until one is sent again; 0: once, if at all
+    uint16_t *counts;               //  deliveries; NULL until one is sent again; 0: once, if at all
     uint64_t dirty_before;          //  neighbours in the dirty list
     uint64_t dirty_after;
     bool dirty;
@@ -71,11 +74,11 @@ struct zspool_cursor {
     ring_t blocks;
     uint64_t hit;                   //  number of the block that was looked for last
     uint64_t dirty_head;            //  number of a block, or NO_BLOCK
-    run_t initial;                  //  what was delivered before: due at once; empty when first > last
+    run_t initial;                  //  what was delivered before our time; empty: first > last
     ring_t runs;
 };
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Rings
 
 static void *
@@ -119,7 +122,7 @@ s_ring_drop (ring_t *ring)
         (void) s_ring_resize (ring, ring->capacity / 2);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Blocks
 
 static inline block_t *
@@ -162,7 +165,8 @@ s_sent_messages (const zspool_cursor_t *self, const block_t *block)
     return messages < block->messages? (uint32_t) messages: block->messages;
 }
 
-//  How many bits are set. Without a popcnt instruction the general way is a call, and mostly it is one bit.
+//  How many bits are set. Without a popcnt instruction the general way is a call, and mostly it is
+//  one bit.
 static inline uint32_t
 s_count_bits (uint64_t bits)
 {
@@ -321,11 +325,12 @@ s_raise_floor (zspool_cursor_t *self)
         s_ring_drop (&self->runs);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Creating, and making blocks known
 
 zspool_cursor_t *
-zspool_cursor_new (uint32_t spool, uint32_t cursor, uint32_t generation, uint64_t floor, uint64_t sent_to)
+zspool_cursor_new (uint32_t spool, uint32_t cursor, uint32_t generation, uint64_t floor,
+                   uint64_t sent_to)
 {
     zspool_cursor_t *self = (zspool_cursor_t *) calloc (1, sizeof *self);
     if (!self)
@@ -379,7 +384,8 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
     uint64_t number = s_find (self, first_sequence);
     if (number < self->blocks.end) {
         const block_t *known = s_block (self, number);
-        return known->first == first_sequence && known->messages == messages? ZSPOOL_OK: ZSPOOL_EINVAL;
+        bool same = known->first == first_sequence && known->messages == messages;
+        return same? ZSPOOL_OK: ZSPOOL_EINVAL;
     }
     block_t block = { .first = first_sequence, .messages = messages };
     if (s_ring_reserve (&self->blocks, 1))
@@ -438,7 +444,7 @@ zspool_cursor_restore (zspool_cursor_t *self, const zspool_cursor_entry_t *entry
     return ZSPOOL_OK;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Deliveries
 
 //  How often a message was delivered. Of a block, the first `sent` messages were.
@@ -458,8 +464,8 @@ s_next_attempt (uint16_t deliveries)
     return (uint16_t) (deliveries < COUNT_MAX? deliveries + 1: deliveries - 1);
 }
 
-//  The last message that, like all from index on but for the acknowledged, was delivered as often as that at
-//  index.
+//  The last message that, like all from index on but for the acknowledged, was delivered as often
+//  as that at index.
 static uint32_t
 s_stretch_end (block_t *block, uint32_t index, uint32_t last, uint32_t sent)
 {
@@ -531,8 +537,8 @@ s_count_unacked (block_t *block, uint32_t from, uint32_t to)
 
 //  Note the delivery of a stretch of messages that were delivered equally often before.
 static void
-s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t to, uint16_t deliveries,
-                int64_t now_ms)
+s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t to,
+                uint16_t deliveries, int64_t now_ms)
 {
     block_t *block = s_block (self, number);
     uint16_t attempt = s_next_attempt (deliveries);
@@ -547,7 +553,7 @@ s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t 
         s_push_run (self, block->first + from, block->first + to, attempt, now_ms);
 }
 
-//  Have all the memory that noting these deliveries will take.
+//  Have all the memory that noting these deliveries will take. The first is not acknowledged.
 static int
 s_reserve_for (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to, uint32_t sent)
 {
@@ -557,8 +563,8 @@ s_reserve_for (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to
             return ZSPOOL_ENOMEM;
     }
     size_t runs = 0;
-    for (uint32_t index = s_next_unacked (block, from); index <= to && index < block->messages; runs++)
-        index = s_next_unacked (block, s_stretch_end (block, index, to, sent) + 1);
+    for (; from <= to; runs++)
+        from = s_next_unacked (block, s_stretch_end (block, from, to, sent) + 1);
     return self->timeout_ms > 0? s_ring_reserve (&self->runs, runs): ZSPOOL_OK;
 }
 
@@ -575,7 +581,8 @@ zspool_cursor_sent (zspool_cursor_t *self, uint64_t first, uint64_t last, int64_
     if (number == self->blocks.end)
         return ZSPOOL_EINVAL;
     block_t *block = s_block (self, number);
-    if (first < block->first || last > s_last (block) || !s_all_acked (self, self->sent_to + 1, first - 1))
+    if (first < block->first || last > s_last (block)
+        || !s_all_acked (self, self->sent_to + 1, first - 1))
         return ZSPOOL_EINVAL;
     uint32_t from = s_next_unacked (block, (uint32_t) (first - block->first));
     uint32_t to = (uint32_t) (last - block->first);
@@ -600,7 +607,7 @@ zspool_cursor_set_timeout_ms (zspool_cursor_t *self, int64_t timeout_ms)
     self->timeout_ms = timeout_ms > 0? timeout_ms: 0;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Acknowledgements
 
 //  Acknowledge one message of a block: the usual case.
@@ -656,7 +663,7 @@ zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last)
     return added;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  What is due again
 
 //  The deadline of a run; INT64_MAX: never
@@ -668,7 +675,8 @@ s_deadline_ms (const zspool_cursor_t *self, const run_t *run)
     return run->sent_ms + self->timeout_ms;
 }
 
-//  Move a run's start to the first of its messages that it still stands for. False when there is none.
+//  Move a run's start to the first of its messages that it still stands for. False when there is
+//  none.
 static bool
 s_walk_run (zspool_cursor_t *self, run_t *run)
 {
@@ -727,7 +735,7 @@ zspool_cursor_next_due_ms (const zspool_cursor_t *self)
     return s_deadline_ms (self, (const run_t *) s_ring_item (&self->runs, self->runs.first));
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Looking
 
 uint16_t
@@ -736,7 +744,8 @@ zspool_cursor_deliveries (const zspool_cursor_t *self, uint64_t sequence)
     const block_t *block = s_block_of (self, sequence);
     if (!block)
         return 0;
-    return s_deliveries (block, (uint32_t) (sequence - block->first), s_sent_messages (self, block));
+    uint32_t index = (uint32_t) (sequence - block->first);
+    return s_deliveries (block, index, s_sent_messages (self, block));
 }
 
 bool
@@ -770,7 +779,7 @@ zspool_cursor_in_flight (const zspool_cursor_t *self)
     return self->in_flight;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Changes
 
 //  Whether there is more to store of a block than the floor tells

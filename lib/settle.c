@@ -3,15 +3,18 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Invariants
-//  1. Marks are in order of sequence, time and bytes; each stands for what was sent after the mark before.
-//  2. A mark is judged by what is hardest to meet of its messages: the time and bytes of the last, and the
-//     time since when the outlet must have stayed writable of the first. So merging marks is never early.
+//  1. Marks are in order of sequence, time and bytes; each stands for what was sent after the mark
+//     before.
+//  2. A mark is judged by what is hardest to meet of its messages: the time and bytes of the last,
+//     and the time since when the outlet must have stayed writable of the first. So merging marks
+//     is never early.
 
 #include "settle.h"
 
 #include <string.h>
 
 #define SETTLE_PARTS 64             //  marks that the settle time is divided into
+#define RATE_PARTS 128              //  a rate seen over less than this part of pipe_depth counts as over it
 
 void
 zspool_settle_init (zspool_settle_t *self, int64_t settle_ms, uint64_t pipe_depth)
@@ -36,6 +39,7 @@ s_merge_two (zspool_settle_t *self)
         }
     }
     self->marks [best + 1].first_ms = self->marks [best].first_ms;
+    self->marks [best + 1].refusals = self->marks [best].refusals;
     self->count--;
     memmove (&self->marks [best], &self->marks [best + 1],
              (self->count - best) * sizeof (zspool_settle_mark_t));
@@ -45,11 +49,13 @@ void
 zspool_settle_sent (zspool_settle_t *self, uint64_t sequence, size_t bytes, int64_t now_ms)
 {
     zspool_settle_mark_t *mark = self->count? &self->marks [self->count - 1]: NULL;
-    if (!mark || now_ms - mark->first_ms > self->settle_ms / SETTLE_PARTS) {
+    if (!mark || now_ms - mark->first_ms > self->settle_ms / SETTLE_PARTS
+        || mark->refusals != self->refusals) {
         if (self->count == ZSPOOL_SETTLE_MARKS)
             s_merge_two (self);
         mark = &self->marks [self->count++];
         mark->first_ms = now_ms;
+        mark->refusals = self->refusals;
     }
     self->sent_bytes += bytes;
     mark->sequence = sequence;
@@ -57,10 +63,30 @@ zspool_settle_sent (zspool_settle_t *self, uint64_t sequence, size_t bytes, int6
     mark->sent_bytes = self->sent_bytes;
 }
 
+//  How long pipe_depth bytes take at the rate seen since rate_since_ms
+static int64_t
+s_drain_ms (const zspool_settle_t *self)
+{
+    uint64_t bytes = self->sent_bytes - self->rate_since_bytes;
+    if (bytes < self->pipe_depth / RATE_PARTS + 1)
+        bytes = self->pipe_depth / RATE_PARTS + 1;
+    double drain_ms = (double) self->pipe_depth / (double) bytes
+                      * (double) (self->blocked_ms - self->rate_since_ms);
+    return drain_ms < (double) (INT64_MAX / 4)? (int64_t) drain_ms: INT64_MAX / 4;
+}
+
 void
 zspool_settle_blocked (zspool_settle_t *self, int64_t now_ms)
 {
+    //  The rate is that of the last pipe_depth bytes, or since the outlet was last settled and at rest.
+    bool rested = self->blocked_ms == INT64_MIN || now_ms - self->blocked_ms > self->settle_ms;
+    if (rested || self->sent_bytes - self->rate_since_bytes > self->pipe_depth) {
+        self->drain_before_ms = rested? 0: s_drain_ms (self);
+        self->rate_since_ms = now_ms;
+        self->rate_since_bytes = self->sent_bytes;
+    }
     self->blocked_ms = now_ms;
+    self->refusals++;
 }
 
 void
@@ -74,7 +100,12 @@ s_is_settled (const zspool_settle_t *self, const zspool_settle_mark_t *mark, int
 {
     if (mark->sent_ms > now_ms - self->settle_ms)
         return false;
-    return self->blocked_ms < mark->first_ms || self->sent_bytes - mark->sent_bytes > self->pipe_depth;
+    if (mark->refusals == self->refusals || self->sent_bytes - mark->sent_bytes > self->pipe_depth)
+        return true;
+    int64_t drain_ms = s_drain_ms (self);
+    if (drain_ms < self->drain_before_ms)
+        drain_ms = self->drain_before_ms;
+    return now_ms - self->blocked_ms >= self->settle_ms + drain_ms;
 }
 
 uint64_t

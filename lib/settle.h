@@ -2,10 +2,16 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The `settled` policy: a message is acknowledged when it was sent at least settle_ms ago, no peer has
-//  disconnected since, and either the outlet stayed writable all that time or more than pipe_depth bytes
-//  were sent after it. Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that
-//  was sent in a part of the settle time. Times are milliseconds of the caller's monotonic clock.
+//  The `settled` policy: a message is acknowledged when it was sent at least settle_ms ago, no peer
+//  has disconnected since, and one of these holds:
+//  - the outlet stayed writable all that time;
+//  - more than pipe_depth bytes were sent after it;
+//  - the outlet has by now stayed writable for settle_ms and the time that pipe_depth bytes would
+//    have taken at the rate that was seen while it was refused now and then. Without this a queue
+//    that goes idle after a burst would keep its last pipe_depth bytes for ever.
+//
+//  Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that was sent in a
+//  part of the settle time. Times are milliseconds of the caller's monotonic clock.
 
 #ifndef ZSPOOL_SETTLE_H_INCLUDED
 #define ZSPOOL_SETTLE_H_INCLUDED
@@ -18,6 +24,7 @@
 typedef struct {
     uint64_t sequence;        //  last message sent
     int64_t first_ms;         //  when the first of the stretch was sent
+    uint64_t refusals;        //  how often the outlet had been seen not writable by then
     int64_t sent_ms;          //  when the last was
     uint64_t sent_bytes;      //  bytes sent by the outlet up to and including the last
 } zspool_settle_mark_t;
@@ -26,7 +33,11 @@ typedef struct {
     int64_t settle_ms;        //  the policy's time
     uint64_t pipe_depth;      //  the policy's bytes
     uint64_t sent_bytes;      //  sent by the outlet so far
+    uint64_t refusals;        //  how often the outlet was seen not writable
     int64_t blocked_ms;       //  last time the outlet was seen not writable; INT64_MIN: never
+    int64_t rate_since_ms;    //  the rate while blocked is measured from this time on,
+    uint64_t rate_since_bytes; //  when so many bytes had been sent
+    int64_t drain_before_ms;  //  time for pipe_depth bytes at the rate that was measured before
     size_t count;             //  marks in use
     zspool_settle_mark_t marks [ZSPOOL_SETTLE_MARKS]; //  oldest first
 } zspool_settle_t;
@@ -38,7 +49,8 @@ void
 void
     zspool_settle_sent (zspool_settle_t *self, uint64_t sequence, size_t bytes, int64_t now_ms);
 
-//  The outlet is not writable now: call it when a send is refused, and again when it becomes writable.
+//  The outlet is not writable now: call it when a send is refused, and again when it becomes
+//  writable.
 void
     zspool_settle_blocked (zspool_settle_t *self, int64_t now_ms);
 
@@ -46,10 +58,11 @@ void
 void
     zspool_settle_disconnected (zspool_settle_t *self);
 
-//  The highest sequence up to which all is settled now, or 0 when no further one is. Never early. Late by
-//  settle_ms / 64 at most, or, where bytes are waited for, by the bytes that were sent in so much time; by
-//  more only while the marks span more than twice settle_ms, as what was sent before a refused send may
-//  wait long for pipe_depth further bytes: then their resolution is some 1/64 of the time they span.
+//  The highest sequence up to which all is settled now, or 0 when no further one is. Never early.
+//  Late by settle_ms / 64 at most, or, where bytes are waited for, by the bytes that were sent in
+//  so much time; by more only while the marks span more than twice settle_ms, as what was sent
+//  before a refused send may wait long for pipe_depth further bytes: then their resolution is some
+//  1/64 of the time they span.
 uint64_t
     zspool_settle_settled (zspool_settle_t *self, int64_t now_ms);
 

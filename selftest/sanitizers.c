@@ -9,12 +9,8 @@
 
 #include <stdlib.h>
 
-#define DIRECTORY SELFTEST_SRCDIR "/selftest/"
-
 const char *
     __asan_default_options (void);
-const char *
-    __lsan_default_options (void);
 const char *
     __tsan_default_options (void);
 const char *
@@ -27,15 +23,9 @@ __asan_default_options (void)
 }
 
 const char *
-__lsan_default_options (void)
-{
-    return "suppressions='" DIRECTORY "lsan.supp':print_suppressions=0";
-}
-
-const char *
 __tsan_default_options (void)
 {
-    return "suppressions='" DIRECTORY "tsan.supp':ignore_noninstrumented_modules=1";
+    return "suppressions='" SELFTEST_SRCDIR "/selftest/tsan.supp'";
 }
 
 const char *
@@ -48,7 +38,6 @@ void
 selftest_export_sanitizer_options (void)
 {
     setenv ("ASAN_OPTIONS", __asan_default_options (), 0);
-    setenv ("LSAN_OPTIONS", __lsan_default_options (), 0);
     setenv ("TSAN_OPTIONS", __tsan_default_options (), 0);
     setenv ("UBSAN_OPTIONS", __ubsan_default_options (), 0);
 }

@@ -16,14 +16,14 @@
 #ifndef SELFTEST_H_INCLUDED
 #define SELFTEST_H_INCLUDED
 
-#include "zspool_library.h"
+#include "zspool_store.h"
 #include <czmq.h>
 
 #define SELFTEST_LIMIT_S 60            //  seconds a test may take
 #define SELFTEST_WAIT_MS 10000         //  usual deadline of the waiting helpers: an error when reached
 #define SELFTEST_EXIT_SKIP 77          //  exit status of a test that was skipped
 
-//  Whether the program was built with --enable-tsan, which wants small memory maps and few threads
+//  Whether the program was built with --enable-tsan
 #if defined(__SANITIZE_THREAD__)
 #define SELFTEST_TSAN 1
 #elif defined(__has_feature)
@@ -34,6 +34,9 @@
 #ifndef SELFTEST_TSAN
 #define SELFTEST_TSAN 0
 #endif
+
+//  Size of the memory map for stores that tests open: the thread sanitizer leaves no room for a large one.
+#define SELFTEST_MAP_BYTES (SELFTEST_TSAN? 1ULL << 30: ZSPOOL_MAP_BYTES)
 
 //  One test: a function, or a script when `script` is not NULL
 typedef struct selftest {

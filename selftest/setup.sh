@@ -1,4 +1,4 @@
-#  setup.sh - what selftest/run.sh and quickstart.sh share: install what is missing, configure
+#  setup.sh - what selftest/run.sh and quickstart.sh share: install what is missing, configure, build
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
@@ -44,8 +44,17 @@ configure_in ()
     if [ -f "$directory/Makefile" ]; then
         [ $# -gt 0 ] || return 0
         [ "$(cat "$directory/configured_with" 2> /dev/null)" != "$*" ] || return 0
-        make -s -C "$directory" clean
+        make -s -C "$directory" clean > /dev/null
     fi
     mkdir -p "$directory"
     (cd "$directory" && ../configure --quiet "$@" && echo "$*" > configured_with)
+}
+
+#  build_in DIR TARGET...: build there; prints nothing but warnings and errors.
+build_in ()
+{
+    directory=$1
+    shift
+    echo "building in $directory"
+    make -s -j"$(nproc)" -C "$directory" "$@" > /dev/null
 }

@@ -53,6 +53,7 @@ s_export_environment (void)
     setenv ("ZSPOOL_SRCDIR", SELFTEST_SRCDIR, 0);
     setenv ("ZSPOOL_BUILDDIR", SELFTEST_BUILDDIR, 0);
     setenv ("ZSPOOL_BIN", SELFTEST_BUILDDIR "/tools/zspool", 0);
+    setenv ("ZSPOOL_QUEUE_OPTIONS", SELFTEST_TSAN? "--map 1G": "", 0);
     setenv ("PYTHONDONTWRITEBYTECODE", "1", 0);
     selftest_export_sanitizer_options ();
 }
@@ -68,7 +69,8 @@ s_help (void)
     puts ("  -L, --limit S       give every test S seconds, not its own limit");
     puts ("  -v, --verbose       print what passing tests print, too");
     puts ("  -h, --help          this text");
-    puts ("Environment: ZSPOOL_BIN, ZSPOOL_SRCDIR, ZSPOOL_BUILDDIR, TMPDIR");
+    puts ("Environment: TMPDIR; ZSPOOL_BIN, ZSPOOL_SRCDIR, ZSPOOL_BUILDDIR: what to test;");
+    puts ("ZSPOOL_QUEUE_OPTIONS: what scripts give to `zspool queue` beside their own options");
 }
 
 static _Noreturn void

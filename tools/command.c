@@ -13,8 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-static const char *s_name = "zspool";        //  of the command, for errors
-static const char *s_option_name = "";       //  of the option parsed last
+static const char *s_name = "zspool";  //  of the command, for errors
+static const char *s_option_name = ""; //  of the option parsed last
+static int s_write_error;              //  errno of the first failure to write standard output
 
 void
 command_set_name (const char *name)
@@ -22,10 +23,20 @@ command_set_name (const char *name)
     s_name = name;
 }
 
+int
+command_flush (void)
+{
+    if (fflush (stdout) == 0)
+        return 0;
+    if (!s_write_error)
+        s_write_error = errno;
+    return -1;
+}
+
 static void
 s_report (const char *format, va_list arguments)
 {
-    fflush (stdout);
+    command_flush ();
     fprintf (stderr, "%s: ", s_name);
     vfprintf (stderr, format, arguments);
     fputc ('\n', stderr);
@@ -93,7 +104,8 @@ command_option_name (void)
     return s_option_name;
 }
 
-//  Parse digits only: no sign, no space. Stores where they end; false when there are none or too many.
+//  Parse digits only: no sign, no space. Stores where they end; false when there are none or too
+//  many.
 static bool
 s_parse_digits (const char *text, const char **end, uint64_t *number)
 {
@@ -116,21 +128,21 @@ command_number (uint64_t min, uint64_t max)
     uint64_t number;
     const char *end;
     if (!s_parse_digits (optarg, &end, &number) || *end || number < min || number > max)
-        command_usage ("--%s takes a number from %" PRIu64 " to %" PRIu64 ", not '%s'", s_option_name, min,
-                       max, optarg);
+        command_usage ("--%s takes a number from %" PRIu64 " to %" PRIu64 ", not '%s'",
+                       s_option_name, min, max, optarg);
     return number;
 }
 
 uint64_t
 command_size (uint64_t min, uint64_t max)
 {
-    static const char suffixes [] = "KMGT";
+    static const char suffixes [] = "KMGTkmgt";
     uint64_t size;
     const char *end;
     bool valid = s_parse_digits (optarg, &end, &size);
     if (valid && *end) {
         const char *suffix = strchr (suffixes, *end);
-        unsigned shift = suffix ? 10 * (unsigned) (suffix - suffixes + 1) : 0;
+        unsigned shift = suffix? 10 * ((unsigned) (suffix - suffixes) % 4 + 1): 0;
         valid = suffix && end [1] == 0 && size <= UINT64_MAX >> shift;
         size <<= shift;
     }
@@ -149,15 +161,16 @@ command_text (void)
     return optarg;
 }
 
-static int
-s_hex_digit (char digit)
+int
+command_hex_digit (char digit)
 {
     static const char digits [] = "0123456789abcdef0123456789ABCDEF";
-    const char *found = digit ? strchr (digits, digit) : NULL;
-    return found ? (int) (found - digits) % 16 : -1;
+    const char *found = digit? strchr (digits, digit): NULL;
+    return found? (int) (found - digits) % 16: -1;
 }
 
-//  Decode one escape, standing behind its backslash; gives the byte, or -1, and moves *text behind it.
+//  Decode one escape, standing behind its backslash; gives the byte, or -1, and moves *text behind
+//  it.
 static int
 s_decode_escape (const char **text)
 {
@@ -174,8 +187,8 @@ s_decode_escape (const char **text)
     case 'x': break;
     default: return -1;
     }
-    int high = s_hex_digit ((*text) [0]);
-    int low = high < 0 ? -1 : s_hex_digit ((*text) [1]);
+    int high = command_hex_digit ((*text) [0]);
+    int low = high < 0? -1: command_hex_digit ((*text) [1]);
     if (low < 0)
         return -1;
     *text += 2;
@@ -192,7 +205,8 @@ command_bytes (size_t *size)
         if (byte == '\\')
             byte = s_decode_escape (&from);
         if (byte < 0)
-            command_usage ("--%s knows the escapes \\t \\n \\r \\0 \\\\ and \\xHH only", s_option_name);
+            command_usage ("--%s knows the escapes \\t \\n \\r \\0 \\\\ and \\xHH only",
+                           s_option_name);
         *to++ = (char) byte;
     }
     *size = (size_t) (to - optarg);
@@ -207,7 +221,7 @@ command_operand (int argc, char **argv, const char *what)
     if (optind + 1 < argc)
         command_usage ("unexpected argument '%s'", argv [optind + 1]);
     if (!*argv [optind])
-        command_usage ("%s is empty", what);
+        command_usage ("%s needs a value, not an empty one", what);
     return argv [optind];
 }
 
@@ -221,12 +235,15 @@ command_report_write (const char *name, int error)
 int
 command_end (int status)
 {
-    errno = 0;
-    bool failed = ferror (stdout) != 0;
-    if (fclose (stdout) == 0 && !failed)
+    bool failed = command_flush () != 0 || ferror (stdout);
+    if (fclose (stdout) != 0 && !failed) {
+        s_write_error = errno;
+        failed = true;
+    }
+    if (!failed)
         return status;
-    command_report_write ("standard output", errno ? errno : EIO);
-    return status == COMMAND_OK ? COMMAND_FAILED : status;
+    command_report_write ("standard output", s_write_error? s_write_error: EIO);
+    return status == COMMAND_OK? COMMAND_FAILED: status;
 }
 
 int64_t

@@ -1,10 +1,11 @@
-//  command.h - what every subcommand of zspool needs: options, values, one-line errors, standard output
+//  command.h - what every subcommand of zspool needs: options, values, one-line errors, standard
+//  output
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A subcommand is a function that takes its own arguments (argv [0] is its name) and returns an exit
-//  status. Bad usage is found before anything is opened, so it ends the process at once. For the main
-//  thread only.
+//  A subcommand is a function that takes its own arguments (argv [0] is its name) and returns an
+//  exit status. Bad usage is found before anything is opened, so it ends the process at once. For
+//  the main thread only.
 
 #ifndef COMMAND_H_INCLUDED
 #define COMMAND_H_INCLUDED
@@ -23,8 +24,8 @@
 #define COMMAND_MS_MAX 86400000    //  longest time that can be given, milliseconds: a day
 
 //  Ends every table of options
-#define COMMAND_OPTIONS_END                                                                                  \
-    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}
+#define COMMAND_OPTIONS_END \
+    { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 }
 
 //  The subcommands: each in a file of its own
 int
@@ -50,8 +51,9 @@ void
 void
     command_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2), noreturn));
 
-//  Give the `val` of the next option, -1 when there are no more; its value is in optarg. Answers --help
-//  (with the text `help`) and --version, and exits on an option that is unknown or lacks its value.
+//  Give the `val` of the next option, -1 when there are no more; its value is in optarg. Answers
+//  --help (with the text `help`) and --version, and exits on an option that is unknown or lacks its
+//  value.
 int
     command_option (int argc, char **argv, const struct option *options, const char *help);
 
@@ -59,8 +61,8 @@ int
 const char *
     command_option_name (void);
 
-//  Its value as a whole number, or as bytes with an optional suffix K, M, G or T (powers of 1024); exits
-//  when it is not one or not within min..max.
+//  Its value as a whole number, or as bytes with an optional suffix K, M, G or T (powers of 1024);
+//  exits when it is not one or not within min..max.
 uint64_t
     command_number (uint64_t min, uint64_t max);
 uint64_t
@@ -70,17 +72,27 @@ uint64_t
 const char *
     command_text (void);
 
-//  Its value as 1 byte or more, written with \t \n \r \0 \\ and \xHH for what is awkward to type; stores
-//  their number. Decoded in place.
+//  Its value as 1 byte or more, written with \t \n \r \0 \\ and \xHH for what is awkward to type;
+//  stores their number. Decoded in place.
 const char *
     command_bytes (size_t *size);
+
+//  The value of a hexadecimal digit, or -1.
+int
+    command_hex_digit (char digit);
 
 //  Give the one operand behind the options; exits when there is none, or another. `what` names it.
 const char *
     command_operand (int argc, char **argv, const char *what);
 
+//  Hand what was printed on standard output to the system; -1 when that fails, which command_end ()
+//  will report.
+int
+    command_flush (void);
+
 //  Print this process's standard output to its end and give the status to exit with: `status`, or
-//  COMMAND_FAILED with a line of error when it cannot be written (no line when its reader has gone).
+//  COMMAND_FAILED with a line of error when it cannot be written (no line when its reader has
+//  gone).
 int
     command_end (int status);
 

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Spools and cursors are asked for one by one, so while a device runs their figures can be a moment
-//  apart.
+//  Spools and cursors are asked for one by one, so while a device runs their figures can be a
+//  moment apart.
 
 #include "command.h"
 #include "text.h"
@@ -17,7 +17,8 @@
 static const char s_help [] =
     "usage: zspool info DIR [options]\n"
     "\n"
-    "Shows the spools of the store in DIR and where their cursors stand. Works while a device runs on it.\n"
+    "Shows the spools of the store in DIR and where their cursors stand. Works while a\n"
+    "device runs on it.\n"
     "\n"
     "  --name SPOOL       this spool only\n"
     "  --json             print a JSON object\n"
@@ -25,9 +26,11 @@ static const char s_help [] =
 
 enum { OPTION_NAME = 256, OPTION_JSON };
 
-static const struct option s_options [] = {{"name", required_argument, NULL, OPTION_NAME},
-                                           {"json", no_argument, NULL, OPTION_JSON},
-                                           COMMAND_OPTIONS_END};
+static const struct option s_options [] = {
+    { "name", required_argument, NULL, OPTION_NAME },
+    { "json", no_argument, NULL, OPTION_JSON },
+    COMMAND_OPTIONS_END
+};
 
 //  A spool and its cursors
 typedef struct {
@@ -38,7 +41,7 @@ typedef struct {
 
 typedef struct {
     const char *directory;
-    const char *name;        //  of the one spool to show; NULL: all
+    const char *name; //  of the one spool to show; NULL: all
     bool json;
     zspool_store_t *store;
     spool_t *spools;
@@ -65,7 +68,7 @@ s_read_cursors (info_t *self, spool_t *spool)
         zspool_cursor_info_t info;
         int rc = zspool_store_cursor_info (self->store, spool->info.id, spool->cursor_count, &info);
         if (rc != ZSPOOL_OK)
-            return rc == ZSPOOL_ENOENT ? ZSPOOL_OK : rc;
+            return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
         zspool_cursor_info_t *cursors = (zspool_cursor_info_t *) realloc (
             spool->cursors, (spool->cursor_count + 1) * sizeof *cursors);
         if (!cursors)
@@ -83,15 +86,16 @@ s_read_spools (info_t *self)
         zspool_spool_info_t info;
         int rc = zspool_store_spool_info (self->store, index, &info);
         if (rc != ZSPOOL_OK)
-            return rc == ZSPOOL_ENOENT ? ZSPOOL_OK : rc;
+            return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
         if (self->name && strcmp (self->name, info.name) != 0)
             continue;
-        spool_t *spools = (spool_t *) realloc (self->spools, (self->spool_count + 1) * sizeof *spools);
+        spool_t *spools =
+            (spool_t *) realloc (self->spools, (self->spool_count + 1) * sizeof *spools);
         if (!spools)
             return ZSPOOL_ENOMEM;
         self->spools = spools;
         spool_t *spool = &spools [self->spool_count++];
-        *spool = (spool_t) {.info = info};
+        *spool = (spool_t){ .info = info };
         rc = s_read_cursors (self, spool);
         if (rc != ZSPOOL_OK)
             return rc;
@@ -114,8 +118,9 @@ s_print_json_spool (const spool_t *spool)
     const zspool_spool_info_t *info = &spool->info;
     printf ("{\"name\": ");
     text_print_json (info->name);
-    printf (", \"first_sequence\": %" PRIu64 ", \"last_sequence\": %" PRIu64 ", \"messages\": %" PRIu64
-            ", \"bytes\": %" PRIu64 ", \"blocks\": %" PRIu64 ", \"lost\": %" PRIu64 ",\n     \"cursors\": [",
+    printf (", \"first_sequence\": %" PRIu64 ", \"last_sequence\": %" PRIu64
+            ", \"messages\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"blocks\": %" PRIu64
+            ", \"lost\": %" PRIu64 ",\n     \"cursors\": [",
             info->first_sequence, info->last_sequence, info->messages, info->bytes, info->blocks,
             info->lost);
     for (size_t index = 0; index < spool->cursor_count; index++) {
@@ -136,10 +141,10 @@ s_print_json (info_t *self)
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
     for (size_t index = 0; index < self->spool_count; index++) {
-        printf (index > 0 ? ",\n    " : "\n    ");
+        printf (index > 0? ",\n    ": "\n    ");
         s_print_json_spool (&self->spools [index]);
     }
-    printf ("%s]}\n", self->spool_count ? "\n " : "");
+    printf ("%s]}\n", self->spool_count? "\n ": "");
 }
 
 //  Width of the widest name, its heading included.
@@ -150,10 +155,10 @@ s_name_width (const info_t *self)
     for (size_t index = 0; index < self->spool_count; index++) {
         const spool_t *spool = &self->spools [index];
         size_t length = text_width (spool->info.name);
-        width = length > width ? length : width;
+        width = length > width? length: width;
         for (size_t cursor = 0; cursor < spool->cursor_count; cursor++) {
             length = text_width (spool->cursors [cursor].name);
-            width = length > width ? length : width;
+            width = length > width? length: width;
         }
     }
     return (int) width;
@@ -169,23 +174,23 @@ s_print_name (const char *name, int width)
 static void
 s_print_spools (const info_t *self, int width)
 {
-    printf ("\n%-*s  %12s  %12s  %12s  %14s  %8s  %8s\n", width, "spool", "first", "last", "messages",
-            "bytes", "blocks", "lost");
+    printf ("\n%-*s  %12s  %12s  %12s  %14s  %8s  %8s\n", width, "spool", "first", "last",
+            "messages", "bytes", "blocks", "lost");
     for (size_t index = 0; index < self->spool_count; index++) {
         const zspool_spool_info_t *info = &self->spools [index].info;
         s_print_name (info->name, width);
-        printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %14" PRIu64 "  %8" PRIu64 "  %8" PRIu64
-                "\n",
-                info->first_sequence, info->last_sequence, info->messages, info->bytes, info->blocks,
-                info->lost);
+        printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %14" PRIu64 "  %8" PRIu64
+                "  %8" PRIu64 "\n",
+                info->first_sequence, info->last_sequence, info->messages, info->bytes,
+                info->blocks, info->lost);
     }
 }
 
 static void
 s_print_cursors (const info_t *self, int width)
 {
-    printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor", "floor",
-            "sent to", "pending", "in flight", "generation");
+    printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor",
+            "floor", "sent to", "pending", "in flight", "generation");
     for (size_t index = 0; index < self->spool_count; index++) {
         const spool_t *spool = &self->spools [index];
         for (size_t cursor = 0; cursor < spool->cursor_count; cursor++) {
@@ -204,7 +209,8 @@ s_print_table (info_t *self)
 {
     printf ("store        ");
     text_print (zspool_store_directory (self->store));
-    printf ("\nincarnation  %016" PRIx64 "\nfile         %" PRIu64 " bytes, %" PRIu64 " of them free\n",
+    printf ("\nincarnation  %016" PRIx64 "\nfile         %" PRIu64 " bytes, %" PRIu64
+            " of them free\n",
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
     if (self->spool_count == 0)
@@ -222,7 +228,7 @@ s_run (info_t *self)
         rc = s_read_spools (self);
     if (rc != ZSPOOL_OK) {
         const char *reason = zspool_store_reason (self->store);
-        command_report ("%s", *reason ? reason : zspool_strerror (rc));
+        command_report ("%s", *reason? reason: zspool_strerror (rc));
         return COMMAND_FAILED;
     }
     if (self->name && self->spool_count == 0) {
@@ -239,7 +245,7 @@ s_run (info_t *self)
 int
 info_main (int argc, char **argv)
 {
-    info_t info = {0};
+    info_t info = { 0 };
     s_parse (&info, argc, argv);
     int status = COMMAND_FAILED;
     info.store = zspool_store_new (info.directory);

@@ -18,12 +18,12 @@
 struct lines {
     const char *name; //  for errors; borrowed
     int fd;
-    bool ended;       //  read () has returned 0
-    char *data;       //  the buffer
-    size_t capacity;  //  its size
-    size_t start;     //  first byte that was not taken
-    size_t scanned;   //  up to here there is no newline
-    size_t end;       //  behind the last byte read
+    bool ended;      //  read () has returned 0
+    char *data;      //  the buffer
+    size_t capacity; //  its size
+    size_t start;    //  first byte that was not taken
+    size_t scanned;  //  up to here there is no newline
+    size_t end;      //  behind the last byte read
 };
 
 lines_t *
@@ -32,8 +32,8 @@ lines_new (const char *path)
     lines_t *self = (lines_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->name = path ? path : "standard input";
-    self->fd = path ? open (path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    self->name = path? path: "standard input";
+    self->fd = path? open (path, O_RDONLY | O_CLOEXEC): STDIN_FILENO;
     if (self->fd < 0) {
         free (self);
         return NULL;
@@ -125,8 +125,8 @@ lines_take (lines_t *self, const char **line, size_t *size)
             return false;
     }
     *line = first;
-    *size = newline ? (size_t) (newline - first) : self->end - self->start;
-    self->start += *size + (newline ? 1 : 0);
+    *size = newline? (size_t) (newline - first): self->end - self->start;
+    self->start += *size + (newline? 1: 0);
     self->scanned = self->start;
     return true;
 }

@@ -28,8 +28,8 @@ const char *
 int
     lines_fd (const lines_t *self);
 
-//  Read once, which blocks when nothing is there. -1 and errno on failure: EINTR, or EFBIG when more than
-//  ZSPOOL_MESSAGE_BYTES_MAX bytes have gathered that nobody took.
+//  Read once, which blocks when nothing is there. -1 and errno on failure: EINTR, or EFBIG when
+//  more than ZSPOOL_MESSAGE_BYTES_MAX bytes have gathered that nobody took.
 int
     lines_fill (lines_t *self);
 
@@ -37,8 +37,8 @@ int
 bool
     lines_ended (const lines_t *self);
 
-//  Take the next line, without its newline; at the end the last one need not have one. False when there
-//  is no whole line. The bytes stay valid until the next fill.
+//  Take the next line, without its newline; at the end the last one need not have one. False when
+//  there is no whole line. The bytes stay valid until the next fill.
 bool
     lines_take (lines_t *self, const char **line, size_t *size);
 

@@ -14,7 +14,7 @@
 void
 meter_start (meter_t *self, bool live)
 {
-    *self = (meter_t) {.live = live, .shown_us = command_clock_us ()};
+    *self = (meter_t){ .live = live, .shown_us = command_clock_us () };
 }
 
 void
@@ -65,7 +65,7 @@ meter_summary (meter_t *self, const char *more)
 {
     meter_clear (self);
     double seconds = (double) (self->last_us - self->first_us) / 1e6;
-    double rate = seconds > 0 ? (double) self->messages / seconds : 0;
-    command_report ("%" PRIu64 " messages, %" PRIu64 " bytes in %.3f s, %.0f messages/s%s", self->messages,
-                    self->bytes, seconds, rate, more);
+    double rate = seconds > 0? (double) self->messages / seconds: 0;
+    command_report ("%" PRIu64 " messages, %" PRIu64 " bytes in %.3f s, %.0f messages/s%s",
+                    self->messages, self->bytes, seconds, rate, more);
 }

@@ -27,7 +27,8 @@ void
 void
     meter_count (meter_t *self, size_t bytes);
 
-//  Show progress when it is due: call it before each wait, and wait no longer than meter_wait_ms ().
+//  Show progress when it is due: call it before each wait, and wait no longer than meter_wait_ms
+//  ().
 void
     meter_show (meter_t *self);
 
@@ -39,7 +40,8 @@ int
 void
     meter_clear (meter_t *self);
 
-//  Report one line: messages, bytes, time from the first to the last message, rate; `more` is added.
+//  Report one line: messages, bytes, time from the first to the last message, rate; `more` is
+//  added.
 void
     meter_summary (meter_t *self, const char *more);
 

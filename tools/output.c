@@ -15,12 +15,12 @@
 #define OUTPUT_BUFFER_BYTES (64 * 1024)
 
 struct output {
-    const char *name;                  //  for errors; borrowed
+    const char *name; //  for errors; borrowed
     int fd;
-    bool regular;                      //  a file that can be synced
-    bool unsynced;                     //  written to since the last sync
-    int error;                         //  errno of the first failure, or 0
-    size_t used;                       //  bytes in the buffer
+    bool regular;  //  a file that can be synced
+    bool unsynced; //  written to since the last sync
+    int error;     //  errno of the first failure, or 0
+    size_t used;   //  bytes in the buffer
     char buffer [OUTPUT_BUFFER_BYTES];
 };
 
@@ -30,8 +30,8 @@ output_new (const char *path)
     output_t *self = (output_t *) malloc (sizeof *self);
     if (!self)
         return NULL;
-    self->name = path ? path : "standard output";
-    self->fd = path ? open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDOUT_FILENO;
+    self->name = path? path: "standard output";
+    self->fd = path? open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666): STDOUT_FILENO;
     if (self->fd < 0) {
         free (self);
         return NULL;

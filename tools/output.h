@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  After a failure nothing more is written, and every call fails. A signal (stop.h) ends a write that
-//  blocks; that is a failure with EINTR.
+//  After a failure nothing more is written, and every call fails. A signal (stop.h) ends a write
+//  that blocks; that is a failure with EINTR.
 
 #ifndef OUTPUT_H_INCLUDED
 #define OUTPUT_H_INCLUDED
@@ -13,7 +13,8 @@
 
 typedef struct output output_t;
 
-//  Create, or empty, the file at `path`; NULL stands for standard output. NULL and errno on failure.
+//  Create, or empty, the file at `path`; NULL stands for standard output. NULL and errno on
+//  failure.
 output_t *
     output_new (const char *path);
 

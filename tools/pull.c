@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Invariant: a ticket goes back only after its message was handed to the system, and, when the output is
-//  a file, after it reached the disk. So whatever happens to this process, no message is lost.
+//  Invariant: a ticket goes back only after its message was handed to the system, and, when the
+//  output is a file, after it reached the disk. So whatever happens to this process, no message is
+//  lost.
 
 #include "command.h"
 #include "meter.h"
@@ -26,22 +27,26 @@
 static const char s_help [] =
     "usage: zspool pull ENDPOINT [options]\n"
     "\n"
-    "Prints each message that comes, one a line. ENDPOINT is connected to, or bound to if it begins with @;\n"
-    "several are separated by commas.\n"
+    "Prints each message that comes, one a line. ENDPOINT is connected to, or bound\n"
+    "to if it begins with @; several are separated by commas.\n"
     "\n"
     "  --count N          stop after N messages\n"
-    "  --timeout MS       stop when none came for MS milliseconds (exit status 1 if fewer than --count came)\n"
-    "  --format FORMAT    text (default): frames as they are, a separator between; hex: frames as hex digits,\n"
-    "                     blanks between; raw: nothing but the frames' bytes\n"
-    "  --separator BYTES  between the frames of a text line (default: a tab; \\t \\n \\0 \\\\ \\xHH are understood)\n"
+    "  --timeout MS       stop when none came for that long; exit status 1 if fewer\n"
+    "                     than --count came\n"
+    "  --format FORMAT    text (default): frames as they are, a separator between\n"
+    "                     hex: frames as hex digits, a blank between\n"
+    "                     raw: nothing but the bytes of the frames\n"
+    "  --separator BYTES  for text (default: a tab); knows \\t \\n \\r \\0 \\\\ \\xHH\n"
     "  --output FILE      write to FILE, not to standard output\n"
     "  --quiet            print only the number of messages, at the end\n"
-    "  --ack-to ENDPOINT  take a ticket from the front of each message and, when the message was written,\n"
-    "                     send it there: the --ack-in of a device with --ack explicit\n"
-    "  --linger MS        how long to wait at the end until all tickets are sent (default: no limit)\n"
-    "  --delay MS         rest for MS milliseconds after each message, to try out a slow consumer\n"
+    "  --ack-to ENDPOINT  take a ticket from the front of each message, and send it\n"
+    "                     there when the message was written: to the --ack-in of a\n"
+    "                     device with --ack explicit\n"
+    "  --linger MS        give up when at the end not all tickets are sent after\n"
+    "                     that long (default: never)\n"
+    "  --delay MS         rest after each message, to try out a slow consumer\n"
     "  --hwm N            high-water mark, messages (default 1000)\n"
-    "  --verbose          say when peers come and go, and a summary at the end\n"
+    "  --verbose          tell when peers come and go, and sum up at the end\n"
     "  --help, --version  print this text or the version, and exit\n";
 
 enum {
@@ -58,55 +63,57 @@ enum {
     OPTION_VERBOSE
 };
 
-static const struct option s_options [] = {{"count", required_argument, NULL, OPTION_COUNT},
-                                           {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                                           {"format", required_argument, NULL, OPTION_FORMAT},
-                                           {"separator", required_argument, NULL, OPTION_SEPARATOR},
-                                           {"output", required_argument, NULL, OPTION_OUTPUT},
-                                           {"quiet", no_argument, NULL, OPTION_QUIET},
-                                           {"ack-to", required_argument, NULL, OPTION_ACK_TO},
-                                           {"linger", required_argument, NULL, OPTION_LINGER},
-                                           {"delay", required_argument, NULL, OPTION_DELAY},
-                                           {"hwm", required_argument, NULL, OPTION_HWM},
-                                           {"verbose", no_argument, NULL, OPTION_VERBOSE},
-                                           COMMAND_OPTIONS_END};
+static const struct option s_options [] = {
+    { "count", required_argument, NULL, OPTION_COUNT },
+    { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+    { "format", required_argument, NULL, OPTION_FORMAT },
+    { "separator", required_argument, NULL, OPTION_SEPARATOR },
+    { "output", required_argument, NULL, OPTION_OUTPUT },
+    { "quiet", no_argument, NULL, OPTION_QUIET },
+    { "ack-to", required_argument, NULL, OPTION_ACK_TO },
+    { "linger", required_argument, NULL, OPTION_LINGER },
+    { "delay", required_argument, NULL, OPTION_DELAY },
+    { "hwm", required_argument, NULL, OPTION_HWM },
+    { "verbose", no_argument, NULL, OPTION_VERBOSE },
+    COMMAND_OPTIONS_END
+};
 
 typedef enum { FORMAT_TEXT, FORMAT_HEX, FORMAT_RAW } format_t;
 
 typedef struct {
     //  Options
     wire_options_t wire_options;
-    uint64_t count;          //  messages to take; 0: no limit
-    int64_t timeout_ms;      //  how long none may come; -1: for ever
+    uint64_t count;     //  messages to take; 0: no limit
+    int64_t timeout_ms; //  how long none may come; -1: for ever
     format_t format;
-    bool format_given;       //  --format
-    const char *separator;   //  between the frames of a text line; NULL: a tab
+    bool format_given;     //  --format
+    const char *separator; //  between the frames of a text line; NULL: a tab
     size_t separator_bytes;
-    const char *file;        //  NULL: standard output
-    bool quiet;              //  count only
-    const char *ack_to;      //  where tickets go; NULL: messages have none
-    int64_t linger_ms;       //  patience with that peer at the end; -1: for ever
-    int64_t delay_ms;        //  rest after each message
+    const char *file;   //  NULL: standard output
+    bool quiet;         //  count only
+    const char *ack_to; //  where tickets go; NULL: messages have none
+    int64_t linger_ms;  //  patience with that peer at the end; -1: for ever
+    int64_t delay_ms;   //  rest after each message
 
     //  State
     wire_t *wire;
-    wire_t *ack_wire;        //  NULL without ack_to
-    output_t *output;        //  NULL when quiet, and once writing has failed
-    bool failed;             //  something went wrong, and was reported
-    zmq_msg_t frame;         //  the frame at hand
-    meter_t meter;           //  messages written
-    uint16_t attempt;        //  from the ticket at hand: how often its message was sent
-    uint64_t repeats;        //  messages written that had been sent before
-    uint64_t acknowledged;   //  tickets that ZeroMQ has taken
-    size_t ticket_count;     //  tickets of messages that were written, not sent yet
-    int64_t ticket_us;       //  when the first of them was collected
-    uint8_t tickets [PULL_TICKETS_MAX] [ZSPOOL_TICKET_BYTES]; //  behind them, the ticket at hand
+    wire_t *ack_wire;      //  NULL without ack_to
+    output_t *output;      //  NULL when quiet, and once writing has failed
+    bool failed;           //  something went wrong, and was reported
+    zmq_msg_t frame;       //  the frame at hand
+    meter_t meter;         //  messages written
+    uint16_t attempt;      //  from the ticket at hand: how often its message was sent
+    uint64_t repeats;      //  messages written that had been sent before
+    uint64_t acknowledged; //  tickets that ZeroMQ has taken
+    size_t ticket_count;   //  tickets of messages that were written, not sent yet
+    int64_t ticket_us;     //  when the first of them was collected
+    uint8_t tickets [PULL_TICKETS_MAX][ZSPOOL_TICKET_BYTES]; //  behind them, the ticket at hand
 } pull_t;
 
 static void
 s_parse_format (pull_t *self)
 {
-    static const char *const names [] = {"text", "hex", "raw"};
+    static const char *const names [] = { "text", "hex", "raw" };
     self->format_given = true;
     for (format_t format = FORMAT_TEXT; format <= FORMAT_RAW; format++)
         if (strcmp (optarg, names [format]) == 0) {
@@ -143,7 +150,8 @@ s_parse (pull_t *self, int argc, char **argv)
     self->wire_options.endpoints = command_operand (argc, argv, "the endpoint");
 
     if (self->quiet && (self->format_given || self->separator || self->file))
-        command_usage ("--quiet prints no message: it goes with no --format, --separator or --output");
+        command_usage (
+            "--quiet prints no message: it goes with no --format, --separator or --output");
     if (self->separator && self->format != FORMAT_TEXT)
         command_usage ("--separator goes with --format text only");
     if (self->linger_ms >= 0 && !self->ack_to)
@@ -168,7 +176,7 @@ s_write_hex (pull_t *self, const uint8_t *data, size_t size)
     char text [2 * PULL_HEX_BYTES];
     bool written = true;
     while (size > 0 && written) {
-        size_t bytes = size < PULL_HEX_BYTES ? size : PULL_HEX_BYTES;
+        size_t bytes = size < PULL_HEX_BYTES? size: PULL_HEX_BYTES;
         for (size_t index = 0; index < bytes; index++) {
             text [2 * index] = digits [data [index] >> 4];
             text [2 * index + 1] = digits [data [index] & 15];
@@ -188,7 +196,8 @@ s_write_frame (pull_t *self, bool first)
     size_t size = zmq_msg_size (&self->frame);
     switch (self->format) {
     case FORMAT_HEX:
-        return (first || s_write (self, " ", 1)) && s_write_hex (self, (const uint8_t *) data, size);
+        return (first || s_write (self, " ", 1))
+               && s_write_hex (self, (const uint8_t *) data, size);
     case FORMAT_TEXT:
         return (first || s_write (self, self->separator, self->separator_bytes))
                && s_write (self, data, size);
@@ -228,7 +237,8 @@ s_take_ticket (pull_t *self)
     const void *data = zmq_msg_data (&self->frame);
     if (zspool_ticket_decode (&ticket, data, zmq_msg_size (&self->frame)) != ZSPOOL_OK
         || !zmq_msg_more (&self->frame)) {
-        command_report ("message %" PRIu64 " has no ticket: --ack-to is for devices with --ack explicit",
+        command_report ("message %" PRIu64
+                        " has no ticket: --ack-to is for devices with --ack explicit",
                         self->meter.messages + 1);
         self->failed = true;
         return false;
@@ -263,7 +273,7 @@ s_take_message (pull_t *self)
         bytes += zmq_msg_size (&self->frame);
         written = written && s_write_frame (self, false);
     }
-    if (!written || !s_write (self, "\n", self->format == FORMAT_RAW ? 0 : 1)) {
+    if (!written || !s_write (self, "\n", self->format == FORMAT_RAW? 0: 1)) {
         s_fail_output (self);
         return -1;
     }
@@ -279,7 +289,7 @@ s_offer_tickets (pull_t *self)
 {
     zspool_frame_t frames [PULL_TICKETS_MAX];
     for (size_t index = 0; index < self->ticket_count; index++)
-        frames [index] = (zspool_frame_t) {self->tickets [index], ZSPOOL_TICKET_BYTES};
+        frames [index] = (zspool_frame_t){ self->tickets [index], ZSPOOL_TICKET_BYTES };
     return wire_send (self->ack_wire, frames, self->ticket_count) == 0;
 }
 
@@ -289,7 +299,7 @@ static bool
 s_settle (pull_t *self)
 {
     if (self->output
-        && (self->ticket_count ? output_sync (self->output) : output_flush (self->output)) != 0) {
+        && (self->ticket_count? output_sync (self->output): output_flush (self->output)) != 0) {
         s_fail_output (self);
         return false;
     }
@@ -304,43 +314,32 @@ s_settle (pull_t *self)
     return true;
 }
 
-//  Wait until a message is there. False when none came in time, or a signal did.
-static bool
-s_wait_for_message (pull_t *self)
-{
-    int64_t start_us = command_clock_us ();
-    while (true) {
-        int64_t left_ms = -1;
-        if (self->timeout_ms >= 0) {
-            left_ms = self->timeout_ms - (command_clock_us () - start_us) / 1000;
-            if (left_ms <= 0)
-                return false;
-        }
-        meter_show (&self->meter);
-        int found = wire_wait (self->wire, ZMQ_POLLIN, -1, meter_wait_ms (&self->meter, left_ms));
-        if (found & WIRE_STOP)
-            return false;
-        if (found & WIRE_READY)
-            return true;
-    }
-}
-
-//  Look after output and tickets when a message was written. False when that fails, which is reported, or
-//  a signal came.
+//  Look after output and tickets when a message was written. False when that fails, which is
+//  reported, or a signal came.
 static bool
 s_after_message (pull_t *self)
 {
-    bool due = self->ticket_count == PULL_TICKETS_MAX
-               || (self->ticket_count && self->meter.last_us - self->ticket_us >= PULL_TICKET_AGE_US);
+    bool due =
+        self->ticket_count == PULL_TICKETS_MAX
+        || (self->ticket_count && self->meter.last_us - self->ticket_us >= PULL_TICKET_AGE_US);
     if ((due || self->delay_ms) && !s_settle (self))
         return false;
     if (self->meter.messages % PULL_LOOK_MESSAGES == 0)
         wire_wait (self->wire, 0, -1, 0);
     int64_t wake_us = command_clock_us () + self->delay_ms * 1000;
-    for (int64_t left_us = self->delay_ms * 1000; left_us > 0; left_us = wake_us - command_clock_us ())
-        if (wire_wait (self->wire, 0, -1, (int) (left_us + 999) / 1000) & WIRE_STOP)
+    int64_t left_us = self->delay_ms * 1000;
+    for (; left_us > 0; left_us = wake_us - command_clock_us ())
+        if (wire_wait (self->wire, 0, -1, (int) ((left_us + 999) / 1000)) & WIRE_STOP)
             return false;
     return true;
+}
+
+//  No message is there: wait for one. False when something fails, none comes in time, or a signal.
+static bool
+s_settle_and_wait (pull_t *self)
+{
+    return s_settle (self)
+           && wire_await (self->wire, ZMQ_POLLIN, self->timeout_ms, &self->meter) == WIRE_READY;
 }
 
 //  Take messages until there are enough, none comes in time, a signal does, or something fails.
@@ -351,7 +350,7 @@ s_take_all (pull_t *self)
         int taken = s_take_message (self);
         if (taken < 0)
             return;
-        if (taken > 0 ? !s_after_message (self) : !s_settle (self) || !s_wait_for_message (self))
+        if (taken > 0? !s_after_message (self): !s_settle_and_wait (self))
             return;
     }
 }
@@ -374,16 +373,16 @@ s_open (pull_t *self)
 {
     int status = wire_new (&self->wire, &self->wire_options);
     if (status == COMMAND_OK && self->ack_to) {
-        wire_options_t options = {.type = ZMQ_PUSH,
-                                  .endpoints = self->ack_to,
-                                  .hwm = COMMAND_HWM,
-                                  .verbose = self->wire_options.verbose};
+        wire_options_t options = { .type = ZMQ_PUSH,
+                                   .endpoints = self->ack_to,
+                                   .hwm = COMMAND_HWM,
+                                   .verbose = self->wire_options.verbose };
         status = wire_new (&self->ack_wire, &options);
     }
     if (status == COMMAND_OK && !self->quiet) {
         self->output = output_new (self->file);
         if (!self->output) {
-            command_report ("cannot open '%s': %s", self->file ? self->file : "", strerror (errno));
+            command_report ("cannot open '%s': %s", self->file? self->file: "", strerror (errno));
             status = COMMAND_FAILED;
         }
     }
@@ -414,7 +413,8 @@ s_run (pull_t *self)
         status = COMMAND_FAILED;
     else if (self->meter.messages < self->count) {
         command_report ("%s: %" PRIu64 " of %" PRIu64 " messages came",
-                        stop_requested () ? "interrupted" : "timed out", self->meter.messages, self->count);
+                        stop_requested ()? "interrupted": "timed out", self->meter.messages,
+                        self->count);
         status = COMMAND_FAILED;
     }
     if (self->quiet)
@@ -427,9 +427,9 @@ s_run (pull_t *self)
 int
 pull_main (int argc, char **argv)
 {
-    static pull_t pull = {.wire_options = {.type = ZMQ_PULL, .hwm = COMMAND_HWM},
-                          .timeout_ms = -1,
-                          .linger_ms = -1};
+    static pull_t pull = { .wire_options = { .type = ZMQ_PULL, .hwm = COMMAND_HWM },
+                           .timeout_ms = -1,
+                           .linger_ms = -1 };
     s_parse (&pull, argc, argv);
     zmq_msg_init (&pull.frame);
     int status = s_run (&pull);

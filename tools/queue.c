@@ -14,76 +14,95 @@
 static const char s_help [] =
     "usage: zspool queue --store DIR --in ENDPOINT --out ENDPOINT [options]\n"
     "\n"
-    "Takes messages from PUSH peers, stores them in DIR, forwards them to PULL peers, and after a restart\n"
-    "replays what was not acknowledged. Prints `ready` when producers can send. SIGINT or SIGTERM end it in\n"
-    "good order, a second one at once. Endpoints are bound to, or connected to if they begin with >.\n"
+    "Takes messages from PUSH peers, stores them in DIR, forwards them to PULL peers,\n"
+    "and after a restart replays what was not acknowledged. Prints `ready` when\n"
+    "producers can send. SIGINT or SIGTERM end it in good order, a second one at once.\n"
+    "Endpoints are bound to, or connected to if they begin with >.\n"
     "\n"
     "  --name SPOOL          spool in the store (default main)\n"
-    "  --durability KIND     sync (default): forward after the commit; async: at once, commit soon after;\n"
+    "  --durability KIND     sync (default): forward after the commit\n"
+    "                        async: forward at once, commit soon after\n"
     "                        transaction: as sync\n"
-    "  --commit-interval MS  under async, from arrival to commit, 1 to 60000 (default 10)\n"
-    "  --ack POLICY          when a message is acknowledged. settled (default): sent, and no peer has\n"
-    "                        disconnected for a while; sent: when ZeroMQ took it for a connected peer;\n"
-    "                        explicit: when the peer sends its ticket to --ack-in\n"
-    "  --ack-in ENDPOINT     where tickets come in; needed with --ack explicit, and only then allowed\n"
-    "  --ack-timeout MS      explicit: send again what is not acknowledged by then, 10 to 86400000\n"
+    "  --commit-interval MS  async: from arrival to commit (default 10)\n"
+    "  --ack POLICY          when a message is acknowledged:\n"
+    "                        settled (default): sent, and no peer has left for a while\n"
+    "                        sent: taken by ZeroMQ for a connected peer\n"
+    "                        explicit: the peer has sent its ticket to --ack-in\n"
+    "  --settle MS           settled: the while (default 5000)\n"
+    "  --pipe-depth SIZE     settled: bytes that a peer can hold (default 8M)\n"
+    "  --ack-in ENDPOINT     explicit: where tickets come in\n"
+    "  --ack-timeout MS      explicit: send again what is not acknowledged by then\n"
     "                        (default 30000)\n"
-    "  --settle MS           settled: the while, 10 to 3600000 (default 5000)\n"
-    "  --pipe-depth SIZE     settled: bytes that peers can hold (default 8M)\n"
-    "  --hwm N               high-water mark of both sockets, messages, 1 to 1000000 (default 1000)\n"
+    "  --hwm N               high-water mark of both sockets, messages (default 1000)\n"
     "  --map SIZE            the most the store can hold (default 1T)\n"
     "  --verbose             tell the endpoints, and the status every second\n"
     "  --help, --version     print this text or the version, and exit\n"
     "\n"
-    "SIZE is in bytes; a suffix K, M, G or T multiplies by 1024, 1024^2, ...\n";
+    "SIZE is in bytes; a suffix K, M, G or T multiplies it by 1024, 1024^2, ...\n";
 
-enum { OPTION_DEVICE = 256, OPTION_VERBOSE };
+enum {
+    OPTION_STORE,
+    OPTION_IN,
+    OPTION_OUT,
+    REQUIRED_OPTIONS, //  the number of those
+    OPTION_DEVICE = 256,
+    OPTION_VERBOSE
+};
 
-//  Options of the device go to it by their name.
-static const struct option s_options [] = {{"store", required_argument, NULL, OPTION_DEVICE},
-                                           {"in", required_argument, NULL, OPTION_DEVICE},
-                                           {"out", required_argument, NULL, OPTION_DEVICE},
-                                           {"name", required_argument, NULL, OPTION_DEVICE},
-                                           {"durability", required_argument, NULL, OPTION_DEVICE},
-                                           {"commit-interval", required_argument, NULL, OPTION_DEVICE},
-                                           {"ack", required_argument, NULL, OPTION_DEVICE},
-                                           {"ack-in", required_argument, NULL, OPTION_DEVICE},
-                                           {"ack-timeout", required_argument, NULL, OPTION_DEVICE},
-                                           {"settle", required_argument, NULL, OPTION_DEVICE},
-                                           {"pipe-depth", required_argument, NULL, OPTION_DEVICE},
-                                           {"hwm", required_argument, NULL, OPTION_DEVICE},
-                                           {"map", required_argument, NULL, OPTION_DEVICE},
-                                           {"verbose", no_argument, NULL, OPTION_VERBOSE},
-                                           COMMAND_OPTIONS_END};
+//  Options of the device go to it by their name. Those that are required come first.
+static const struct option s_options [] = {
+    { "store", required_argument, NULL, OPTION_STORE },
+    { "in", required_argument, NULL, OPTION_IN },
+    { "out", required_argument, NULL, OPTION_OUT },
+    { "name", required_argument, NULL, OPTION_DEVICE },
+    { "durability", required_argument, NULL, OPTION_DEVICE },
+    { "commit-interval", required_argument, NULL, OPTION_DEVICE },
+    { "ack", required_argument, NULL, OPTION_DEVICE },
+    { "ack-in", required_argument, NULL, OPTION_DEVICE },
+    { "ack-timeout", required_argument, NULL, OPTION_DEVICE },
+    { "settle", required_argument, NULL, OPTION_DEVICE },
+    { "pipe-depth", required_argument, NULL, OPTION_DEVICE },
+    { "hwm", required_argument, NULL, OPTION_DEVICE },
+    { "map", required_argument, NULL, OPTION_DEVICE },
+    { "verbose", no_argument, NULL, OPTION_VERBOSE },
+    COMMAND_OPTIONS_END
+};
 
 typedef struct {
     zspool_device_t *device;
     bool verbose;
 } queue_t;
 
-//  Set the options. Returns COMMAND_USAGE, after a line, when the device refuses one.
-static int
+//  Set the options; exits when the device refuses one, or one is missing.
+static void
 s_parse (queue_t *self, int argc, char **argv)
 {
+    bool given [REQUIRED_OPTIONS] = { false };
     int option;
-    while ((option = command_option (argc, argv, s_options, s_help)) != -1)
-        if (option == OPTION_VERBOSE)
+    while ((option = command_option (argc, argv, s_options, s_help)) != -1) {
+        if (option == OPTION_VERBOSE) {
             self->verbose = true;
-        else if (zspool_device_set (self->device, command_option_name (), optarg) != ZSPOOL_OK) {
-            command_report ("%s", zspool_device_reason (self->device));
-            return COMMAND_USAGE;
+            continue;
         }
+        if (zspool_device_set (self->device, command_option_name (), optarg) != ZSPOOL_OK)
+            command_usage ("--%s", zspool_device_reason (self->device));
+        if (option < REQUIRED_OPTIONS)
+            given [option] = true;
+    }
     if (optind < argc)
         command_usage ("unexpected argument '%s'", argv [optind]);
-    return COMMAND_OK;
+    for (size_t index = 0; index < REQUIRED_OPTIONS; index++)
+        if (!given [index])
+            command_usage ("--%s is missing (see zspool queue --help)", s_options [index].name);
 }
 
 static void
 s_report_endpoints (queue_t *self)
 {
     const char *ack_in = zspool_device_ack_in (self->device);
-    command_report ("in %s, out %s%s%s", zspool_device_in (self->device), zspool_device_out (self->device),
-                    ack_in ? ", ack-in " : "", ack_in ? ack_in : "");
+    command_report ("in %s, out %s%s%s", zspool_device_in (self->device),
+                    zspool_device_out (self->device), ack_in? ", ack-in ": "",
+                    ack_in? ack_in: "");
 }
 
 static void
@@ -95,7 +114,8 @@ s_report_status (queue_t *self)
     command_report ("%s: in %s, stored %s, sent %s, floor %s, in flight %s, peers %s",
                     zconfig_get (status, "state", "?"), zconfig_get (status, "in/messages", "?"),
                     zconfig_get (status, "store/last", "?"), zconfig_get (status, "out/sent", "?"),
-                    zconfig_get (status, "out/floor", "?"), zconfig_get (status, "out/in_flight", "?"),
+                    zconfig_get (status, "out/floor", "?"),
+                    zconfig_get (status, "out/in_flight", "?"),
                     zconfig_get (status, "out/peers", "?"));
     zconfig_destroy (&status);
 }
@@ -104,10 +124,11 @@ s_report_status (queue_t *self)
 static int
 s_watch (queue_t *self)
 {
-    zmq_pollitem_t items [] = {{NULL, stop_fd (), ZMQ_POLLIN, 0},
-                               {zsock_resolve (zspool_device_socket (self->device)), 0, ZMQ_POLLIN, 0}};
+    zmq_pollitem_t items [] = { { NULL, stop_fd (), ZMQ_POLLIN, 0 },
+                                { zsock_resolve (zspool_device_socket (self->device)), 0,
+                                  ZMQ_POLLIN, 0 } };
     while (true) {
-        int found = zmq_poll (items, 2, self->verbose ? QUEUE_STATUS_MS : -1);
+        int found = zmq_poll (items, 2, self->verbose? QUEUE_STATUS_MS: -1);
         if (found < 0 && zmq_errno () != EINTR) {
             command_report ("cannot wait: %s", zmq_strerror (zmq_errno ()));
             return COMMAND_FAILED;
@@ -129,12 +150,12 @@ s_run (queue_t *self)
     int rc = zspool_device_start (self->device);
     if (rc != ZSPOOL_OK) {
         command_report ("%s", zspool_device_reason (self->device));
-        return rc == ZSPOOL_EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+        return rc == ZSPOOL_EINVAL? COMMAND_USAGE: COMMAND_FAILED;
     }
     if (self->verbose)
         s_report_endpoints (self);
     puts ("ready");
-    if (fflush (stdout) != 0)
+    if (command_flush () != 0)
         return COMMAND_FAILED;
     return s_watch (self);
 }
@@ -142,14 +163,13 @@ s_run (queue_t *self)
 int
 queue_main (int argc, char **argv)
 {
-    queue_t queue = {.device = zspool_device_new ()};
+    queue_t queue = { .device = zspool_device_new () };
     if (!queue.device) {
         command_report ("out of memory");
         return COMMAND_FAILED;
     }
-    int status = s_parse (&queue, argc, argv);
-    if (status == COMMAND_OK)
-        status = s_run (&queue);
+    s_parse (&queue, argc, argv);
+    int status = s_run (&queue);
     zspool_device_destroy (&queue.device);
     return status;
 }

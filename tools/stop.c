@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The handler writes a byte to a pipe. There is no SA_RESTART: a blocked read or write ends with EINTR.
+//  The handler writes a byte to a pipe. There is no SA_RESTART: a blocked read or write ends with
+//  EINTR.
 
 #include "stop.h"
 
@@ -11,8 +12,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-static int s_pipe [2] = {-1, -1};            //  read end, write end
-static volatile sig_atomic_t s_requested;    //  a signal came
+static int s_pipe [2] = { -1, -1 };       //  read end, write end
+static volatile sig_atomic_t s_requested; //  a signal came
 
 static void
 s_handle_signal (int number)

@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
-//  Catch the signals, and keep CZMQ from doing so. Call it before any socket or thread is made. -1 and
-//  errno when the system refuses.
+//  Catch the signals, and keep CZMQ from doing so. Call it before any socket or thread is made. -1
+//  and errno when the system refuses.
 int
     stop_init (void);
 

@@ -8,18 +8,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
-//  Decode the character at `text`: store its code and return its bytes, or return 0 when it is not UTF-8
-//  (overlong forms, surrogates and codes above U+10FFFF are not).
+//  Decode the character at `text`: store its code and return its bytes, or return 0 when it is not
+//  UTF-8 (overlong forms, surrogates and codes above U+10FFFF are not).
 static size_t
 s_decode_utf8 (const char *text, uint32_t *code)
 {
-    static const uint32_t smallest [] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t smallest [] = { 0, 0, 0x80, 0x800, 0x10000 };
     const unsigned char *bytes = (const unsigned char *) text;
     if (bytes [0] < 0x80) {
         *code = bytes [0];
         return 1;
     }
-    size_t size = bytes [0] >= 0xf0 ? 4 : bytes [0] >= 0xe0 ? 3 : 2;
+    size_t size = bytes [0] >= 0xf0? 4: bytes [0] >= 0xe0? 3: 2;
     if (bytes [0] < 0xc0 || bytes [0] >= 0xf8)
         return 0;
     uint32_t found = bytes [0] & (0x7fU >> size);
@@ -47,7 +47,7 @@ s_printable (const char *name)
 {
     uint32_t code;
     size_t size = s_decode_utf8 (name, &code);
-    return size > 0 && !s_is_control (code) ? size : 0;
+    return size > 0 && !s_is_control (code)? size: 0;
 }
 
 void
@@ -59,7 +59,7 @@ text_print (const char *name)
             fwrite (name, 1, size, stdout);
         else
             printf ("\\x%02x", (unsigned char) *name);
-        name += size > 0 ? size : 1;
+        name += size > 0? size: 1;
     }
 }
 
@@ -69,8 +69,8 @@ text_width (const char *name)
     size_t width = 0;
     while (*name) {
         size_t size = s_printable (name);
-        width += size > 0 ? 1 : 4;
-        name += size > 0 ? size : 1;
+        width += size > 0? 1: 4;
+        name += size > 0? size: 1;
     }
     return width;
 }
@@ -91,7 +91,7 @@ text_print_json (const char *name)
                 putchar ('\\');
             fwrite (name, 1, size, stdout);
         }
-        name += size > 0 ? size : 1;
+        name += size > 0? size: 1;
     }
     putchar ('"');
 }

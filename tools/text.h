@@ -1,4 +1,5 @@
-//  text.h - prints names that may hold any byte, so that neither a terminal nor a JSON reader is harmed
+//  text.h - prints names that may hold any byte, so that neither a terminal nor a JSON reader is
+//  harmed
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

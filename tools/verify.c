@@ -12,13 +12,14 @@
 static const char s_help [] =
     "usage: zspool verify DIR\n"
     "\n"
-    "Reads every block, cursor and count of the store in DIR and checks them against each other. Prints a\n"
-    "line for each finding and one that sums up. Exit status 0: the store is sound; 1: there are findings,\n"
-    "or it cannot be read. Works while a device runs on it.\n"
+    "Reads every block, cursor and count of the store in DIR and checks them against\n"
+    "each other. Prints a line for each finding, and one that sums up. Exit status 0:\n"
+    "the store is sound; 1: there are findings, or it cannot be read. Works while a\n"
+    "device runs on it.\n"
     "\n"
     "  --help, --version  print this text or the version, and exit\n";
 
-static const struct option s_options [] = {COMMAND_OPTIONS_END};
+static const struct option s_options [] = { COMMAND_OPTIONS_END };
 
 static void
 s_print_finding (void *arg, const char *spool, uint64_t first, uint64_t last, const char *problem)
@@ -44,14 +45,14 @@ s_run (zspool_store_t *store)
         findings = zspool_store_verify (store, s_print_finding, NULL, &blocks);
     if (findings < 0) {
         const char *reason = zspool_store_reason (store);
-        command_report ("%s", *reason ? reason : zspool_strerror (findings));
+        command_report ("%s", *reason? reason: zspool_strerror (findings));
         return COMMAND_FAILED;
     }
     if (findings == 0)
         printf ("sound: %" PRIu64 " blocks read\n", blocks);
     else
         printf ("damaged: %d findings, %" PRIu64 " blocks read\n", findings, blocks);
-    return findings == 0 ? COMMAND_OK : COMMAND_FAILED;
+    return findings == 0? COMMAND_OK: COMMAND_FAILED;
 }
 
 int

@@ -5,11 +5,11 @@
 //  Two ways in which libzmq 4.3.4 loses what was sent, both measured, are avoided here:
 //
 //  - With ZMQ_IMMEDIATE, a connection that breaks takes with it all that waits for it (995 of 1000
-//    messages; without it, 22). So it is set only where several endpoints are connected: there it keeps
-//    messages from waiting for a peer that is absent.
-//  - Closing, even with unlimited linger, drops the end of the last batch (up to 8 KiB) when the peer is
-//    slow: the engine is ended with bytes that the system has not taken. So the system's own send queues
-//    must have been empty for a moment before the socket is closed.
+//    messages; without it, 22). So it is set only where several endpoints are connected: there it
+//    keeps messages from waiting for a peer that is absent.
+//  - Closing, even with unlimited linger, drops the end of the last batch (up to 8 KiB) when the
+//    peer is slow: the engine is ended with bytes that the system has not taken. So the system's
+//    own send queues must have been empty for a moment before the socket is closed.
 
 #include "wire.h"
 #include "command.h"
@@ -26,30 +26,30 @@
 #define WIRE_QUIET_MS 20            //  how long send queues must be empty to count as sent
 #define WIRE_LOOK_MS 1              //  how often they are looked at, at first
 #define WIRE_LOOK_SLOW_MS 10        //  and when draining takes long
-#define WIRE_PARTING_MS 100         //  a peer that goes this soon after the last message has had enough
-#define WIRE_PATIENCE_MS 2000       //  when to say that draining takes long
+#define WIRE_PARTING_MS 100   //  a peer that goes this soon after the last message has had enough
+#define WIRE_PATIENCE_MS 2000 //  when to say that draining takes long
 
-#define WIRE_HANDSHAKE_FAILURES                                                                              \
-    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL                              \
+#define WIRE_HANDSHAKE_FAILURES                                                                    \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL                    \
      | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-#define WIRE_EVENTS                                                                                          \
-    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED       \
-     | ZMQ_EVENT_MONITOR_STOPPED | WIRE_HANDSHAKE_FAILURES)
+#define WIRE_EVENTS                                                                                \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED                      \
+     | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_MONITOR_STOPPED | WIRE_HANDSHAKE_FAILURES)
 
 struct wire {
     void *context;
-    void *socket;         //  NULL once it is closed
-    void *monitor;        //  tells of WIRE_EVENTS
-    bool verbose;         //  report when peers come and go
-    bool stopped;         //  the monitor has ended: the closed socket has sent everything
-    bool met;             //  a peer has been connected
-    bool parting;         //  draining: peers may go, for nothing is on its way to them
-    bool refused;         //  a handshake failed: the disconnect that follows is not a peer's
-    size_t peers;         //  connected now
-    uint64_t departures;  //  peers that have disconnected before all had arrived
-    int *connections;     //  descriptors of the connections there are
-    size_t count;         //  their number
-    size_t capacity;      //  room for them
+    void *socket;        //  NULL once it is closed
+    void *monitor;       //  tells of WIRE_EVENTS
+    bool verbose;        //  report when peers come and go
+    bool stopped;        //  the monitor has ended: the closed socket has sent everything
+    bool met;            //  a peer has been connected
+    bool parting;        //  draining: peers may go, for nothing is on its way to them
+    bool refused;        //  a handshake failed: the disconnect that follows is not a peer's
+    size_t peers;        //  connected now
+    uint64_t departures; //  peers that have disconnected before all had arrived
+    int *connections;    //  descriptors of the connections there are
+    size_t count;        //  their number
+    size_t capacity;     //  room for them
 };
 
 //  Report why an endpoint cannot be used, and give the status to exit with.
@@ -58,7 +58,16 @@ s_refuse_endpoint (const char *verb, const char *endpoint, int error)
 {
     command_report ("cannot %s '%s': %s", verb, endpoint, zmq_strerror (error));
     bool malformed = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO;
-    return malformed ? COMMAND_USAGE : COMMAND_FAILED;
+    return malformed? COMMAND_USAGE: COMMAND_FAILED;
+}
+
+//  libzmq takes any number for a port, and then never connects.
+static bool
+s_has_bad_port (const char *endpoint)
+{
+    const char *port = strrchr (endpoint, ':') + 1;
+    return strncmp (endpoint, "tcp://", 6) == 0 && strspn (port, "0123456789") == strlen (port)
+           && strtoul (port, NULL, 10) > UINT16_MAX;
 }
 
 static int
@@ -71,14 +80,19 @@ s_attach_endpoint (wire_t *self, const char *endpoint)
         command_report ("'%s' is not an endpoint like tcp://host:port or ipc://path", endpoint);
         return COMMAND_USAGE;
     }
+    if (s_has_bad_port (endpoint)) {
+        command_report ("the port of '%s' is over %d", endpoint, UINT16_MAX);
+        return COMMAND_USAGE;
+    }
     if (strncmp (endpoint, "inproc://", 9) == 0) {
         command_report ("'%s' cannot be reached: inproc works only inside one process", endpoint);
         return COMMAND_USAGE;
     }
-    if (!bind)
-        return zmq_connect (self->socket, endpoint) == 0
-                   ? COMMAND_OK
-                   : s_refuse_endpoint ("connect to", endpoint, zmq_errno ());
+    if (!bind) {
+        if (zmq_connect (self->socket, endpoint) != 0)
+            return s_refuse_endpoint ("connect to", endpoint, zmq_errno ());
+        return COMMAND_OK;
+    }
     if (zmq_bind (self->socket, endpoint) != 0)
         return s_refuse_endpoint ("bind to", endpoint, zmq_errno ());
 
@@ -177,12 +191,6 @@ wire_socket (wire_t *self)
     return self->socket;
 }
 
-bool
-wire_met (const wire_t *self)
-{
-    return self->met;
-}
-
 uint64_t
 wire_departures (const wire_t *self)
 {
@@ -194,7 +202,7 @@ static void
 s_add_connection (wire_t *self, int fd)
 {
     if (self->count == self->capacity) {
-        size_t capacity = self->capacity ? 2 * self->capacity : 8;
+        size_t capacity = self->capacity? 2 * self->capacity: 8;
         int *connections = (int *) realloc (self->connections, capacity * sizeof *connections);
         if (!connections)
             return;
@@ -229,24 +237,23 @@ s_handle_event (wire_t *self, unsigned event, int fd, const char *endpoint)
     case ZMQ_EVENT_DISCONNECTED:
         s_remove_connection (self, fd);
         if (!self->refused) {
-            self->departures += self->parting ? 0 : 1;
+            self->departures += self->parting? 0: 1;
             self->peers--;
         }
         if (self->verbose)
-            command_report ("%s: %s",
-                            self->refused ? "what answers is no ZeroMQ peer" : "a peer has disconnected",
+            command_report (self->refused? "not a ZeroMQ peer: %s": "a peer has disconnected: %s",
                             endpoint);
         self->refused = false;
         break;
     case ZMQ_EVENT_MONITOR_STOPPED:
         self->stopped = true;
         break;
-    default:
-        self->refused = true;
+    default: self->refused = true;
     }
 }
 
-//  Take in all events that have come: a frame with number (u16) and value (i32), a frame with an endpoint.
+//  Take in all events that have come: a frame with number (u16) and value (i32), a frame with an
+//  endpoint.
 static void
 s_read_events (wire_t *self)
 {
@@ -260,7 +267,7 @@ s_read_events (wire_t *self)
         int size = zmq_recv (self->monitor, endpoint, sizeof endpoint - 1, ZMQ_DONTWAIT);
         if (size > (int) sizeof endpoint - 1)
             size = sizeof endpoint - 1;
-        endpoint [size > 0 ? size : 0] = 0;
+        endpoint [size > 0? size: 0] = 0;
         s_handle_event (self, event, value, endpoint);
     }
 }
@@ -270,21 +277,21 @@ s_wait (wire_t *self, short events, int fd, int timeout_ms, bool stoppable)
 {
     zmq_pollitem_t items [4];
     int count = 0, input = -1, socket = -1, stop = -1;
-    items [count++] = (zmq_pollitem_t) {self->monitor, 0, ZMQ_POLLIN, 0};
+    items [count++] = (zmq_pollitem_t){ self->monitor, 0, ZMQ_POLLIN, 0 };
     if (stoppable)
-        items [stop = count++] = (zmq_pollitem_t) {NULL, stop_fd (), ZMQ_POLLIN, 0};
+        items [stop = count++] = (zmq_pollitem_t){ NULL, stop_fd (), ZMQ_POLLIN, 0 };
     if (fd >= 0)
-        items [input = count++] = (zmq_pollitem_t) {NULL, fd, ZMQ_POLLIN, 0};
+        items [input = count++] = (zmq_pollitem_t){ NULL, fd, ZMQ_POLLIN, 0 };
     if (events)
-        items [socket = count++] = (zmq_pollitem_t) {self->socket, 0, events, 0};
+        items [socket = count++] = (zmq_pollitem_t){ self->socket, 0, events, 0 };
 
     if (zmq_poll (items, count, timeout_ms) < 0)
-        return stoppable && stop_requested () ? WIRE_STOP : 0;
+        return stoppable && stop_requested ()? WIRE_STOP: 0;
     if (items [0].revents)
         s_read_events (self);
-    return (socket >= 0 && items [socket].revents ? WIRE_READY : 0)
-           | (input >= 0 && items [input].revents ? WIRE_INPUT : 0)
-           | (stop >= 0 && items [stop].revents ? WIRE_STOP : 0);
+    return (socket >= 0 && items [socket].revents? WIRE_READY: 0)
+           | (input >= 0 && items [input].revents? WIRE_INPUT: 0)
+           | (stop >= 0 && items [stop].revents? WIRE_STOP: 0);
 }
 
 int
@@ -293,14 +300,33 @@ wire_wait (wire_t *self, short events, int fd, int timeout_ms)
     return s_wait (self, events, fd, timeout_ms, true);
 }
 
-//  A peer that goes between two frames makes libzmq drop the whole message: the frames sent already, and
-//  those that follow, which it pretends to take.
+int
+wire_await (wire_t *self, short events, int64_t timeout_ms, meter_t *meter)
+{
+    int64_t start_us = command_clock_us ();
+    while (events || !self->met) {
+        int64_t left_ms = -1;
+        if (timeout_ms >= 0) {
+            left_ms = timeout_ms - (command_clock_us () - start_us) / 1000;
+            if (left_ms <= 0)
+                return 0;
+        }
+        meter_show (meter);
+        int found = wire_wait (self, events, -1, meter_wait_ms (meter, left_ms));
+        if (found)
+            return found & WIRE_STOP? WIRE_STOP: found;
+    }
+    return WIRE_READY;
+}
+
+//  A peer that goes between two frames makes libzmq drop the whole message: the frames sent
+//  already, and those that follow, which it pretends to take.
 int
 wire_send (wire_t *self, const zspool_frame_t *frames, size_t count)
 {
     bool dropped = false;
     for (size_t index = 0; index < count; index++) {
-        int flags = ZMQ_DONTWAIT | (index + 1 < count ? ZMQ_SNDMORE : 0);
+        int flags = ZMQ_DONTWAIT | (index + 1 < count? ZMQ_SNDMORE: 0);
         if (zmq_send (self->socket, frames [index].data, frames [index].size, flags) >= 0)
             continue;
         if (index == 0 || zmq_errno () != EAGAIN)
@@ -309,7 +335,7 @@ wire_send (wire_t *self, const zspool_frame_t *frames, size_t count)
     }
     if (dropped)
         errno = EAGAIN;
-    return dropped ? -1 : 0;
+    return dropped? -1: 0;
 }
 
 //  Bytes that wait in the system's send queues, over all connections.
@@ -325,8 +351,8 @@ s_unsent_bytes (wire_t *self)
     return total;
 }
 
-//  One step of draining, which began at start_us; *busy_us is when something was last on its way. True when
-//  all was sent.
+//  One step of draining, which began at start_us; *busy_us is when something was last on its way.
+//  True when all was sent.
 static bool
 s_drain_step (wire_t *self, int64_t start_us, int64_t now_us, int64_t *busy_us)
 {
@@ -353,7 +379,7 @@ wire_drain (wire_t *self, int64_t linger_ms)
     int64_t start_us = command_clock_us ();
     int64_t now_us = start_us, busy_us = start_us;
     while (!s_drain_step (self, start_us, now_us, &busy_us)) {
-        if (s_wait (self, 0, -1, patient ? WIRE_LOOK_MS : WIRE_LOOK_SLOW_MS, stoppable) & WIRE_STOP)
+        if (s_wait (self, 0, -1, patient? WIRE_LOOK_MS: WIRE_LOOK_SLOW_MS, stoppable) & WIRE_STOP)
             return -1;
         now_us = command_clock_us ();
         if (linger_ms >= 0 && now_us - start_us >= linger_ms * 1000 && !self->stopped)

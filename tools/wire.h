@@ -1,13 +1,15 @@
-//  wire.h - a ZeroMQ socket of a command: attached to endpoints, watched, and closed without losing anything
+//  wire.h - a ZeroMQ socket of a command: attached to endpoints, watched, and closed without losing
+//  anything
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A wire has a ZeroMQ context and a socket monitor of its own. It belongs to the main thread; a signal
-//  (stop.h) ends every wait.
+//  A wire has a ZeroMQ context and a socket monitor of its own. It belongs to the main thread; a
+//  signal (stop.h) ends every wait.
 
 #ifndef WIRE_H_INCLUDED
 #define WIRE_H_INCLUDED
 
+#include "meter.h"
 #include "zspool.h"
 
 #include <stdbool.h>
@@ -28,13 +30,13 @@ typedef struct {
     bool verbose;          //  report when peers come and go
 } wire_options_t;
 
-//  Create a wire, bind and connect it. Returns COMMAND_OK, or reports a line and returns the status to
-//  exit with: COMMAND_USAGE for a malformed endpoint, else COMMAND_FAILED.
+//  Create a wire, bind and connect it. Returns COMMAND_OK, or reports a line and returns the status
+//  to exit with: COMMAND_USAGE for a malformed endpoint, else COMMAND_FAILED.
 int
     wire_new (wire_t **self_p, const wire_options_t *options);
 
-//  Close the wire and set *self_p to NULL; what was not sent is dropped. NULL-safe. A wire that could not
-//  be drained leaves its thread to the end of the process.
+//  Close the wire and set *self_p to NULL; what was not sent is dropped. NULL-safe. A wire that
+//  could not be drained leaves its thread to the end of the process.
 void
     wire_destroy (wire_t **self_p);
 
@@ -42,26 +44,29 @@ void
 void *
     wire_socket (wire_t *self);
 
-//  True once a peer has been connected.
-bool
-    wire_met (const wire_t *self);
-
 //  Number of peers that have disconnected while something may have been on its way to them.
 uint64_t
     wire_departures (const wire_t *self);
 
-//  Wait at most timeout_ms (-1: for ever) until the socket is ready for `events` (ZMQ_POLLIN, ZMQ_POLLOUT
-//  or 0) or the descriptor `fd` (-1: none) is readable. May return 0 early: look at the clock.
+//  Wait at most timeout_ms (-1: for ever) until the socket is ready for `events` (ZMQ_POLLIN,
+//  ZMQ_POLLOUT or 0) or the descriptor `fd` (-1: none) is readable. May return 0 early: look at the
+//  clock.
 int
     wire_wait (wire_t *self, short events, int fd, int timeout_ms);
 
-//  Send a message without blocking. 0: ZeroMQ has taken it whole. -1: it has not; zmq_errno () is EAGAIN
-//  when it can be sent again later.
+//  Wait at most timeout_ms (-1: for ever) until the socket is ready for `events`, or, when that is
+//  0, until a peer has been connected once; shows progress meanwhile. Returns WIRE_READY,
+//  WIRE_STOP, or 0 when time was out.
+int
+    wire_await (wire_t *self, short events, int64_t timeout_ms, meter_t *meter);
+
+//  Send a message without blocking. 0: ZeroMQ has taken it whole. -1: it has not; zmq_errno () is
+//  EAGAIN when it can be sent again later.
 int
     wire_send (wire_t *self, const zspool_frame_t *frames, size_t count);
 
-//  Wait at most linger_ms (-1: for ever) until all that was sent has reached the systems of the peers, and
-//  close the socket. -1 when time was out or a signal came that was not there before.
+//  Wait at most linger_ms (-1: for ever) until all that was sent has reached the systems of the
+//  peers, and close the socket. -1 when time was out or a signal came that was not there before.
 int
     wire_drain (wire_t *self, int64_t linger_ms);
 

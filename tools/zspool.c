@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "zspool.h"
 #include "command.h"
 #include "stop.h"
-#include "zspool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +21,11 @@ typedef struct {
 } subcommand_t;
 
 static const subcommand_t s_subcommands [] = {
-    {"queue", "zspool queue", queue_main, "a durable PULL -> PUSH device"},
-    {"push", "zspool push", push_main, "send lines of standard input as messages"},
-    {"pull", "zspool pull", pull_main, "print messages"},
-    {"info", "zspool info", info_main, "show what a store holds, also while a device runs on it"},
-    {"verify", "zspool verify", verify_main, "check everything in a store"},
+    { "queue", "zspool queue", queue_main, "a durable PULL -> PUSH device" },
+    { "push", "zspool push", push_main, "send lines of standard input as messages" },
+    { "pull", "zspool pull", pull_main, "print messages" },
+    { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
+    { "verify", "zspool verify", verify_main, "check everything in a store" },
 };
 
 #define SUBCOMMANDS (sizeof s_subcommands / sizeof s_subcommands [0])
@@ -33,14 +33,18 @@ static const subcommand_t s_subcommands [] = {
 static int
 s_print_help (void)
 {
-    puts ("usage: zspool COMMAND [arguments]\n"
-          "\n"
-          "Durable ZeroMQ messaging without a broker: every message is stored before it is forwarded.\n");
+    fputs ("usage: zspool COMMAND [arguments]\n"
+           "\n"
+           "Durable ZeroMQ messaging without a broker: every message is stored before it is\n"
+           "forwarded.\n"
+           "\n",
+           stdout);
     for (size_t index = 0; index < SUBCOMMANDS; index++)
         printf ("  %-8s%s\n", s_subcommands [index].name, s_subcommands [index].summary);
-    puts ("\n"
-          "`zspool COMMAND --help` explains a command, `zspool --version` prints the version, and\n"
-          "`man zspool` has all of it.");
+    fputs ("\n"
+           "`zspool COMMAND --help` explains a command, `zspool --version` prints the\n"
+           "version, `man zspool` has all of it.\n",
+           stdout);
     return COMMAND_OK;
 }
 
@@ -61,7 +65,8 @@ s_run (int argc, char **argv)
             command_set_name (s_subcommands [index].full_name);
             return s_subcommands [index].main (argc - 1, argv + 1);
         }
-    command_usage ("unknown %s '%s' (see zspool --help)", *name == '-' ? "option" : "command", name);
+    command_usage ("unknown %s '%s' (see zspool --help)", *name == '-'? "option": "command",
+                   name);
 }
 
 //  Standard streams that the caller has closed would be taken by the next files and sockets: put
@@ -71,7 +76,7 @@ s_fill_standard_streams (void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl (fd, F_GETFD) < 0 && errno == EBADF)
-            open ("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            open ("/dev/null", fd == STDIN_FILENO? O_WRONLY: O_RDONLY);
 }
 
 int

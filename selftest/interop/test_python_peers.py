@@ -4,10 +4,12 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
 try:
     import zmq
@@ -30,7 +32,8 @@ MESSAGES = [
 class Device:
     def __init__(self, *options):
         self.process = subprocess.Popen(
-            [os.environ["ZSPOOL_BIN"], "queue", "--in", "ipc://in", "--out", "ipc://out", *options],
+            [os.environ["ZSPOOL_BIN"], "queue", "--in", "ipc://in", "--out", "ipc://out", *options,
+             *os.environ["ZSPOOL_QUEUE_OPTIONS"].split()],
             stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 
@@ -52,6 +55,17 @@ def send_all(socket):
         socket.send_multipart(message)
 
 
+def wait_until_stored(store, count):
+    end = time.monotonic() + WAIT_MS / 1000
+    while time.monotonic() < end:
+        info = subprocess.run([os.environ["ZSPOOL_BIN"], "info", store, "--json"],
+                              check=True, capture_output=True).stdout
+        if json.loads(info)["spools"][0]["last_sequence"] == count:
+            return
+        time.sleep(0.01)
+    raise AssertionError("not everything was stored")
+
+
 def test_frames_arrive_unchanged_and_in_order():
     device = Device("--store", "frames")
     push, pull = connect(zmq.PUSH, "ipc://in"), connect(zmq.PULL, "ipc://out")
@@ -66,8 +80,11 @@ def test_frames_arrive_unchanged_and_in_order():
 def test_tickets_acknowledge_across_a_kill():
     options = ["--store", "tickets", "--ack", "explicit", "--ack-in", "ipc://ack", "--ack-timeout", "500"]
     device = Device(*options)
-    push, pull, ack = connect(zmq.PUSH, "ipc://in"), connect(zmq.PULL, "ipc://out"), connect(zmq.PUSH, "ipc://ack")
+    push, ack = connect(zmq.PUSH, "ipc://in"), connect(zmq.PUSH, "ipc://ack")
+    pull = connect(zmq.PULL, "ipc://out")
     send_all(push)
+    #  What a plain PUSH sent and the device has not stored dies with it.
+    wait_until_stored("tickets", len(MESSAGES))
     waiting = {tuple(message) for message in MESSAGES}
     killed = False
     while waiting:
