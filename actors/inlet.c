@@ -224,10 +224,10 @@ s_close_frames (self_t *self)
 static bool
 s_grow_frames (self_t *self)
 {
-    if (self->frames_count < self->frames_max)
-        return true;
     if (self->frames_count == ZSPOOL_MESSAGE_FRAMES_MAX)
         return false;
+    if (self->frames_count < self->frames_max)
+        return true;
     size_t max = self->frames_max * 2;
     zmq_msg_t *frames = (zmq_msg_t *) realloc (self->frames, max * sizeof *frames);
     if (frames)
@@ -388,9 +388,14 @@ s_check_stop (self_t *self, bool received)
     if (!self->stop_quiet_ms || self->flushing)
         return;
     int64_t now_ms = zclock_mono ();
+    if (self->held) {
+        //  The disk is slow: what waits for it is neither quiet nor the producers' fault.
+        self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
+        self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
+    }
     if (received)
         self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
-    if (now_ms < self->stop_quiet_ms && now_ms < self->stop_drained_ms && !self->failed)
+    if (now_ms < self->stop_by_ms && now_ms < self->stop_quiet_ms && now_ms < self->stop_drained_ms && !self->failed)
         return;
     zsock_destroy (&self->socket);
     s_begin_flush (self);

@@ -15,6 +15,7 @@
 
 #include "outlet.h"
 #include "follower.h"
+#include "peers.h"
 #include "pin.h"
 #include "settle.h"
 #include "status.h"
@@ -28,6 +29,8 @@
 //  Most messages sent, and tickets taken, between two looks at the other sockets
 #define BATCH_MESSAGES 1000
 #define BATCH_TICKETS 4000
+//  A peer that sends a larger frame to ack-in is cut off by ZeroMQ; smaller ones that are no tickets count
+#define TICKET_FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 4096
 //  Changes of the cursor are collected for so long
@@ -42,7 +45,7 @@ typedef struct {
     zsock_t *writer;
     zsock_t *socket;               //  NULL before START
     zsock_t *ack_in;               //  explicit: where tickets come in; else NULL
-    void *monitor;                 //  events of the socket; raw, of CZMQ's context
+    zspool_peers_t peers;          //  of the socket
     int socket_type;
     zspool_options_t options;
     bool terminated;
@@ -68,8 +71,6 @@ typedef struct {
     zspool_pins_t *pins;
     zspool_pin_t *pin;             //  of pin_block, or NULL
     zspool_block_t *pin_block;     //  the block that pin was asked for last; only compared
-    bool handshake_failed;         //  the last event was that: the disconnect behind it concerns no peer
-    uint64_t peers;                //  connected now
     uint64_t sent;                 //  messages, first deliveries
     uint64_t resent;               //  messages, further deliveries
     uint64_t tickets;              //  good ones
@@ -92,10 +93,7 @@ s_self_destroy (self_t **self_p)
     zspool_reader_destroy (&self->again);
     zspool_block_pool_destroy (&self->pool);
     zspool_cursor_destroy (&self->cursor);
-    if (self->monitor) {
-        zmq_socket_monitor (zsock_resolve (self->socket), NULL, 0);
-        zmq_close (self->monitor);
-    }
+    zspool_peers_end (&self->peers);
     zsock_destroy (&self->socket);
     zsock_destroy (&self->ack_in);
     zsock_destroy (&self->writer);
@@ -442,38 +440,14 @@ s_handle_tickets (self_t *self)
     zmq_msg_close (&frame);
 }
 
-//  A peer has gone, with what ZeroMQ had taken for it: under settled go back to the floor.
+//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back.
 static void
-s_peer_gone (self_t *self)
+s_handle_peers (self_t *self)
 {
-    if (self->peers > 0)
-        self->peers--;
-    if (self->options.ack != ZSPOOL_ACK_SETTLED)
+    if (zspool_peers_update (&self->peers) == 0 || self->options.ack != ZSPOOL_ACK_SETTLED)
         return;
     zspool_settle_disconnected (&self->settle);
     zspool_follower_seek (&self->follower, self->floor + 1);
-}
-
-static void
-s_handle_monitor (self_t *self)
-{
-    zmq_msg_t frame;
-    zmq_msg_init (&frame);
-    while (zmq_msg_recv (&frame, self->monitor, ZMQ_DONTWAIT) >= 0) {
-        uint16_t event = 0;
-        if (zmq_msg_size (&frame) >= sizeof event)
-            memcpy (&event, zmq_msg_data (&frame), sizeof event);
-        if (zmq_msg_more (&frame))
-            zmq_msg_recv (&frame, self->monitor, 0); //  the endpoint
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            self->peers++;
-        else if (event == ZMQ_EVENT_DISCONNECTED && !self->handshake_failed)
-            s_peer_gone (self);
-        self->handshake_failed = event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
-                                 || event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-                                 || event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-    }
-    zmq_msg_close (&frame);
 }
 
 static void
@@ -491,24 +465,6 @@ s_handle_writer (self_t *self)
         else
             self->failed = true;
     }
-}
-
-//  Watch the socket for peers that come and go. Returns 0 or -1.
-static int
-s_watch (self_t *self)
-{
-    char endpoint [64];
-    snprintf (endpoint, sizeof endpoint, "inproc://zspool-monitor-%p", (void *) self);
-    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED
-                 | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-                 | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-    if (zmq_socket_monitor (zsock_resolve (self->socket), endpoint, events))
-        return -1;
-    self->monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
-    int unlimited = 0;
-    if (!self->monitor || zmq_setsockopt (self->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited))
-        return -1;
-    return zmq_connect (self->monitor, endpoint);
 }
 
 static zsock_t *
@@ -533,11 +489,14 @@ s_attach (self_t *self)
     if (!self->socket)
         return -1;
     zsock_set_immediate (self->socket, 1);
-    if (s_watch (self) || zsock_attach (self->socket, self->options.out, true))
+    if (zspool_peers_watch (&self->peers, zsock_resolve (self->socket))
+        || zsock_attach (self->socket, self->options.out, true))
         return -1;
     if (!self->cursor)
         return 0;
     self->ack_in = s_new_socket (ZMQ_PULL, self->options.hwm);
+    if (self->ack_in)
+        zsock_set_maxmsgsize (self->ack_in, TICKET_FRAME_BYTES_MAX);
     return self->ack_in? zsock_attach (self->ack_in, self->options.ack_in, true): -1;
 }
 
@@ -581,7 +540,7 @@ s_reply_status (self_t *self)
     zspool_status_add (status, "out/resent", self->resent);
     zspool_status_add (status, "out/floor", floor);
     zspool_status_add (status, "out/in_flight", in_flight);
-    zspool_status_add (status, "out/peers", self->peers);
+    zspool_status_add (status, "out/peers", zspool_peers_count (&self->peers));
     zspool_status_add (status, "out/damaged", self->follower.damaged);
     zspool_status_add (status, "ack/tickets", self->tickets);
     zspool_status_add (status, "ack/stale", self->stale);
@@ -647,7 +606,7 @@ s_serve (self_t *self, int64_t now_ms)
     zmq_pollitem_t items [] = {
         { zsock_resolve (self->pipe), 0, ZMQ_POLLIN, 0 },
         { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
-        { self->monitor, -1, ZMQ_POLLIN, 0 },
+        { self->peers.monitor, -1, ZMQ_POLLIN, 0 },
         { self->ack_in? zsock_resolve (self->ack_in): NULL, -1, ZMQ_POLLIN, 0 },
         { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLOUT, 0 },
     };
@@ -659,7 +618,7 @@ s_serve (self_t *self, int64_t now_ms)
     if (items [1].revents)
         s_handle_writer (self);
     if (items [2].revents)
-        s_handle_monitor (self);
+        s_handle_peers (self);
     if (items [3].revents && running)
         s_handle_tickets (self);
     if (items_count == 5 && items [4].revents) {
