@@ -32,7 +32,10 @@
 //  Most bytes in blocks that are handed over and not durable, unless a single block has more
 #define HANDED_BYTES_MAX (8 * 1024 * 1024)
 //  A block with so many bytes is worth a commit though more messages are at hand
-#define SEAL_BYTES (64 * 1024)
+#define SEAL_BYTES (192 * 1024)
+//  Messages that come at this rate or above are a stream: a block is worth waiting for, but not longer than this
+#define STREAM_PER_MS 100
+#define STREAM_WAIT_US 2000
 //  Most frames received between two looks at the pipes
 #define BATCH_FRAMES_MAX 2000
 //  Try again for a block after this, when outlets hold all of them
@@ -454,6 +457,8 @@ s_timeout_ms (const self_t *self)
 {
     if (self->held && self->handed == self->stored)
         return HELD_RETRY_MS; //  outlets hold all blocks, and do not say when they let one go
+    if (self->block && self->taken == self->handed)
+        return 1; //  a stream may have ended
     return self->stop_by_ms? 10: -1;
 }
 
@@ -464,6 +469,16 @@ s_may_rest (const self_t *self)
 {
     return self->taken < self->handed && !self->stop_by_ms
            && self->rate_per_ms * REST_MS < (uint64_t) self->hwm / REST_PIPE_PART;
+}
+
+//  Whether the writer, being free, is to have the block as it is
+static bool
+s_is_worth_a_commit (const self_t *self, bool dry)
+{
+    if (zspool_block_used (self->block) >= SEAL_BYTES || self->flushing)
+        return true;
+    return dry && (self->rate_per_ms < STREAM_PER_MS
+                   || zspool_now_us () - zspool_block_arrival_us (self->block) > STREAM_WAIT_US);
 }
 
 static void
@@ -492,8 +507,7 @@ s_inlet (zsock_t *pipe, void *args)
         dry = true;
         if (s_is_taking (self))
             dry = s_receive (self);
-        if (self->block && self->taken == self->handed && !self->failed
-            && (dry || zspool_block_used (self->block) >= SEAL_BYTES))
+        if (self->block && self->taken == self->handed && !self->failed && s_is_worth_a_commit (self, dry))
             s_hand_over (self);
         s_check_stop (self, self->messages != messages);
         s_check_flush (self);

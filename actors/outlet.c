@@ -248,7 +248,7 @@ s_follower_stuck (self_t *self, int rc)
 static bool
 s_may_deliver (const self_t *self)
 {
-    return !self->cursor || zspool_cursor_in_flight (self->cursor) < ZSPOOL_IN_FLIGHT_MAX;
+    return !self->cursor || zspool_cursor_may_deliver (self->cursor);
 }
 
 //  Send first deliveries from the block at hand, at most so many. Returns how many.

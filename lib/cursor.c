@@ -19,40 +19,14 @@
 //  Thread: its owner's.
 
 #include "cursor.h"
-#include "bytes.h"
+#include "cursor_block.h"
+#include "ring.h"
 
 #include <stdlib.h>
 
-#define WORD_BITS 64
-#define RING_CAPACITY_MIN 64
 #define NO_BLOCK UINT64_MAX         //  ends the dirty list
-#define COUNT_MAX 0x7fff            //  most deliveries that are counted
-#define COUNT_SENT_HERE 0x8000      //  beside a count: sent again in our time
 #define ATTEMPT_INITIAL 0           //  of the run of what was delivered before our time
 #define COALESCE_SHARE 4096         //  deadlines are exact to this share of the timeout, or to 1 ms
-
-//  Items are numbered from 0 as they come; a number keeps its meaning while others come and go
-typedef struct {
-    void *items;
-    size_t item_bytes;
-    size_t capacity;                //  of items, a power of two or 0
-    uint64_t first;                 //  number of the front item
-    uint64_t end;                   //  number of the item that comes next
-} ring_t;
-
-typedef struct {
-    uint64_t first;                 //  sequence of its first message
-    uint32_t messages;
-    uint32_t acked;                 //  how many of them are acknowledged
-    union {
-        uint64_t word;              //  bitmap of what is acknowledged, of up to 64 messages
-        uint64_t *words;            //  and of more
-    } bits;
-    uint16_t *counts;               //  deliveries; NULL until one is sent again; 0: once, if at all
-    uint64_t dirty_before;          //  neighbours in the dirty list
-    uint64_t dirty_after;
-    bool dirty;
-} block_t;
 
 typedef struct {
     uint64_t first;
@@ -71,93 +45,25 @@ struct zspool_cursor {
     uint64_t sent_to;
     uint64_t in_flight;
     int64_t timeout_ms;
-    ring_t blocks;
+    zspool_ring_t blocks;
     uint64_t hit;                   //  number of the block that was looked for last
     uint64_t dirty_head;            //  number of a block, or NO_BLOCK
     run_t initial;                  //  what was delivered before our time; empty: first > last
-    ring_t runs;
+    zspool_ring_t runs;
 };
-
-//  ------------------------------------------------------------------------------------------------
-//  Rings
-
-static void *
-s_ring_item (const ring_t *ring, uint64_t number)
-{
-    return (uint8_t *) ring->items + (number & (ring->capacity - 1)) * ring->item_bytes;
-}
-
-static int
-s_ring_resize (ring_t *ring, size_t capacity)
-{
-    ring_t resized = *ring;
-    resized.capacity = capacity;
-    resized.items = malloc (capacity * ring->item_bytes);
-    if (!resized.items)
-        return ZSPOOL_ENOMEM;
-    for (uint64_t number = ring->first; number < ring->end; number++)
-        memcpy (s_ring_item (&resized, number), s_ring_item (ring, number), ring->item_bytes);
-    free (ring->items);
-    *ring = resized;
-    return ZSPOOL_OK;
-}
-
-//  Make sure that this many more items will find room.
-static int
-s_ring_reserve (ring_t *ring, size_t items)
-{
-    size_t needed = (size_t) (ring->end - ring->first) + items;
-    size_t capacity = ring->capacity? ring->capacity: RING_CAPACITY_MIN;
-    while (capacity < needed)
-        capacity *= 2;
-    return capacity == ring->capacity? ZSPOOL_OK: s_ring_resize (ring, capacity);
-}
-
-//  Drop the front item. Moves the others when most of the ring has become empty.
-static void
-s_ring_drop (ring_t *ring)
-{
-    ring->first++;
-    if (ring->capacity > RING_CAPACITY_MIN && ring->end - ring->first < ring->capacity / 8)
-        (void) s_ring_resize (ring, ring->capacity / 2);
-}
 
 //  ------------------------------------------------------------------------------------------------
 //  Blocks
 
-static inline block_t *
+static inline zspool_cursor_block_t *
 s_block (const zspool_cursor_t *self, uint64_t number)
 {
-    return (block_t *) self->blocks.items + (number & (self->blocks.capacity - 1));
-}
-
-static inline uint64_t
-s_last (const block_t *block)
-{
-    return block->first + block->messages - 1;
-}
-
-static inline uint64_t *
-s_words (block_t *block)
-{
-    return block->messages <= WORD_BITS? &block->bits.word: block->bits.words;
-}
-
-//  The bits of a bitmap's word that stand for the messages from..to
-static inline uint64_t
-s_mask (uint32_t word, uint32_t from, uint32_t to)
-{
-    uint64_t mask = UINT64_MAX;
-    if (word == from / WORD_BITS)
-        mask <<= from % WORD_BITS;
-    if (word == to / WORD_BITS)
-        mask &= UINT64_MAX >> (WORD_BITS - 1 - to % WORD_BITS);
-    return mask;
+    return (zspool_cursor_block_t *) self->blocks.items + (number & (self->blocks.capacity - 1));
 }
 
 //  How many messages of a block lie at or below sent_to
 static inline uint32_t
-s_sent_messages (const zspool_cursor_t *self, const block_t *block)
+s_sent_messages (const zspool_cursor_t *self, const zspool_cursor_block_t *block)
 {
     if (self->sent_to < block->first)
         return 0;
@@ -165,64 +71,33 @@ s_sent_messages (const zspool_cursor_t *self, const block_t *block)
     return messages < block->messages? (uint32_t) messages: block->messages;
 }
 
-//  How many bits are set. Without a popcnt instruction the general way is a call, and mostly it is
-//  one bit.
-static inline uint32_t
-s_count_bits (uint64_t bits)
-{
-    return bits & (bits - 1)? (uint32_t) __builtin_popcountll (bits): bits != 0;
-}
-
 //  Acknowledge the messages of a word that the mask tells. Returns how many were not before.
 static inline uint32_t
-s_ack_word (zspool_cursor_t *self, block_t *block, uint32_t word, uint64_t mask)
+s_ack_word (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t word, uint64_t mask)
 {
-    uint64_t *bits = s_words (block) + word;
+    uint64_t *bits = zspool_cursor_block_words (block) + word;
     uint64_t added = mask & ~*bits;
-    uint32_t count = s_count_bits (added);
+    uint32_t count = zspool_count_bits (added);
     *bits |= added;
     block->acked += count;
     //  Those above sent_to were not in flight.
     uint32_t sent = s_sent_messages (self, block);
-    if (sent == block->messages || sent / WORD_BITS > word)
+    if (sent == block->messages || sent / ZSPOOL_WORD_BITS > word)
         self->in_flight -= count;
     else
-    if (sent > word * WORD_BITS)
-        self->in_flight -= s_count_bits (added & s_mask (word, word * WORD_BITS, sent - 1));
+    if (sent > word * ZSPOOL_WORD_BITS)
+        self->in_flight -= zspool_count_bits (added & zspool_word_mask (word, word * ZSPOOL_WORD_BITS, sent - 1));
     return count;
 }
 
 static uint32_t
-s_ack_in_block (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to)
+s_ack_in_block (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t from, uint32_t to)
 {
     uint32_t added = 0;
     if (block->acked < block->messages)
-        for (uint32_t word = from / WORD_BITS; word <= to / WORD_BITS; word++)
-            added += s_ack_word (self, block, word, s_mask (word, from, to));
+        for (uint32_t word = from / ZSPOOL_WORD_BITS; word <= to / ZSPOOL_WORD_BITS; word++)
+            added += s_ack_word (self, block, word, zspool_word_mask (word, from, to));
     return added;
-}
-
-//  The next message from index on that is not acknowledged; block->messages when there is none.
-static inline uint32_t
-s_next_unacked (block_t *block, uint32_t index)
-{
-    if (index >= block->messages || block->acked == block->messages)
-        return block->messages;
-    const uint64_t *words = s_words (block);
-    uint32_t word = index / WORD_BITS;
-    uint64_t open = ~words [word] >> (index % WORD_BITS);
-    if (open)
-        index += (uint32_t) __builtin_ctzll (open);
-    else {
-        uint32_t words_count = (block->messages - 1) / WORD_BITS + 1;
-        do
-            word++;
-        while (word < words_count && words [word] == UINT64_MAX);
-        index = word * WORD_BITS;
-        if (word < words_count)
-            index += (uint32_t) __builtin_ctzll (~words [word]);
-    }
-    return index < block->messages? index: block->messages;
 }
 
 //  Find the first known block that ends at or above a sequence; blocks.end when there is none.
@@ -232,7 +107,7 @@ s_find (const zspool_cursor_t *self, uint64_t sequence)
     uint64_t low = self->blocks.first, high = self->blocks.end;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (sequence > s_last (s_block (self, middle)))
+        if (sequence > zspool_cursor_block_last (s_block (self, middle)))
             low = middle + 1;
         else
             high = middle;
@@ -252,7 +127,7 @@ s_find_near (zspool_cursor_t *self, uint64_t sequence)
 }
 
 //  The known block that holds a message, or NULL
-static block_t *
+static zspool_cursor_block_t *
 s_block_of (const zspool_cursor_t *self, uint64_t sequence)
 {
     uint64_t number = s_find (self, sequence);
@@ -264,7 +139,7 @@ s_block_of (const zspool_cursor_t *self, uint64_t sequence)
 static void
 s_set_dirty (zspool_cursor_t *self, uint64_t number)
 {
-    block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = s_block (self, number);
     self->changed = true;
     if (block->dirty)
         return;
@@ -277,7 +152,7 @@ s_set_dirty (zspool_cursor_t *self, uint64_t number)
 }
 
 static void
-s_set_clean (zspool_cursor_t *self, block_t *block)
+s_set_clean (zspool_cursor_t *self, zspool_cursor_block_t *block)
 {
     if (!block->dirty)
         return;
@@ -293,12 +168,12 @@ s_set_clean (zspool_cursor_t *self, block_t *block)
 static void
 s_drop_front_block (zspool_cursor_t *self)
 {
-    block_t *block = s_block (self, self->blocks.first);
+    zspool_cursor_block_t *block = s_block (self, self->blocks.first);
     s_set_clean (self, block);
-    if (block->messages > WORD_BITS)
+    if (block->messages > ZSPOOL_WORD_BITS)
         free (block->bits.words);
     free (block->counts);
-    s_ring_drop (&self->blocks);
+    zspool_ring_drop (&self->blocks);
 }
 
 //  Raise the floor as far as it goes, and forget what comes to lie below it.
@@ -307,9 +182,9 @@ s_raise_floor (zspool_cursor_t *self)
 {
     uint64_t floor = self->floor;
     while (self->blocks.first < self->blocks.end) {
-        block_t *block = s_block (self, self->blocks.first);
+        zspool_cursor_block_t *block = s_block (self, self->blocks.first);
         uint32_t index = floor >= block->first? (uint32_t) (floor - block->first + 1): 0;
-        floor = block->first + s_next_unacked (block, index) - 1;
+        floor = block->first + zspool_cursor_block_next_unacked (block, index) - 1;
         if (block->acked < block->messages)
             break;
         s_drop_front_block (self);
@@ -321,8 +196,8 @@ s_raise_floor (zspool_cursor_t *self)
     if (self->sent_to < floor)
         self->sent_to = floor;
     while (self->runs.first < self->runs.end
-           && ((run_t *) s_ring_item (&self->runs, self->runs.first))->last <= floor)
-        s_ring_drop (&self->runs);
+           && ((run_t *) zspool_ring_item (&self->runs, self->runs.first))->last <= floor)
+        zspool_ring_drop (&self->runs);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -340,7 +215,7 @@ zspool_cursor_new (uint32_t spool, uint32_t cursor, uint32_t generation, uint64_
     self->generation = generation;
     self->floor = floor;
     self->sent_to = sent_to > floor? sent_to: floor;
-    self->blocks.item_bytes = sizeof (block_t);
+    self->blocks.item_bytes = sizeof (zspool_cursor_block_t);
     self->dirty_head = NO_BLOCK;
     self->initial = (run_t) { .first = 1, .attempt = ATTEMPT_INITIAL };
     self->runs.item_bytes = sizeof (run_t);
@@ -363,7 +238,7 @@ zspool_cursor_destroy (zspool_cursor_t **self_p)
 
 //  What was delivered before this cursor was created is due at once.
 static void
-s_add_to_initial (zspool_cursor_t *self, const block_t *block)
+s_add_to_initial (zspool_cursor_t *self, const zspool_cursor_block_t *block)
 {
     uint64_t last = block->first + s_sent_messages (self, block) - 1;
     if (last < block->first)
@@ -383,15 +258,15 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
         return ZSPOOL_OK;
     uint64_t number = s_find (self, first_sequence);
     if (number < self->blocks.end) {
-        const block_t *known = s_block (self, number);
+        const zspool_cursor_block_t *known = s_block (self, number);
         bool same = known->first == first_sequence && known->messages == messages;
         return same? ZSPOOL_OK: ZSPOOL_EINVAL;
     }
-    block_t block = { .first = first_sequence, .messages = messages };
-    if (s_ring_reserve (&self->blocks, 1))
+    zspool_cursor_block_t block = { .first = first_sequence, .messages = messages };
+    if (zspool_ring_reserve (&self->blocks, 1))
         return ZSPOOL_ENOMEM;
-    if (messages > WORD_BITS) {
-        block.bits.words = (uint64_t *) calloc ((messages - 1) / WORD_BITS + 1, sizeof (uint64_t));
+    if (messages > ZSPOOL_WORD_BITS) {
+        block.bits.words = (uint64_t *) calloc ((messages - 1) / ZSPOOL_WORD_BITS + 1, sizeof (uint64_t));
         if (!block.bits.words)
             return ZSPOOL_ENOMEM;
     }
@@ -406,7 +281,7 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
 
 //  Take over the stored counts of messages that were delivered, where they are higher.
 static int
-s_restore_counts (const zspool_cursor_t *self, block_t *block, const uint8_t *counts)
+s_restore_counts (const zspool_cursor_t *self, zspool_cursor_block_t *block, const uint8_t *counts)
 {
     if (!block->counts)
         block->counts = (uint16_t *) calloc (block->messages, sizeof (uint16_t));
@@ -416,10 +291,10 @@ s_restore_counts (const zspool_cursor_t *self, block_t *block, const uint8_t *co
     for (uint32_t index = 0; index < sent; index++) {
         uint16_t stored = get_u16 (counts + index * sizeof (uint16_t));
         uint16_t *count = &block->counts [index];
-        if (stored > COUNT_MAX)
-            stored = COUNT_MAX;
-        if (stored > (*count & COUNT_MAX))
-            *count = (uint16_t) ((*count & COUNT_SENT_HERE) | stored);
+        if (stored > ZSPOOL_COUNT_MAX)
+            stored = ZSPOOL_COUNT_MAX;
+        if (stored > (*count & ZSPOOL_COUNT_MAX))
+            *count = (uint16_t) ((*count & ZSPOOL_COUNT_SENT_HERE) | stored);
     }
     return ZSPOOL_OK;
 }
@@ -429,7 +304,7 @@ zspool_cursor_restore (zspool_cursor_t *self, const zspool_cursor_entry_t *entry
 {
     if (entry->first_sequence + entry->messages - 1 <= self->floor)
         return ZSPOOL_OK;
-    block_t *block = s_block_of (self, entry->first_sequence);
+    zspool_cursor_block_t *block = s_block_of (self, entry->first_sequence);
     if (!block || block->first != entry->first_sequence || block->messages != entry->messages)
         return ZSPOOL_ECORRUPT;
     uint32_t bytes = (entry->messages + 7) / 8;
@@ -449,31 +324,31 @@ zspool_cursor_restore (zspool_cursor_t *self, const zspool_cursor_entry_t *entry
 
 //  How often a message was delivered. Of a block, the first `sent` messages were.
 static uint16_t
-s_deliveries (const block_t *block, uint32_t index, uint32_t sent)
+s_deliveries (const zspool_cursor_block_t *block, uint32_t index, uint32_t sent)
 {
     if (index >= sent)
         return 0;
-    uint16_t count = block->counts? block->counts [index] & COUNT_MAX: 0;
+    uint16_t count = block->counts? block->counts [index] & ZSPOOL_COUNT_MAX: 0;
     return count? count: 1;
 }
 
-//  Counts end at COUNT_MAX, but a message's next attempt always differs from its last.
+//  Counts end at ZSPOOL_COUNT_MAX, but a message's next attempt always differs from its last.
 static uint16_t
 s_next_attempt (uint16_t deliveries)
 {
-    return (uint16_t) (deliveries < COUNT_MAX? deliveries + 1: deliveries - 1);
+    return (uint16_t) (deliveries < ZSPOOL_COUNT_MAX? deliveries + 1: deliveries - 1);
 }
 
 //  The last message that, like all from index on but for the acknowledged, was delivered as often
 //  as that at index.
 static uint32_t
-s_stretch_end (block_t *block, uint32_t index, uint32_t last, uint32_t sent)
+s_stretch_end (zspool_cursor_block_t *block, uint32_t index, uint32_t last, uint32_t sent)
 {
     uint16_t deliveries = s_deliveries (block, index, sent);
     if (deliveries == 0)
         return last;
     uint32_t end = index;
-    while (end < last && (index = s_next_unacked (block, end + 1)) <= last
+    while (end < last && (index = zspool_cursor_block_next_unacked (block, end + 1)) <= last
            && s_deliveries (block, index, sent) == deliveries)
         end = index;
     return end;
@@ -486,11 +361,11 @@ s_all_acked (const zspool_cursor_t *self, uint64_t from, uint64_t to)
     if (from > to)
         return true;
     for (uint64_t number = s_find (self, from); number < self->blocks.end; number++) {
-        block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = s_block (self, number);
         if (block->first > to)
             break;
         uint32_t index = from > block->first? (uint32_t) (from - block->first): 0;
-        index = s_next_unacked (block, index);
+        index = zspool_cursor_block_next_unacked (block, index);
         if (index < block->messages)
             return block->first + index > to;
     }
@@ -502,7 +377,7 @@ static void
 s_push_run (zspool_cursor_t *self, uint64_t first, uint64_t last, uint16_t attempt, int64_t now_ms)
 {
     if (self->runs.first < self->runs.end) {
-        run_t *tail = (run_t *) s_ring_item (&self->runs, self->runs.end - 1);
+        run_t *tail = (run_t *) zspool_ring_item (&self->runs, self->runs.end - 1);
         if (now_ms < tail->sent_ms)
             now_ms = tail->sent_ms;
         //  A run that may still grow is not due, as this is less than the timeout.
@@ -520,19 +395,8 @@ s_push_run (zspool_cursor_t *self, uint64_t first, uint64_t last, uint16_t attem
             return;
         }
     }
-    run_t *run = (run_t *) s_ring_item (&self->runs, self->runs.end++);
+    run_t *run = (run_t *) zspool_ring_item (&self->runs, self->runs.end++);
     *run = (run_t) { .first = first, .last = last, .sent_ms = now_ms, .attempt = attempt };
-}
-
-static uint32_t
-s_count_unacked (block_t *block, uint32_t from, uint32_t to)
-{
-    if (block->acked == 0)
-        return to - from + 1;
-    uint32_t count = 0;
-    for (uint32_t word = from / WORD_BITS; word <= to / WORD_BITS; word++)
-        count += s_count_bits (~s_words (block) [word] & s_mask (word, from, to));
-    return count;
 }
 
 //  Note the delivery of a stretch of messages that were delivered equally often before.
@@ -540,13 +404,13 @@ static void
 s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t to,
                 uint16_t deliveries, int64_t now_ms)
 {
-    block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = s_block (self, number);
     uint16_t attempt = s_next_attempt (deliveries);
     if (deliveries == 0)
-        self->in_flight += s_count_unacked (block, from, to);
+        self->in_flight += zspool_cursor_block_count_unacked (block, from, to);
     else {
-        for (uint32_t index = from; index <= to; index = s_next_unacked (block, index + 1))
-            block->counts [index] = attempt | COUNT_SENT_HERE;
+        for (uint32_t index = from; index <= to; index = zspool_cursor_block_next_unacked (block, index + 1))
+            block->counts [index] = attempt | ZSPOOL_COUNT_SENT_HERE;
         s_set_dirty (self, number);
     }
     if (self->timeout_ms > 0)
@@ -555,7 +419,7 @@ s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t 
 
 //  Have all the memory that noting these deliveries will take. The first is not acknowledged.
 static int
-s_reserve_for (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to, uint32_t sent)
+s_reserve_for (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t from, uint32_t to, uint32_t sent)
 {
     if (from < sent && !block->counts) {
         block->counts = (uint16_t *) calloc (block->messages, sizeof (uint16_t));
@@ -564,8 +428,8 @@ s_reserve_for (zspool_cursor_t *self, block_t *block, uint32_t from, uint32_t to
     }
     size_t runs = 0;
     for (; from <= to; runs++)
-        from = s_next_unacked (block, s_stretch_end (block, from, to, sent) + 1);
-    return self->timeout_ms > 0? s_ring_reserve (&self->runs, runs): ZSPOOL_OK;
+        from = zspool_cursor_block_next_unacked (block, s_stretch_end (block, from, to, sent) + 1);
+    return self->timeout_ms > 0? zspool_ring_reserve (&self->runs, runs): ZSPOOL_OK;
 }
 
 int
@@ -580,11 +444,11 @@ zspool_cursor_sent (zspool_cursor_t *self, uint64_t first, uint64_t last, int64_
     uint64_t number = s_find_near (self, first);
     if (number == self->blocks.end)
         return ZSPOOL_EINVAL;
-    block_t *block = s_block (self, number);
-    if (first < block->first || last > s_last (block)
+    zspool_cursor_block_t *block = s_block (self, number);
+    if (first < block->first || last > zspool_cursor_block_last (block)
         || !s_all_acked (self, self->sent_to + 1, first - 1))
         return ZSPOOL_EINVAL;
-    uint32_t from = s_next_unacked (block, (uint32_t) (first - block->first));
+    uint32_t from = zspool_cursor_block_next_unacked (block, (uint32_t) (first - block->first));
     uint32_t to = (uint32_t) (last - block->first);
     uint32_t sent = s_sent_messages (self, block);
     if (from <= to && s_reserve_for (self, block, from, to, sent))
@@ -592,7 +456,7 @@ zspool_cursor_sent (zspool_cursor_t *self, uint64_t first, uint64_t last, int64_
     while (from <= to) {
         uint32_t end = s_stretch_end (block, from, to, sent);
         s_note_stretch (self, number, from, end, s_deliveries (block, from, sent), now_ms);
-        from = s_next_unacked (block, end + 1);
+        from = zspool_cursor_block_next_unacked (block, end + 1);
     }
     if (self->sent_to < last) {
         self->sent_to = last;
@@ -614,10 +478,10 @@ zspool_cursor_set_timeout_ms (zspool_cursor_t *self, int64_t timeout_ms)
 static inline uint64_t
 s_ack_one (zspool_cursor_t *self, uint64_t number, uint64_t sequence)
 {
-    block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = s_block (self, number);
     uint32_t index = (uint32_t) (sequence - block->first);
-    uint64_t *word = s_words (block) + index / WORD_BITS;
-    uint64_t bit = 1ull << (index % WORD_BITS);
+    uint64_t *word = zspool_cursor_block_words (block) + index / ZSPOOL_WORD_BITS;
+    uint64_t bit = 1ull << (index % ZSPOOL_WORD_BITS);
     if (*word & bit)
         return 0;
     *word |= bit;
@@ -634,9 +498,9 @@ s_ack_range (zspool_cursor_t *self, uint64_t number, uint64_t first, uint64_t la
 {
     uint64_t added_all = 0;
     for (; number < self->blocks.end && s_block (self, number)->first <= last; number++) {
-        block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = s_block (self, number);
         uint32_t from = first > block->first? (uint32_t) (first - block->first): 0;
-        uint32_t to = last < s_last (block)? (uint32_t) (last - block->first): block->messages - 1;
+        uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first): block->messages - 1;
         uint32_t added = s_ack_in_block (self, block, from, to);
         if (added)
             s_set_dirty (self, number);
@@ -681,16 +545,16 @@ static bool
 s_walk_run (zspool_cursor_t *self, run_t *run)
 {
     for (uint64_t number = s_find_near (self, run->first); number < self->blocks.end; number++) {
-        block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = s_block (self, number);
         if (block->first > run->last)
             return false;
         uint32_t index = run->first > block->first? (uint32_t) (run->first - block->first): 0;
-        for (index = s_next_unacked (block, index); index < block->messages;
-             index = s_next_unacked (block, index + 1)) {
+        for (index = zspool_cursor_block_next_unacked (block, index); index < block->messages;
+             index = zspool_cursor_block_next_unacked (block, index + 1)) {
             if (block->first + index > run->last)
                 return false;
             bool stands = run->attempt == ATTEMPT_INITIAL?
-                !block->counts || !(block->counts [index] & COUNT_SENT_HERE):
+                !block->counts || !(block->counts [index] & ZSPOOL_COUNT_SENT_HERE):
                 s_deliveries (block, index, block->messages) == run->attempt;
             if (stands) {
                 run->first = block->first + index;
@@ -712,7 +576,7 @@ zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
         self->initial.first = self->initial.last + 1;
     }
     while (self->runs.first < self->runs.end) {
-        run_t *run = (run_t *) s_ring_item (&self->runs, self->runs.first);
+        run_t *run = (run_t *) zspool_ring_item (&self->runs, self->runs.first);
         int64_t deadline_ms = s_deadline_ms (self, run);
         if (deadline_ms == INT64_MAX || deadline_ms > now_ms)
             return false;
@@ -720,7 +584,7 @@ zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
             *sequence = run->first;
             return true;
         }
-        s_ring_drop (&self->runs);
+        zspool_ring_drop (&self->runs);
     }
     return false;
 }
@@ -732,7 +596,7 @@ zspool_cursor_next_due_ms (const zspool_cursor_t *self)
         return 0;
     if (self->runs.first == self->runs.end)
         return INT64_MAX;
-    return s_deadline_ms (self, (const run_t *) s_ring_item (&self->runs, self->runs.first));
+    return s_deadline_ms (self, (const run_t *) zspool_ring_item (&self->runs, self->runs.first));
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -741,7 +605,7 @@ zspool_cursor_next_due_ms (const zspool_cursor_t *self)
 uint16_t
 zspool_cursor_deliveries (const zspool_cursor_t *self, uint64_t sequence)
 {
-    const block_t *block = s_block_of (self, sequence);
+    const zspool_cursor_block_t *block = s_block_of (self, sequence);
     if (!block)
         return 0;
     uint32_t index = (uint32_t) (sequence - block->first);
@@ -756,9 +620,9 @@ zspool_cursor_acked (const zspool_cursor_t *self, uint64_t sequence)
     uint64_t number = s_find (self, sequence);
     if (number == self->blocks.end)
         return false;
-    block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = s_block (self, number);
     uint32_t index = (uint32_t) (sequence - block->first);
-    return sequence < block->first || s_next_unacked (block, index) > index;
+    return sequence < block->first || zspool_cursor_block_next_unacked (block, index) > index;
 }
 
 uint64_t
@@ -779,48 +643,28 @@ zspool_cursor_in_flight (const zspool_cursor_t *self)
     return self->in_flight;
 }
 
+bool
+zspool_cursor_may_deliver (const zspool_cursor_t *self)
+{
+    return self->in_flight < ZSPOOL_IN_FLIGHT_MAX
+           && self->blocks.end - self->blocks.first < ZSPOOL_CURSOR_BLOCKS_MAX;
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Changes
 
 //  Whether there is more to store of a block than the floor tells
 static bool
-s_is_out_of_order (const zspool_cursor_t *self, block_t *block)
+s_is_out_of_order (const zspool_cursor_t *self, zspool_cursor_block_t *block)
 {
     uint32_t below = self->floor < block->first? 0: (uint32_t) (self->floor - block->first + 1);
     if (block->acked > below)
         return true;
     if (block->counts)
         for (uint32_t index = below; index < block->messages; index++)
-            if ((block->counts [index] & COUNT_MAX) > 1)
+            if ((block->counts [index] & ZSPOOL_COUNT_MAX) > 1)
                 return true;
     return false;
-}
-
-static size_t
-s_acked_bytes (const block_t *block)
-{
-    //  Whole words, so that they can be put as such
-    return ((block->messages - 1) / WORD_BITS + 1) * sizeof (uint64_t);
-}
-
-//  Returns where the bytes of the next entry go.
-static uint8_t *
-s_put_entry (zspool_cursor_entry_t *entry, block_t *block, uint8_t *bytes)
-{
-    size_t acked_bytes = s_acked_bytes (block);
-    entry->first_sequence = block->first;
-    entry->messages = block->messages;
-    entry->acked = bytes;
-    entry->counts = NULL;
-    for (size_t at = 0; at < acked_bytes; at += sizeof (uint64_t))
-        put_u64 (bytes + at, s_words (block) [at / sizeof (uint64_t)]);
-    bytes += acked_bytes;
-    if (!block->counts)
-        return bytes;
-    entry->counts = bytes;
-    for (uint32_t index = 0; index < block->messages; index++, bytes += sizeof (uint16_t))
-        put_u16 (bytes, block->counts [index] & COUNT_MAX);
-    return bytes;
 }
 
 static int
@@ -839,11 +683,11 @@ zspool_cursor_take_change (zspool_cursor_t *self)
     size_t size = sizeof (zspool_cursor_change_t), entries_count = 0;
     uint64_t number = self->dirty_head;
     while (number != NO_BLOCK) {
-        block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = s_block (self, number);
         number = block->dirty_after;
         if (s_is_out_of_order (self, block)) {
             entries_count++;
-            size += sizeof (zspool_cursor_entry_t) + s_acked_bytes (block)
+            size += sizeof (zspool_cursor_entry_t) + zspool_cursor_block_acked_bytes (block)
                 + (block->counts? block->messages * sizeof (uint16_t): 0);
         }
         else
@@ -860,8 +704,8 @@ zspool_cursor_take_change (zspool_cursor_t *self)
     change->entries_count = entries_count;
     uint8_t *bytes = (uint8_t *) &change->entries [entries_count];
     for (size_t index = 0; index < entries_count; index++) {
-        block_t *block = s_block (self, self->dirty_head);
-        bytes = s_put_entry (&change->entries [index], block, bytes);
+        zspool_cursor_block_t *block = s_block (self, self->dirty_head);
+        bytes = zspool_cursor_block_put_entry (&change->entries [index], block, bytes);
         s_set_clean (self, block);
     }
     qsort (change->entries, entries_count, sizeof (zspool_cursor_entry_t), s_compare_entries);

@@ -24,6 +24,9 @@
 //  The one who sends sees to it, with zspool_cursor_in_flight ().
 #define ZSPOOL_IN_FLIGHT_MAX (4 * 1024 * 1024)
 
+//  Most blocks that may be known at a time, likewise
+#define ZSPOOL_CURSOR_BLOCKS_MAX (256 * 1024)
+
 typedef struct zspool_cursor zspool_cursor_t;
 
 //  What is stored of a cursor for one block: only for blocks with something out of order. `acked`
@@ -124,6 +127,10 @@ uint64_t
 //  How many messages were delivered and are not acknowledged, whether due or not.
 uint64_t
     zspool_cursor_in_flight (const zspool_cursor_t *self);
+
+//  Whether the limits allow that more is delivered. The caller keeps to it.
+bool
+    zspool_cursor_may_deliver (const zspool_cursor_t *self);
 
 //  Everything that changed since the last call, as one allocation (free ()), or NULL when nothing
 //  did or memory is out (then it stays dirty). Includes the entry of each known block, above the

@@ -25,10 +25,16 @@ typedef struct {
     size_t size;
 } zspool_bytes_t;
 
-//  Open the database in a directory that exists. Reading needs one that is there already. Errors as
-//  zspool_store_open () lists them; *sys_error is errno's value or 0.
+typedef enum {
+    ZSPOOL_ENGINE_LOOK,   //  briefly, for reading; makes no file
+    ZSPOOL_ENGINE_READ,
+    ZSPOOL_ENGINE_WRITE   //  creates the database when it is not there
+} zspool_engine_mode_t;
+
+//  Open the database in a directory that exists. map_bytes, for writing: what the file may grow to. Errors
+//  as zspool_store_open () lists them; *sys_error is errno's value or 0.
 int
-    zspool_engine_open (zspool_engine_t **self_p, const char *directory, bool writable,
+    zspool_engine_open (zspool_engine_t **self_p, const char *directory, zspool_engine_mode_t mode,
                         uint64_t map_bytes, int *sys_error);
 void
     zspool_engine_close (zspool_engine_t **self_p);
@@ -70,7 +76,8 @@ int
                        uint8_t **to);
 
 //  Iterate in order of keys: open, seek or go to the last, next (at first: the first pair) or previous
-//  until ENOENT, close. Deleting removes the current pair; next then gives the one behind it.
+//  until ENOENT, close. Deleting removes the current pair; next then gives the one behind it. A damaged
+//  database gives EIO here, at whatever pair: never ECORRUPT, which is for what is in a pair.
 int
     zspool_iter_open (zspool_txn_t *txn, zspool_table_t table, zspool_iter_t **iter_p);
 void
@@ -93,7 +100,8 @@ int
 int
     zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes);
 
-//  Bytes of the file in use as of the last commit, and how much it may grow on space reserved already.
+//  Bytes of the file in use as of the last commit, and how much it may grow for sure, on space that is
+//  reserved already.
 uint64_t
     zspool_engine_used_bytes (zspool_engine_t *self);
 uint64_t

@@ -8,20 +8,29 @@
 //  File space. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an fsync
 //  after a file has grown block by block is several times slower. So space is reserved ahead with
 //  fallocate (): reserved_end is how far the file system has promised room, beyond the file's size.
+//
+//  The map. Its end is fatal to LMDB as well. So a map given too small for what is stored is made larger
+//  than map_bytes, which then only says that nothing may be added.
 
 #include "store_engine.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RESERVE_STEP_BYTES (64ULL * 1024 * 1024)
 #define TABLES_MAX 1008
 #define READERS_MAX 512
+//  The map has at least so much room beyond what is stored
+#define MAP_SPARE_BYTES (4ULL * ZSPOOL_HEADROOM_BYTES)
+//  To so much it is found out how much room there is on a disk that is full
+#define PROBE_STEP_BYTES (1024 * 1024)
 
 struct zspool_txn {
     MDB_txn *txn;             //  NULL when none is under way
@@ -30,7 +39,8 @@ struct zspool_txn {
 struct zspool_engine {
     MDB_env *env;
     zspool_txn_t write;       //  the write transaction
-    uint64_t map_bytes;       //  0 when reading
+    zspool_txn_t *free_view;  //  for the free list, which a write transaction does not show
+    uint64_t map_bytes;       //  what the file may grow to
     uint64_t reserved_end;    //  the file has room up to here, bytes
     bool reserve_unsupported; //  the file system knows no fallocate (): growth is on its own
 };
@@ -55,6 +65,7 @@ s_code (int rc)
     case MDB_PANIC: return ZSPOOL_EFAILED;
     case MDB_MAP_FULL: return ZSPOOL_ENOSPC;
     case ENOSPC: return ZSPOOL_ENOSPC;
+    case EFBIG: return ZSPOOL_ENOSPC;
     case EDQUOT: return ZSPOOL_ENOSPC;
     case MDB_DBS_FULL: return ZSPOOL_ELIMIT;
     case MDB_READERS_FULL: return ZSPOOL_ELIMIT;
@@ -66,6 +77,14 @@ s_code (int rc)
     case EINVAL: return ZSPOOL_EINVAL;
     default: return ZSPOOL_EIO;
     }
+}
+
+//  The same for reading pairs
+static int
+s_read_code (int rc)
+{
+    int code = s_code (rc);
+    return code == ZSPOOL_ECORRUPT? ZSPOOL_EIO: code;
 }
 
 static MDB_val
@@ -82,40 +101,68 @@ s_bytes (MDB_val val)
     return bytes;
 }
 
-static int
-s_open_env (zspool_engine_t *self, const char *directory, bool writable)
+//  Without a lock file nobody has the database open, and a look needs none.
+static unsigned
+s_look_flags (const char *directory)
 {
+    char path [PATH_MAX];
+    int length = snprintf (path, sizeof path, "%s/lock.mdb", directory);
+    bool none = length < (int) sizeof path && access (path, F_OK) != 0 && errno == ENOENT;
+    return none? MDB_RDONLY | MDB_NOLOCK: MDB_RDONLY;
+}
+
+static int
+s_open_env (zspool_engine_t *self, const char *directory, zspool_engine_mode_t mode)
+{
+    unsigned flags = mode == ZSPOOL_ENGINE_WRITE? 0: MDB_RDONLY;
+    if (mode == ZSPOOL_ENGINE_LOOK)
+        flags = s_look_flags (directory);
     int rc = mdb_env_create (&self->env);
     if (!rc)
         rc = mdb_env_set_maxdbs (self->env, TABLES_MAX);
     if (!rc)
         rc = mdb_env_set_maxreaders (self->env, READERS_MAX);
     //  A reader takes the map's size from the store.
-    if (!rc && writable)
+    if (!rc && mode == ZSPOOL_ENGINE_WRITE)
         rc = mdb_env_set_mapsize (self->env, self->map_bytes);
     if (!rc)
-        rc = mdb_env_open (self->env, directory, MDB_NOTLS | (writable? 0: MDB_RDONLY), 0600);
+        rc = mdb_env_open (self->env, directory, MDB_NOTLS | flags, 0600);
     return rc;
 }
 
+//  Prepare what only writing needs.
+static int
+s_open_for_writing (zspool_engine_t *self)
+{
+    uint64_t map_bytes_min = zspool_engine_used_bytes (self) + MAP_SPARE_BYTES;
+    int rc = MDB_SUCCESS;
+    if (self->map_bytes < map_bytes_min)
+        rc = mdb_env_set_mapsize (self->env, map_bytes_min);
+    if (rc)
+        return s_code (rc);
+    zspool_engine_check_readers (self);
+    return zspool_view_new (self, &self->free_view);
+}
+
 int
-zspool_engine_open (zspool_engine_t **self_p, const char *directory, bool writable,
+zspool_engine_open (zspool_engine_t **self_p, const char *directory, zspool_engine_mode_t mode,
                     uint64_t map_bytes, int *sys_error)
 {
+    *sys_error = 0;
     zspool_engine_t *self = (zspool_engine_t *) calloc (1, sizeof *self);
     if (!self)
         return ZSPOOL_ENOMEM;
     self->map_bytes = map_bytes;
-    int rc = s_open_env (self, directory, writable);
+    int rc = s_open_env (self, directory, mode);
     *sys_error = rc > 0? rc: 0;
-    if (rc) {
+    rc = s_code (rc);
+    if (rc == ZSPOOL_OK && mode == ZSPOOL_ENGINE_WRITE)
+        rc = s_open_for_writing (self);
+    if (rc)
         zspool_engine_close (&self);
-        return s_code (rc);
-    }
-    if (writable)
-        zspool_engine_check_readers (self);
-    *self_p = self;
-    return ZSPOOL_OK;
+    else
+        *self_p = self;
+    return rc;
 }
 
 void
@@ -125,6 +172,7 @@ zspool_engine_close (zspool_engine_t **self_p)
     if (!self)
         return;
     zspool_engine_abort (self);
+    zspool_view_destroy (&self->free_view);
     if (self->env)
         mdb_env_close (self->env);
     free (self);
@@ -228,7 +276,7 @@ zspool_txn_get (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, zs
     int rc = mdb_get (self->txn, table, &k, &v);
     if (!rc)
         *value = s_bytes (v);
-    return s_code (rc);
+    return s_read_code (rc);
 }
 
 int
@@ -287,7 +335,7 @@ s_iter_move (zspool_iter_t *self, MDB_val *k, MDB_cursor_op op, zspool_bytes_t *
     MDB_val v;
     int rc = mdb_cursor_get (self->cursor, k, &v, op);
     if (rc)
-        return s_code (rc);
+        return s_read_code (rc);
     *key = s_bytes (*k);
     *value = s_bytes (v);
     return ZSPOOL_OK;
@@ -340,11 +388,14 @@ zspool_engine_used_bytes (zspool_engine_t *self)
 uint64_t
 zspool_engine_spare_bytes (zspool_engine_t *self)
 {
+    MDB_envinfo info;
+    mdb_env_info (self->env, &info);
     uint64_t used = zspool_engine_used_bytes (self);
-    return self->reserved_end > used? self->reserved_end - used: 0;
+    uint64_t end = self->reserved_end < info.me_mapsize? self->reserved_end: info.me_mapsize;
+    return end > used? end - used: 0;
 }
 
-//  Sum up the free pages that transactions before `before` freed.
+//  Sum up the free pages that transactions before `before` freed, as a view shows them.
 static uint64_t
 s_free_bytes (MDB_txn *txn, size_t before)
 {
@@ -392,36 +443,68 @@ zspool_engine_reusable_bytes (zspool_engine_t *self)
     mdb_env_info (self->env, &info);
     size_t oldest = info.me_last_txnid;
     mdb_reader_list (self->env, s_lower_to_reader, &oldest);
-    return s_free_bytes (self->write.txn, oldest);
+    if (zspool_view_take (self->free_view))
+        return 0;
+    uint64_t bytes = s_free_bytes (self->free_view->txn, oldest);
+    zspool_view_release (self->free_view);
+    return bytes;
+}
+
+//  Have the file system promise room up to `end`. Returns 0 or errno's value.
+static int
+s_reserve_to (zspool_engine_t *self, uint64_t end)
+{
+    int fd, rc;
+    mdb_env_get_fd (self->env, &fd);
+    uint64_t from = self->reserved_end;
+    do
+        rc = fallocate (fd, FALLOC_FL_KEEP_SIZE, (off_t) from, (off_t) (end - from));
+    while (rc && errno == EINTR);
+    if (rc)
+        return errno;
+    self->reserved_end = end;
+    return 0;
+}
+
+//  The disk is full: find out how much of what was reserved in an earlier life is still there.
+static void
+s_reserve_what_is_there (zspool_engine_t *self, uint64_t end)
+{
+    while (end > self->reserved_end && end - self->reserved_end > PROBE_STEP_BYTES) {
+        uint64_t middle = self->reserved_end + (end - self->reserved_end) / 2;
+        if (s_reserve_to (self, middle))
+            end = middle;
+    }
+}
+
+static int
+s_reserve (zspool_engine_t *self, uint64_t needed_end)
+{
+    //  What is in use needs no promise, and looking at all of it takes time.
+    bool is_first = self->reserved_end == 0;
+    if (is_first)
+        self->reserved_end = zspool_engine_used_bytes (self);
+    //  Near the end of the disk a whole step may not be had, but what is needed may.
+    int error = s_reserve_to (self, (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES);
+    if (error)
+        error = s_reserve_to (self, needed_end);
+    if (error == EOPNOTSUPP || error == ENOSYS) {
+        self->reserve_unsupported = true;
+        return ZSPOOL_OK;
+    }
+    if (error && is_first)
+        s_reserve_what_is_there (self, needed_end);
+    return s_code (error);
 }
 
 int
 zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
 {
     uint64_t needed_end = zspool_engine_used_bytes (self) + bytes + ZSPOOL_HEADROOM_BYTES;
-    if (needed_end <= self->reserved_end)
-        return ZSPOOL_OK;
-    if (needed_end > self->map_bytes)
-        return ZSPOOL_ENOSPC;
-    if (self->reserve_unsupported)
-        return ZSPOOL_OK;
-    int fd;
-    mdb_env_get_fd (self->env, &fd);
-    uint64_t from = self->reserved_end;
-    uint64_t step_end = (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES;
-    //  Near the end of the disk a whole step may not be had, but what is needed may.
-    uint64_t ends [] = { step_end, needed_end };
-    for (int try = 0; try < 2; try++) {
-        if (fallocate (fd, FALLOC_FL_KEEP_SIZE, (off_t) from, (off_t) (ends [try] - from)) == 0) {
-            self->reserved_end = ends [try];
-            return ZSPOOL_OK;
-        }
-        if (errno == EOPNOTSUPP || errno == ENOSYS) {
-            self->reserve_unsupported = true;
-            return ZSPOOL_OK;
-        }
-    }
-    return s_code (errno);
+    int rc = ZSPOOL_OK;
+    if (needed_end > self->reserved_end && !self->reserve_unsupported)
+        rc = s_reserve (self, needed_end);
+    return rc == ZSPOOL_OK && needed_end > self->map_bytes? ZSPOOL_ENOSPC: rc;
 }
 
 void

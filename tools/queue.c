@@ -105,18 +105,22 @@ s_report_endpoints (queue_t *self)
                     ack_in? ack_in: "");
 }
 
+//  One line: the state, then names and values as the device has them.
 static void
 s_report_status (queue_t *self)
 {
+    static const char *const names [] = { "in/messages", "store/waiting", "out/sent",
+                                          "out/resent",  "out/floor",     "out/in_flight",
+                                          "out/peers" };
     zconfig_t *status = zspool_device_status (self->device);
     if (!status)
         return;
-    command_report ("%s: in %s, stored %s, sent %s, floor %s, in flight %s, peers %s",
-                    zconfig_get (status, "state", "?"), zconfig_get (status, "in/messages", "?"),
-                    zconfig_get (status, "store/last", "?"), zconfig_get (status, "out/sent", "?"),
-                    zconfig_get (status, "out/floor", "?"),
-                    zconfig_get (status, "out/in_flight", "?"),
-                    zconfig_get (status, "out/peers", "?"));
+    char line [256] = "";
+    size_t used = 0;
+    for (size_t index = 0; index < sizeof names / sizeof names [0] && used < sizeof line; index++)
+        used += (size_t) snprintf (line + used, sizeof line - used, ", %s %s", names [index],
+                                   zconfig_get (status, names [index], "?"));
+    command_report ("%s%s", zconfig_get (status, "state", "?"), line);
     zconfig_destroy (&status);
 }
 
@@ -168,6 +172,7 @@ queue_main (int argc, char **argv)
         command_report ("out of memory");
         return COMMAND_FAILED;
     }
+    zsys_set_logstream (stderr);
     s_parse (&queue, argc, argv);
     int status = s_run (&queue);
     zspool_device_destroy (&queue.device);

@@ -49,9 +49,9 @@ s_run (zspool_store_t *store)
         return COMMAND_FAILED;
     }
     if (findings == 0)
-        printf ("sound: %" PRIu64 " blocks read\n", blocks);
+        printf ("sound, blocks read: %" PRIu64 "\n", blocks);
     else
-        printf ("damaged: %d findings, %" PRIu64 " blocks read\n", findings, blocks);
+        printf ("damaged, findings: %d, blocks read: %" PRIu64 "\n", findings, blocks);
     return findings == 0? COMMAND_OK: COMMAND_FAILED;
 }
 

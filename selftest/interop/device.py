@@ -2,8 +2,9 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  A test script defines functions test_<condition>_<outcome> () and ends with run_tests (globals ()). Each
-#  function runs in an empty directory of its own. Whatever it started is killed when it ends.
+#  A test script defines functions test_<condition>_<outcome> () and ends with run_tests (globals ()); its
+#  arguments select those with such a text in their names. Each function runs in an empty directory of its
+#  own. Whatever it started is killed when it ends.
 
 import json
 import os
@@ -25,6 +26,7 @@ except ImportError:
 
 WAIT_S = 30         #  longest wait for anything that must happen
 LOOK_S = 0.005      #  between two looks at what gives no event
+LONG = int(os.environ.get("ZSPOOL_LONG", "1"))  #  by hand: makes tests with a duration so many times longer
 
 ZSPOOL_BIN = os.environ["ZSPOOL_BIN"]
 QUEUE_OPTIONS = os.environ.get("ZSPOOL_QUEUE_OPTIONS", "").split()
@@ -104,6 +106,7 @@ class Device:
     def __init__(self, *options, store="store", endpoint_in=None, endpoint_out=None, ack_in=None,
                  environment=None, start=True):
         self.store = store
+        self.log_file = os.path.basename(store) + ".log"
         self.endpoint_in = endpoint_in or tcp()
         self.endpoint_out = endpoint_out or tcp()
         self.ack_in = ack_in
@@ -122,7 +125,7 @@ class Device:
 
     def start(self):
         """Start it and wait until it is ready."""
-        with open(self.store + ".log", "ab") as log:
+        with open(self.log_file, "ab") as log:
             self.process = spawn(*self.command(), stdout=subprocess.PIPE, stderr=log,
                                  env={**os.environ, **self.environment})
         ready, _, _ = select.select([self.process.stdout], [], [], WAIT_S)
@@ -131,7 +134,7 @@ class Device:
 
     def log(self):
         """All that it wrote to its standard error so far."""
-        with open(self.store + ".log", encoding="utf-8", errors="replace") as log:
+        with open(self.log_file, encoding="utf-8", errors="replace") as log:
             return log.read()
 
     def signal(self, number):
@@ -217,6 +220,30 @@ def receive_for(source, for_s):
         if source.poll(left_s * 1000):
             received.append(source.recv_multipart())
     return received
+
+
+class Peer:
+    """A consumer in a process of its own: see peer.py."""
+
+    def __init__(self, endpoint, name="peer", **options):
+        self.output = name + ".out"
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
+        with open(self.output, "wb") as output:
+            self.process = spawn(sys.executable, script, endpoint,
+                                 *[f"{option}={value}" for option, value in options.items()], stdout=output)
+        wait_until(lambda: os.path.getsize(self.output), "the peer runs")
+
+    def received(self):
+        """The numbers that it has received so far."""
+        with open(self.output, "rb") as output:
+            return [int(line) for line in output.read().split(b"\n")[1:-1]]
+
+    def wait_received(self, count, limit_s=WAIT_S):
+        wait_until(lambda: len(self.received()) >= count, f"{count} messages are received", limit_s)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def numbered(first, end):
