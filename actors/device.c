@@ -23,7 +23,7 @@ struct zspool_device {
     zactor_t *writer;
     char *in;              //  endpoints in use; NULL while not running
     char *out;
-    char *ack_in;          //  NULL without explicit
+    char *ack_in;          //  likewise; "" without explicit
     bool failed;           //  the writer has said so
     char reason [ZSPOOL_REASON_MAX];
 };
@@ -208,31 +208,27 @@ static int
 s_start_actors (zspool_device_t *self)
 {
     int rc;
+    char *first = NULL, *second = NULL;
     zstr_send (self->outlet, "START");
-    char *reply = NULL, *ack_in = NULL;
-    zsock_recv (self->outlet, "iss", &rc, &reply, &ack_in);
-    if (rc == ZSPOOL_OK) {
-        self->out = reply;
-        self->ack_in = *ack_in? ack_in: NULL;
-        if (!self->ack_in)
-            zstr_free (&ack_in);
-        reply = NULL;
-        zstr_send (self->inlet, "START");
-        zsock_recv (self->inlet, "is", &rc, &reply);
-        if (rc == ZSPOOL_OK) {
-            self->in = reply;
-            return ZSPOOL_OK;
-        }
-        s_fail (self, rc, "in %s: %s", self->options.in, reply);
+    zsock_recv (self->outlet, "iss", &rc, &first, &second);
+    if (rc) {
+        bool out = streq (first, "out");
+        s_fail (self, rc, "%s %s: %s", first, out? self->options.out: self->options.ack_in, second);
+        zstr_free (&first);
+        zstr_free (&second);
+        return rc;
     }
-    else {
-        bool out = strncmp (reply, "out", 3) == 0;
-        s_fail (self, rc, "%s %s: %s", out? "out": "ack-in",
-                out? self->options.out: self->options.ack_in, strchr (reply, ' ') + 1);
-        zstr_free (&ack_in);
+    self->out = first;
+    self->ack_in = second;
+    zstr_send (self->inlet, "START");
+    zsock_recv (self->inlet, "is", &rc, &first);
+    if (rc) {
+        s_fail (self, rc, "in %s: %s", self->options.in, first);
+        zstr_free (&first);
+        return rc;
     }
-    zstr_free (&reply);
-    return rc;
+    self->in = first;
+    return ZSPOOL_OK;
 }
 
 static void
@@ -268,20 +264,31 @@ zspool_device_start (zspool_device_t *self)
     return rc;
 }
 
+int
+zspool_device_stop (zspool_device_t *self)
+{
+    if (!self->writer)
+        return ZSPOOL_OK;
+    int rc, outlet_rc;
+    uint64_t lost;
+    zstr_send (self->inlet, "STOP");
+    zsock_recv (self->inlet, "i8", &rc, &lost);
+    zstr_send (self->outlet, "STOP");
+    zsock_recv (self->outlet, "i", &outlet_rc);
+    s_destroy_actors (self);
+    if (rc && lost > 0)
+        s_fail (self, rc, "%llu messages were received but could not be stored: %s",
+                (unsigned long long) lost, zspool_strerror (rc));
+    return rc && lost > 0? rc: ZSPOOL_OK;
+}
+
 void
 zspool_device_destroy (zspool_device_t **self_p)
 {
     zspool_device_t *self = *self_p;
     if (!self)
         return;
-    if (self->writer) {
-        int rc;
-        zstr_send (self->inlet, "STOP");
-        zsock_recv (self->inlet, "i", &rc);
-        zstr_send (self->outlet, "STOP");
-        zsock_recv (self->outlet, "i", &rc);
-        s_destroy_actors (self);
-    }
+    zspool_device_stop (self);
     free (self);
     *self_p = NULL;
 }
@@ -329,7 +336,7 @@ zspool_device_out (const zspool_device_t *self)
 const char *
 zspool_device_ack_in (const zspool_device_t *self)
 {
-    return self->ack_in;
+    return self->ack_in && *self->ack_in? self->ack_in: NULL;
 }
 
 //  Put the names and values of an actor's reply into the tree.
@@ -376,8 +383,9 @@ s_command_inlet (zspool_device_t *self, const char *command)
     if (!self->writer)
         return s_fail (self, ZSPOOL_EINVAL, "the device does not run");
     int rc;
+    uint64_t lost;
     zstr_send (self->inlet, command);
-    if (zsock_recv (self->inlet, "i", &rc))
+    if (zsock_recv (self->inlet, "i8", &rc, &lost))
         return s_fail (self, ZSPOOL_ESYSTEM, "interrupted");
     return rc? s_fail (self, rc, "%s", zspool_strerror (rc)): ZSPOOL_OK;
 }

@@ -16,10 +16,10 @@
 
 #include "inlet.h"
 #include "block.h"
+#include "socket.h"
 #include "status.h"
 #include "store.h"
 #include "writer.h"
-#include "zap.h"
 
 #include <sched.h>
 #include <pthread.h>
@@ -76,7 +76,9 @@ typedef struct {
     uint64_t taken;             //  of these, it is done with for our purposes,
     uint64_t stored;            //  and these are durable
     size_t handed_bytes;        //  in blocks that are handed over and not durable
-    size_t sizes [ZSPOOL_WRITER_BLOCKS_MAX]; //  of these blocks, bytes: a ring indexed by `handed`
+    size_t sizes [ZSPOOL_WRITER_BLOCKS_MAX];    //  of these blocks, bytes: a ring indexed by `handed`
+    uint32_t counts [ZSPOOL_WRITER_BLOCKS_MAX]; //  likewise, messages
+    uint64_t stored_messages;   //  messages that are durable
     uint64_t flush_to;          //  flushing: reply when so many are stored
     uint64_t rate_per_ms;       //  messages that came in a millisecond, lately
     int64_t rate_since_us;      //  it is counted from this time on,
@@ -146,6 +148,7 @@ s_hand_over (self_t *self)
     zspool_block_seal (self->block);
     size_t size = zspool_block_size (self->block);
     self->sizes [self->handed % ZSPOOL_WRITER_BLOCKS_MAX] = size;
+    self->counts [self->handed % ZSPOOL_WRITER_BLOCKS_MAX] = zspool_block_count (self->block);
     self->handed_bytes += size;
     if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_BLOCK, self->block, 0))
         zspool_block_destroy (&self->block);
@@ -157,8 +160,10 @@ s_hand_over (self_t *self)
 static void
 s_blocks_stored (self_t *self, uint64_t count)
 {
-    for (; count > 0; count--, self->stored++)
+    for (; count > 0; count--, self->stored++) {
         self->handed_bytes -= self->sizes [self->stored % ZSPOOL_WRITER_BLOCKS_MAX];
+        self->stored_messages += self->counts [self->stored % ZSPOOL_WRITER_BLOCKS_MAX];
+    }
 }
 
 //  Whether the writer may be handed a block, and another one begun that is to have so many bytes
@@ -317,24 +322,19 @@ s_is_taking (const self_t *self)
 //  --------------------------------------------------------------------------------------------------------
 //  Handlers
 
-static void
-s_reply_code (self_t *self, int code)
-{
-    zsock_send (self->pipe, "i", code);
-}
-
 //  Answer a flush or a stop when what it waits for is durable.
 static void
 s_check_flush (self_t *self)
 {
     if (!self->flushing)
         return;
+    uint64_t lost = self->messages + self->held - self->stored_messages;
     if (self->failed)
-        s_reply_code (self, ZSPOOL_EFAILED);
+        zsock_send (self->pipe, "i8", ZSPOOL_EFAILED, lost);
     else if (self->stored >= self->flush_to)
-        s_reply_code (self, ZSPOOL_OK);
+        zsock_send (self->pipe, "i8", ZSPOOL_OK, (uint64_t) 0);
     else if (self->stop_by_ms && zclock_mono () > self->stop_by_ms)
-        s_reply_code (self, ZSPOOL_ENOSPC);
+        zsock_send (self->pipe, "i8", ZSPOOL_ENOSPC, lost);
     else
         return;
     self->flushing = false;
@@ -352,24 +352,16 @@ s_begin_flush (self_t *self)
 static void
 s_start (self_t *self)
 {
-    self->socket = zsock_new (self->socket_type);
-    if (!self->socket) {
-        zsock_send (self->pipe, "is", ZSPOOL_ENOMEM, "out of memory or sockets");
-        return;
-    }
-    zsock_set_rcvhwm (self->socket, self->hwm);
-    zsock_set_linger (self->socket, 0);
-    zsock_set_maxmsgsize (self->socket, ZSPOOL_MESSAGE_BYTES_MAX);
-    zsock_set_tcp_keepalive (self->socket, 1);
-    zsock_set_zap_domain (self->socket, ZSPOOL_ZAP_DOMAIN);
-    if (zsock_attach (self->socket, self->endpoints, true)) {
-        int error = zmq_errno ();
+    const char *reason = "out of memory or sockets";
+    int rc = ZSPOOL_ENOMEM;
+    self->socket = zspool_socket_new (self->socket_type, self->hwm, ZSPOOL_MESSAGE_BYTES_MAX, 0);
+    if (self->socket)
+        rc = zspool_socket_attach (self->socket, self->endpoints, &reason);
+    if (rc == ZSPOOL_OK)
+        reason = zspool_socket_endpoint (self->socket, self->endpoints);
+    zsock_send (self->pipe, "is", rc, reason);
+    if (rc)
         zsock_destroy (&self->socket);
-        bool malformed = error == EINVAL || error == EPROTONOSUPPORT;
-        zsock_send (self->pipe, "is", malformed? ZSPOOL_EINVAL: ZSPOOL_EADDR, zmq_strerror (error));
-        return;
-    }
-    zsock_send (self->pipe, "is", ZSPOOL_OK, zsock_endpoint (self->socket));
 }
 
 //  Taking or paused -> stopping
@@ -377,7 +369,7 @@ static void
 s_stop (self_t *self)
 {
     int64_t now_ms = zclock_mono ();
-    if (self->socket)
+    if (self->socket && zsock_endpoint (self->socket))
         zsock_unbind (self->socket, "%s", zsock_endpoint (self->socket));
     self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
     self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
@@ -426,7 +418,7 @@ s_handle_pipe (self_t *self)
         s_start (self);
     else if (streq (command, "PAUSE") || streq (command, "RESUME")) {
         self->paused = streq (command, "PAUSE");
-        s_reply_code (self, ZSPOOL_OK);
+        zsock_send (self->pipe, "i8", ZSPOOL_OK, (uint64_t) 0);
     }
     else if (streq (command, "FLUSH"))
         s_begin_flush (self);

@@ -19,10 +19,10 @@ typedef struct {
 
 //  Commands on the actor's pipe, with replies:
 //    START      attach to the endpoints and take messages in. Reply: code, reason or endpoint
-//    PAUSE      stop taking messages in. Reply: code
-//    RESUME     take them in again. Reply: code
-//    FLUSH      reply, with a code, when all that was taken in is durable
-//    STOP       close to new connections, take in what is under way, reply with a code when it is durable
+//    PAUSE      stop taking messages in. Reply: code, 0
+//    RESUME     take them in again. Reply: code, 0
+//    FLUSH      when all that was taken in is durable, or never can be: code, messages not durable
+//    STOP       close to new connections, take in what is under way, then as FLUSH; waits for 10 s at most
 //    STATUS     reply: names and values, see zspool_device_status ()
 //    $TERM      end; no reply
 //

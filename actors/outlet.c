@@ -18,8 +18,8 @@
 #include "peers.h"
 #include "pin.h"
 #include "settle.h"
+#include "socket.h"
 #include "status.h"
-#include "zap.h"
 #include "zspool_ticket.h"
 
 #include <pthread.h>
@@ -467,54 +467,36 @@ s_handle_writer (self_t *self)
     }
 }
 
-static zsock_t *
-s_new_socket (int type, uint64_t hwm)
-{
-    zsock_t *socket = zsock_new (type);
-    if (!socket)
-        return NULL;
-    zsock_set_sndhwm (socket, (int) hwm);
-    zsock_set_rcvhwm (socket, (int) hwm);
-    zsock_set_linger (socket, LINGER_MS);
-    zsock_set_tcp_keepalive (socket, 1);
-    zsock_set_zap_domain (socket, ZSPOOL_ZAP_DOMAIN);
-    return socket;
-}
-
-//  Create the sockets and attach them. Returns 0 or -1 with errno.
+//  Create the sockets and attach them. *reason says why that failed.
 static int
-s_attach (self_t *self)
+s_attach (self_t *self, const char **reason)
 {
-    self->socket = s_new_socket (self->socket_type, self->options.hwm);
-    if (!self->socket)
-        return -1;
+    int hwm = (int) self->options.hwm;
+    *reason = "out of memory or sockets";
+    self->socket = zspool_socket_new (self->socket_type, hwm, -1, LINGER_MS);
+    if (!self->socket || zspool_peers_watch (&self->peers, zsock_resolve (self->socket)))
+        return ZSPOOL_ENOMEM;
     zsock_set_immediate (self->socket, 1);
-    if (zspool_peers_watch (&self->peers, zsock_resolve (self->socket))
-        || zsock_attach (self->socket, self->options.out, true))
-        return -1;
-    if (!self->cursor)
-        return 0;
-    self->ack_in = s_new_socket (ZMQ_PULL, self->options.hwm);
-    if (self->ack_in)
-        zsock_set_maxmsgsize (self->ack_in, TICKET_FRAME_BYTES_MAX);
-    return self->ack_in? zsock_attach (self->ack_in, self->options.ack_in, true): -1;
+    int rc = zspool_socket_attach (self->socket, self->options.out, reason);
+    if (rc || !self->cursor)
+        return rc;
+    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, TICKET_FRAME_BYTES_MAX, 0);
+    return self->ack_in? zspool_socket_attach (self->ack_in, self->options.ack_in, reason): ZSPOOL_ENOMEM;
 }
 
 static void
 s_start (self_t *self)
 {
-    if (s_attach (self)) {
-        int error = zmq_errno ();
-        bool malformed = error == EINVAL || error == EPROTONOSUPPORT;
-        const char *endpoint = self->ack_in? "ack-in": "out";
-        char *reason = zsys_sprintf ("%s: %s", endpoint, zmq_strerror (error));
-        zsock_send (self->pipe, "iss", malformed? ZSPOOL_EINVAL: ZSPOOL_EADDR, reason, "");
-        zstr_free (&reason);
+    const char *reason = NULL;
+    int rc = s_attach (self, &reason);
+    if (rc) {
+        zsock_send (self->pipe, "iss", rc, self->ack_in? "ack-in": "out", reason);
         self->stopped = true;
-        return;
     }
-    zsock_send (self->pipe, "iss", ZSPOOL_OK, zsock_endpoint (self->socket),
-                self->ack_in? zsock_endpoint (self->ack_in): "");
+    else
+        zsock_send (self->pipe, "iss", ZSPOOL_OK,
+                    zspool_socket_endpoint (self->socket, self->options.out),
+                    self->ack_in? zspool_socket_endpoint (self->ack_in, self->options.ack_in): "");
 }
 
 //  Forwarding -> stopped

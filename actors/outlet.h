@@ -32,7 +32,8 @@ typedef struct {
 #define ZSPOOL_OUTLET_POOL_BLOCKS 40
 
 //  Commands on the actor's pipe, with replies:
-//    START      attach to the endpoints, replay, forward. Reply: code, reason or endpoint, ack-in endpoint
+//    START      attach to the endpoints, replay, forward. Reply: 0, endpoint, endpoint of ack-in or "";
+//               or a code, "out" or "ack-in", and why it could not be had
 //    STOP       forward no more; give the writer the cursor as it is now. Reply: code
 //    STATUS     reply: names and values, see zspool_device_status ()
 //    $TERM      end; no reply

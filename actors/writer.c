@@ -25,6 +25,7 @@
 #define LANES_MAX 64
 #define RETRY_MS 100         //  a full disk is tried again after this
 #define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
+#define CHANGES_MAX (2 * ZSPOOL_COMMIT_CHANGES_MAX) //  cursor changes that wait; then outlets' pipes do
 #define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
 #define READERS_CHECK_MS 10000
 #define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 4) //  async: with so many waiting commit early
@@ -53,7 +54,7 @@ typedef struct {
     size_t waiting_first;
     size_t waiting_count;
     size_t waiting_max;
-    zspool_cursor_change_t *changes [ZSPOOL_COMMIT_CHANGES_MAX * 2];
+    zspool_cursor_change_t *changes [CHANGES_MAX];
     size_t changes_count;
     int64_t changes_since_ms;       //  when the oldest of them came
     int64_t commit_ended_ms;
@@ -339,6 +340,8 @@ s_commit_due_ms (self_t *self)
         return due_ms;
     if (self->changes_count > 0)
         due_ms = self->changes_since_ms + CHANGES_WAIT_MS;
+    if (self->disk_full && due_ms < self->commit_ended_ms + TRIM_WAIT_MS)
+        due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
     if (self->trim_due && self->commit_ended_ms + TRIM_WAIT_MS < due_ms)
         due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
     size_t bytes = 0;
@@ -398,7 +401,7 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
         s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
 }
 
-//  Keep a cursor's change for the next commit.
+//  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of its own.
 static void
 s_accept_change (self_t *self, zspool_cursor_change_t *change)
 {
@@ -408,6 +411,14 @@ s_accept_change (self_t *self, zspool_cursor_change_t *change)
     }
     if (self->changes_count == 0)
         self->changes_since_ms = s_now_ms ();
+    zspool_cursor_change_t *last = self->changes_count? self->changes [self->changes_count - 1]: NULL;
+    bool replaces = last && last->entries_count == 0 && last->spool == change->spool
+                    && last->cursor == change->cursor && last->generation == change->generation;
+    //  The commit under way has the first of them in its hands.
+    if (replaces && self->changes_count > (self->committing? self->commit.changes_count: 0)) {
+        free (last);
+        self->changes_count--;
+    }
     self->changes [self->changes_count++] = change;
     if (self->disk_full)
         self->changes_since_ms = 0; //  what is acknowledged may make room
@@ -417,8 +428,7 @@ static void
 s_handle_outlet (self_t *self, void *socket)
 {
     zspool_handoff_t handoff;
-    while (self->changes_count < ZSPOOL_COMMIT_CHANGES_MAX * 2
-           && zspool_handoff_recv (socket, &handoff) == 0) {
+    while (self->changes_count < CHANGES_MAX && zspool_handoff_recv (socket, &handoff) == 0) {
         if (handoff.kind == HANDOFF_CHANGE)
             s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
         else
@@ -476,6 +486,16 @@ s_serve (self_t *self)
         s_handle_pipe (self);
 }
 
+//  Do not wake for outlets while there is no room for what they have to say.
+static void
+s_mask_outlets (self_t *self)
+{
+    size_t at = 2;
+    for (size_t lane = 0; lane < self->lanes_count; lane++, at++)
+        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
+            self->items [++at].events = self->changes_count < CHANGES_MAX? ZMQ_POLLIN: 0;
+}
+
 //  Wait for something to do, at most until the next commit is due.
 static void
 s_wait (self_t *self)
@@ -486,6 +506,7 @@ s_wait (self_t *self)
         int64_t left_ms = due_ms - s_now_ms ();
         timeout_ms = left_ms > 0? (long) left_ms: 0;
     }
+    s_mask_outlets (self);
     if (zmq_poll (self->items, (int) self->items_count, timeout_ms) < 0 && zmq_errno () == ETERM)
         self->terminated = true;
 }
@@ -508,12 +529,6 @@ s_finish (self_t *self)
         before = self->waiting_count + self->changes_count;
         s_begin_commit (self);
     }
-    uint64_t messages = 0;
-    for (size_t index = 0; index < self->waiting_count; index++)
-        messages += zspool_block_count (s_waiting_at (self, index)->block);
-    if (messages > 0)
-        zsys_error ("%s: %llu messages were received but could not be stored",
-                    zspool_store_directory (self->store), (unsigned long long) messages);
 }
 
 static void

@@ -23,10 +23,7 @@ typedef struct zspool_device zspool_device_t;
 ZSPOOL_EXPORT zspool_device_t *
     zspool_device_new (void);
 
-//  Stop the device, if it runs, and free it; sets *self_p to NULL. NULL-safe. Stopping closes the inlet to
-//  new connections, takes in what is under way until nothing came for 100 ms (2 s at most), commits, and
-//  leaves the store cleanly closed: everything received is durable when this returns, unless the store
-//  had failed.
+//  Stop the device if it runs (zspool_device_stop ()), and free it; sets *self_p to NULL. NULL-safe.
 ZSPOOL_EXPORT void
     zspool_device_destroy (zspool_device_t **self_p);
 
@@ -55,6 +52,13 @@ ZSPOOL_EXPORT int
 //  EADDR, or any of zspool_store_open ()), nothing runs, and zspool_device_reason () has one line of text.
 ZSPOOL_EXPORT int
     zspool_device_start (zspool_device_t *self);
+
+//  Stop the device: close the inlet to new connections, take in what is under way until nothing came for
+//  100 ms (2 s at most, and 10 s when the disk is slow), commit, and close the store cleanly. When it returns
+//  0 everything that was taken in is durable. Otherwise ENOSPC (the disk is full) or EFAILED, and
+//  zspool_device_reason () says how many messages are lost. It can be started again. 0 when it does not run.
+ZSPOOL_EXPORT int
+    zspool_device_stop (zspool_device_t *self);
 
 //  One line that says why the last call failed, or why a running device failed; "" when none did. Valid
 //  until the next call.

@@ -25,6 +25,7 @@ extern "C" {
 #define ZSPOOL_SPOOLS_MAX 1000      //  most spools in a store
 #define ZSPOOL_CURSORS_MAX 1000     //  most cursors on a spool
 #define ZSPOOL_MAP_BYTES (1ULL << 40) //  default size of the memory map: the most a store can hold
+#define ZSPOOL_MAP_BYTES_MIN (64ULL << 20)
 
 typedef struct zspool_store zspool_store_t;
 
@@ -70,15 +71,17 @@ ZSPOOL_EXPORT zspool_store_t *
 ZSPOOL_EXPORT void
     zspool_store_destroy (zspool_store_t **self_p);
 
-//  Size of the memory map in bytes (1 MiB to 2^46, default ZSPOOL_MAP_BYTES), before opening. It costs
-//  address space, not memory, and bounds what the store can hold. EINVAL when out of range or open.
+//  Size of the memory map in bytes (ZSPOOL_MAP_BYTES_MIN to 2^46, default ZSPOOL_MAP_BYTES), before opening.
+//  It costs address space, not memory, and bounds what the store can hold; a part of it, 16 MiB, is kept for
+//  acknowledging. A store that holds more already opens all the same. EINVAL when out of range or open.
 ZSPOOL_EXPORT int
     zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes);
 
 //  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above all
 //  that may have been forwarded, and the gap is recorded, durably, before this returns.
 //  Errors: ENOENT (reading, no such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC,
-//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these cases.
+//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these cases;
+//  but when ENOSPC or EIO stopped a store from being created, it may be there, empty.
 ZSPOOL_EXPORT int
     zspool_store_open (zspool_store_t *self, zspool_mode_t mode);
 

@@ -21,23 +21,23 @@ s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
-//  Store the changes. Under `async` one may speak of messages that the disk had no room for yet: it and
-//  those behind it wait.
+//  Store the changes. Under `async` one may speak of messages that the disk had no room for yet: then what it
+//  says of those before is stored, and it is to be stored again, with all behind it.
 static int
 s_store_changes (zspool_commit_t *self, zspool_store_t *store)
 {
+    bool whole = true;
     for (size_t index = 0; index < self->changes_count; index++) {
         const zspool_cursor_change_t *change = self->changes [index];
         uint64_t next_sequence;
         int64_t stored_us;
         int rc = zspool_store_numbering (store, change->spool, &next_sequence, &stored_us);
-        if (rc == ZSPOOL_OK && change->sent_to >= next_sequence)
-            return ZSPOOL_OK;
         if (rc == ZSPOOL_OK)
             rc = zspool_store_change_cursor (store, change);
         if (rc)
             return rc;
-        self->changes_stored++;
+        whole = whole && change->sent_to < next_sequence;
+        self->changes_stored += whole;
     }
     return ZSPOOL_OK;
 }

@@ -22,12 +22,12 @@ typedef struct {
     int rc;                  //  result: ZSPOOL_OK, or why nothing was committed
     bool disk_full;          //  result: fewer blocks were stored for want of space
     size_t blocks_stored;    //  result: the first so many are durable
-    size_t changes_stored;   //  result: the first so many are durable
+    size_t changes_stored;   //  result: the first so many are durable as a whole
     int64_t commit_us;       //  result: how long it took, microseconds
 } zspool_commit_t;
 
-//  Commit as much as there is room for: the blocks from the first on, and the changes that concern only
-//  what is stored by then. On any failure but a full disk nothing is, and rc says why.
+//  Commit as much as there is room for: the blocks from the first on, and what the changes say of messages
+//  that are stored by then. On any failure but a full disk nothing is, and rc says why.
 void
     zspool_commit_run (zspool_commit_t *self, zspool_store_t *store);
 

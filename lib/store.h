@@ -101,8 +101,8 @@ int
 int
     zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool, uint64_t sequences);
 
-//  Store a change of a cursor, in a transaction. One of another generation is ignored. EINVAL when there
-//  is no such cursor or the change claims messages that do not exist.
+//  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of another
+//  generation is ignored. EINVAL when there is no such cursor or the change makes no sense.
 int
     zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change);
 

@@ -112,19 +112,22 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
     return ZSPOOL_OK;
 }
 
-//  Store a change, once it is found to make sense.
+//  Store what a change says of messages up to the sequence `to`.
 static int
 s_write_change (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
-                const zspool_cursor_change_t *change)
+                const zspool_cursor_change_t *change, uint64_t to)
 {
     int rc = ZSPOOL_OK;
-    for (size_t index = 0; rc == ZSPOOL_OK && index < change->entries_count; index++)
-        rc = zspool_state_put_entry (self->txn, self->state, spool->id, cursor->id,
-                                     &change->entries [index]);
-    if (rc == ZSPOOL_OK && change->floor > cursor->now.floor)
-        rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, change->floor);
-    cursor->now.floor = change->floor;
-    cursor->now.sent_to = change->sent_to;
+    uint64_t floor = change->floor < to? change->floor: to;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < change->entries_count; index++) {
+        const zspool_cursor_entry_t *entry = &change->entries [index];
+        if (entry->first_sequence <= to)
+            rc = zspool_state_put_entry (self->txn, self->state, spool->id, cursor->id, entry);
+    }
+    if (rc == ZSPOOL_OK && floor > cursor->now.floor)
+        rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, floor);
+    cursor->now.floor = floor;
+    cursor->now.sent_to = change->sent_to < to? change->sent_to: to;
     cursor->changed = true;
     return rc;
 }
@@ -134,13 +137,12 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, change->spool);
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, change->cursor): NULL;
-    if (!self->in_txn || !cursor || change->floor > change->sent_to
-        || change->sent_to >= spool->now.next_sequence)
+    if (!self->in_txn || !cursor || change->floor > change->sent_to)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: a cursor's change makes no sense",
                                   self->directory);
     if (change->generation != cursor->now.generation || change->floor < cursor->now.floor)
         return ZSPOOL_OK;
-    return s_write_change (self, spool, cursor, change);
+    return s_write_change (self, spool, cursor, change, spool->now.last_sequence);
 }
 
 int
@@ -154,7 +156,7 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
         if (cursor->tracker) {
             zspool_cursor_change_t *change = zspool_cursor_take_change (cursor->tracker);
             if (change)
-                rc = s_write_change (self, spool, cursor, change);
+                rc = s_write_change (self, spool, cursor, change, spool->now.last_sequence);
             free (change);
         }
         if (rc == ZSPOOL_OK)

@@ -4,7 +4,8 @@
 //
 //  LMDB's own locks are lost when a process opens a database twice and closes it once, so a list of the
 //  directories this process has open refuses that. Writers of other processes are kept out by flock () on
-//  a file of our own, which holds the writer's process number for the one who finds it locked.
+//  a file of our own, which holds the writer's process number for the one who finds it locked. A child that
+//  was forked meanwhile holds that lock too, so it is given up in so many words.
 
 #include "store_directory.h"
 
@@ -32,7 +33,7 @@ struct zspool_claim {
     dev_t device;          //  which directory it is, whatever its path
     ino_t inode;
     pid_t pid;             //  who made the claim
-    char *parent;          //  directory above it, when it was created here; else NULL
+    bool has_database;     //  when the claim was made
     zspool_claim_t *next;  //  in the list of this process's claims
 };
 
@@ -44,9 +45,10 @@ zspool_file_system_is_remote (uint64_t type)
 {
     static const uint32_t remote [] = {
         0x6969,     0x517B,     0xFF534D42, 0xFE534D42, //  NFS, SMB, CIFS, SMB2
-        0x01021997, 0x5346414F, 0x00C36400, 0x73757245, //  9P, AFS, Ceph, Coda
-        0x0BD00BD0, 0x01161970, 0x7461636F, 0x47504653, //  Lustre, GFS2, OCFS2, GPFS
-        0x564C,     0x786F4256, 0x19830326,             //  NCP, VirtualBox, BeeGFS
+        0x01021997, 0x5346414F, 0x6B414653, 0x00C36400, //  9P, AFS (OpenAFS, kernel's), Ceph
+        0x73757245, 0x0BD00BD0, 0x01161970, 0x7461636F, //  Coda, Lustre, GFS2, OCFS2
+        0x47504653, 0x19830326, 0xAAD7AAEA, 0x564C,     //  GPFS, BeeGFS, PanFS, NCP
+        0x786F4256, 0xBACBACBC,                         //  shared folders of VirtualBox and VMware
     };
     for (size_t index = 0; index < sizeof remote / sizeof remote [0]; index++)
         if ((uint32_t) type == remote [index])
@@ -80,35 +82,16 @@ s_fail_errno (char *reason, const char *directory)
     }
 }
 
-//  The path's directory part: "." when it has none
-static char *
-s_parent (const char *directory)
-{
-    char *parent = strdup (directory);
-    if (!parent)
-        return NULL;
-    size_t length = strlen (parent);
-    while (length > 1 && parent [length - 1] == '/')
-        parent [--length] = 0;
-    char *slash = strrchr (parent, '/');
-    if (!slash)
-        strcpy (parent, ".");
-    else
-        slash [slash == parent? 1: 0] = 0;
-    return parent;
-}
-
 //  Open the directory; for writing, create it when it is not there.
 static int
 s_open_directory (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *reason)
 {
+    bool created = false;
     self->directory_fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (self->directory_fd < 0 && errno == ENOENT && mode == ZSPOOL_WRITE) {
-        if (mkdir (directory, 0700))
+        created = mkdir (directory, 0700) == 0;
+        if (!created)
             return s_fail_errno (reason, directory);
-        self->parent = s_parent (directory);
-        if (!self->parent)
-            return s_fail (reason, directory, ZSPOOL_ENOMEM);
         self->directory_fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (self->directory_fd < 0)
@@ -118,8 +101,11 @@ s_open_directory (zspool_claim_t *self, const char *directory, zspool_mode_t mod
     struct statfs file_system;
     if (fstat (self->directory_fd, &status) || fstatfs (self->directory_fd, &file_system))
         return s_fail_errno (reason, directory);
-    if (zspool_file_system_is_remote ((uint64_t) file_system.f_type))
+    if (zspool_file_system_is_remote ((uint64_t) file_system.f_type)) {
+        if (created)
+            rmdir (directory);
         return s_fail (reason, directory, ZSPOOL_EREMOTE);
+    }
     self->device = status.st_dev;
     self->inode = status.st_ino;
     return ZSPOOL_OK;
@@ -166,7 +152,8 @@ s_check_content (zspool_claim_t *self, const char *directory, zspool_mode_t mode
             memcpy (&magic, head + LMDB_MAGIC_OFFSET, sizeof magic);
         close (fd);
     }
-    if (magic == LMDB_MAGIC)
+    self->has_database = magic == LMDB_MAGIC;
+    if (self->has_database)
         return ZSPOOL_OK;
     if (size < 0)
         return s_fail (reason, directory, ZSPOOL_EIO);
@@ -181,8 +168,14 @@ s_check_content (zspool_claim_t *self, const char *directory, zspool_mode_t mode
     return rc? s_fail (reason, directory, rc): ZSPOOL_OK;
 }
 
-static int
-s_lock (zspool_claim_t *self, const char *directory, char *reason)
+bool
+zspool_claim_has_database (const zspool_claim_t *self)
+{
+    return self->has_database;
+}
+
+int
+zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX])
 {
     self->lock_fd = openat (self->directory_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (self->lock_fd < 0)
@@ -222,10 +215,7 @@ s_claim (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *
         return rc;
     if (s_in_list (self))
         return s_fail (reason, directory, ZSPOOL_EOPEN);
-    rc = s_check_content (self, directory, mode, reason);
-    if (rc == ZSPOOL_OK && mode == ZSPOOL_WRITE)
-        rc = s_lock (self, directory, reason);
-    return rc;
+    return s_check_content (self, directory, mode, reason);
 }
 
 int
@@ -258,13 +248,12 @@ zspool_claim_sync (zspool_claim_t *self)
 {
     if (fsync (self->directory_fd))
         return ZSPOOL_EIO;
-    if (!self->parent)
-        return ZSPOOL_OK;
-    int fd = open (self->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0 && fsync (fd) == 0? ZSPOOL_OK: ZSPOOL_EIO;
+    //  The directory's own name; where that cannot be read, with all else of the file system.
+    int fd = openat (self->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0? fsync (fd): syncfs (self->directory_fd);
     if (fd >= 0)
         close (fd);
-    return rc;
+    return rc? ZSPOOL_EIO: ZSPOOL_OK;
 }
 
 bool
@@ -286,11 +275,12 @@ zspool_claim_destroy (zspool_claim_t **self_p)
             break;
         }
     pthread_mutex_unlock (&s_mutex);
+    if (self->lock_fd >= 0 && zspool_claim_is_mine (self))
+        flock (self->lock_fd, LOCK_UN);
     if (self->lock_fd >= 0)
         close (self->lock_fd);
     if (self->directory_fd >= 0)
         close (self->directory_fd);
-    free (self->parent);
     free (self);
     *self_p = NULL;
 }

@@ -11,18 +11,26 @@
 
 typedef struct zspool_claim zspool_claim_t;
 
-//  Claim a directory for this process; for writing, create it when it is not there, and lock out other
-//  writers. On failure *reason has a line of text and nothing was changed. Errors: ENOENT, ENOTSTORE,
-//  ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC, ENOMEM, EIO. Thread-safe.
+//  Claim a directory for this process; for writing, create it when it is not there. On failure *reason has
+//  a line of text and nothing was changed. Errors: ENOENT, ENOTSTORE, EOPEN, EACCES, EREMOTE, ENOSPC,
+//  ENOMEM, EIO. Thread-safe.
 int
     zspool_claim_new (zspool_claim_t **self_p, const char *directory, zspool_mode_t mode,
                       char reason [ZSPOOL_REASON_MAX]);
+
+//  Whether the directory held a database when it was claimed. It need not be a store.
+bool
+    zspool_claim_has_database (const zspool_claim_t *self);
+
+//  Lock out other writers. Errors, with a reason: ELOCKED, EACCES, ENOSPC, ENOMEM, EIO.
+int
+    zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX]);
 
 //  Make the names of the directory and of the files in it durable.
 int
     zspool_claim_sync (zspool_claim_t *self);
 
-//  Let the directory go. In a forked child this only frees memory.
+//  Let the directory go. In a forked child this leaves the parent's lock as it is.
 void
     zspool_claim_destroy (zspool_claim_t **self_p);
 

@@ -41,8 +41,7 @@ struct zspool_engine {
     zspool_txn_t write;       //  the write transaction
     zspool_txn_t *free_view;  //  for the free list, which a write transaction does not show
     uint64_t map_bytes;       //  what the file may grow to
-    uint64_t reserved_end;    //  the file has room up to here, bytes
-    bool reserve_unsupported; //  the file system knows no fallocate (): growth is on its own
+    uint64_t reserved_end;    //  the file has room up to here, bytes; 0: not known yet
 };
 
 struct zspool_iter {
@@ -489,7 +488,7 @@ s_reserve (zspool_engine_t *self, uint64_t needed_end)
     if (error)
         error = s_reserve_to (self, needed_end);
     if (error == EOPNOTSUPP || error == ENOSYS) {
-        self->reserve_unsupported = true;
+        self->reserved_end = UINT64_MAX; //  such a file system promises nothing: growth is on its own
         return ZSPOOL_OK;
     }
     if (error && is_first)
@@ -502,7 +501,7 @@ zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
 {
     uint64_t needed_end = zspool_engine_used_bytes (self) + bytes + ZSPOOL_HEADROOM_BYTES;
     int rc = ZSPOOL_OK;
-    if (needed_end > self->reserved_end && !self->reserve_unsupported)
+    if (needed_end > self->reserved_end)
         rc = s_reserve (self, needed_end);
     return rc == ZSPOOL_OK && needed_end > self->map_bytes? ZSPOOL_ENOSPC: rc;
 }

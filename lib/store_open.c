@@ -64,9 +64,9 @@ zspool_store_free_spool (zspool_spool_state_t *spool)
     zspool_block_destroy (&spool->filling);
 }
 
-//  Close everything that open () opened.
+//  Close the database, and forget what was read from it.
 static void
-s_close (zspool_store_t *self)
+s_close_engine (zspool_store_t *self)
 {
     zspool_view_destroy (&self->view);
     zspool_engine_close (&self->engine);
@@ -75,6 +75,13 @@ s_close (zspool_store_t *self)
     free (self->spools);
     self->spools = NULL;
     self->spools_count = 0;
+}
+
+//  Close everything that open () opened.
+static void
+s_close (zspool_store_t *self)
+{
+    s_close_engine (self);
     zspool_claim_destroy (&self->claim);
 }
 
@@ -115,8 +122,8 @@ zspool_store_destroy (zspool_store_t **self_p)
 int
 zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes)
 {
-    if (self->engine || map_bytes < 1024 * 1024 || map_bytes > 1ULL << 46)
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "map size must be 1M to 64T, before opening");
+    if (self->engine || map_bytes < ZSPOOL_MAP_BYTES_MIN || map_bytes > 1ULL << 46)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "map size must be 64M to 64T, before opening");
     self->map_bytes = map_bytes / ZSPOOL_PAGE_BYTES * ZSPOOL_PAGE_BYTES;
     return ZSPOOL_OK;
 }
@@ -301,6 +308,45 @@ s_is_blank (zspool_store_t *self)
     return zspool_engine_used_bytes (self->engine) <= 2 * ZSPOOL_PAGE_BYTES;
 }
 
+//  Open the database and read its records. ENOENT when it is blank.
+static int
+s_open_engine (zspool_store_t *self, zspool_engine_mode_t mode)
+{
+    int sys_error;
+    int rc = zspool_engine_open (&self->engine, self->directory, mode, self->map_bytes, &sys_error);
+    if (rc)
+        return zspool_store_fail (self, rc, "%s: %s", self->directory,
+                                  sys_error? strerror (sys_error): zspool_strerror (rc));
+    rc = zspool_view_new (self->engine, &self->view);
+    if (rc == ZSPOOL_OK)
+        rc = s_open_state (self);
+    if (rc == ZSPOOL_ENOENT && !s_is_blank (self))
+        rc = ZSPOOL_ENOTSTORE;
+    return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
+}
+
+static int
+s_open_for_reading (zspool_store_t *self)
+{
+    int rc = s_open_engine (self, ZSPOOL_ENGINE_READ);
+    if (rc == ZSPOOL_ENOENT)
+        zspool_store_fail (self, rc, "%s: no store here", self->directory);
+    return rc;
+}
+
+static int
+s_open_for_writing (zspool_store_t *self)
+{
+    int rc = zspool_claim_lock (self->claim, self->directory, self->reason);
+    if (rc)
+        return rc;
+    rc = s_open_engine (self, ZSPOOL_ENGINE_WRITE);
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
+        return rc;
+    rc = rc == ZSPOOL_ENOENT? s_create (self): s_recover_numbering (self);
+    return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
+}
+
 static int
 s_open (zspool_store_t *self, zspool_mode_t mode)
 {
@@ -308,26 +354,14 @@ s_open (zspool_store_t *self, zspool_mode_t mode)
     if (rc)
         return rc;
     self->mode = mode;
-    int sys_error;
-    rc = zspool_engine_open (&self->engine, self->directory, mode == ZSPOOL_WRITE, self->map_bytes,
-                             &sys_error);
-    if (rc)
-        return zspool_store_fail (self, rc, "%s: %s", self->directory,
-                                  sys_error? strerror (sys_error): zspool_strerror (rc));
-    rc = zspool_view_new (self->engine, &self->view);
-    if (rc)
-        return zspool_store_fail_code (self, rc);
-    rc = s_open_state (self);
-    if (rc == ZSPOOL_ENOENT && s_is_blank (self)) {
-        if (mode == ZSPOOL_READ)
-            return zspool_store_fail (self, rc, "%s: no store here", self->directory);
-        rc = s_create (self);
+    //  Look first, so that what is refused stays as it is.
+    if (zspool_claim_has_database (self->claim)) {
+        rc = s_open_engine (self, ZSPOOL_ENGINE_LOOK);
+        s_close_engine (self);
+        if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
+            return rc;
     }
-    else if (rc == ZSPOOL_ENOENT)
-        rc = ZSPOOL_ENOTSTORE;
-    else if (rc == ZSPOOL_OK && mode == ZSPOOL_WRITE)
-        rc = s_recover_numbering (self);
-    return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
+    return mode == ZSPOOL_READ? s_open_for_reading (self): s_open_for_writing (self);
 }
 
 int

@@ -2,6 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include <malloc.h>
+
 #include "command.h"
 #include "stop.h"
 #include "zspool.h"
@@ -161,7 +163,21 @@ s_run (queue_t *self)
     puts ("ready");
     if (command_flush () != 0)
         return COMMAND_FAILED;
-    return s_watch (self);
+    int status = s_watch (self);
+    if (zspool_device_stop (self->device) != ZSPOOL_OK && status == COMMAND_OK) {
+        command_report ("%s", zspool_device_reason (self->device));
+        status = COMMAND_FAILED;
+    }
+    return status;
+}
+
+//  LMDB asks malloc for the pages of each block and gives them back at the commit. Keep some of them, rather
+//  than have the kernel clear them anew a thousand times a second.
+static void
+s_keep_freed_memory (void)
+{
+    mallopt (M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    mallopt (M_TRIM_THRESHOLD, 16 * 1024 * 1024);
 }
 
 int
@@ -172,6 +188,7 @@ queue_main (int argc, char **argv)
         command_report ("out of memory");
         return COMMAND_FAILED;
     }
+    s_keep_freed_memory ();
     zsys_set_logstream (stderr);
     s_parse (&queue, argc, argv);
     int status = s_run (&queue);

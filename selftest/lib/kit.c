@@ -357,7 +357,8 @@ kit_engine_begin (const char *directory, zspool_txn_t **txn, zspool_table_t *sta
 {
     zspool_engine_t *engine = NULL;
     int sys_error;
-    CHECK_OK (zspool_engine_open (&engine, directory, true, SELFTEST_MAP_BYTES, &sys_error));
+    CHECK_OK (zspool_engine_open (&engine, directory, ZSPOOL_ENGINE_WRITE, SELFTEST_MAP_BYTES,
+                                 &sys_error));
     CHECK_OK (zspool_engine_begin (engine, txn));
     CHECK_OK (zspool_engine_table (engine, ZSPOOL_STATE_TABLE, state));
     return engine;

@@ -123,7 +123,8 @@ TEST (test_store_left_blank_by_a_crash_is_created)
     zspool_engine_t *engine = NULL;
     int sys_error;
     CHECK (mkdir (KIT_STORE, 0700) == 0);
-    CHECK_OK (zspool_engine_open (&engine, KIT_STORE, true, SELFTEST_MAP_BYTES, &sys_error));
+    CHECK_OK (zspool_engine_open (&engine, KIT_STORE, ZSPOOL_ENGINE_WRITE, SELFTEST_MAP_BYTES,
+                                 &sys_error));
     zspool_engine_close (&engine);
     CHECK_CODE (kit_try_open (KIT_STORE, ZSPOOL_READ), ZSPOOL_ENOENT);
     s_create ();
@@ -207,7 +208,7 @@ TEST (test_store_map_out_of_range_gives_einval)
 {
     zspool_store_t *store = zspool_store_new (KIT_STORE);
     CHECK_CODE (zspool_store_set_map_bytes (store, 0), ZSPOOL_EINVAL);
-    CHECK_CODE (zspool_store_set_map_bytes (store, 1024 * 1024 - 1), ZSPOOL_EINVAL);
+    CHECK_CODE (zspool_store_set_map_bytes (store, ZSPOOL_MAP_BYTES_MIN - 1), ZSPOOL_EINVAL);
     CHECK_CODE (zspool_store_set_map_bytes (store, (1ULL << 46) + 1), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_set_map_bytes (store, SELFTEST_MAP_BYTES));
     CHECK_OK (zspool_store_open (store, ZSPOOL_WRITE));
@@ -215,13 +216,10 @@ TEST (test_store_map_out_of_range_gives_einval)
     zspool_store_destroy (&store);
 }
 
-TEST (test_store_smallest_map_that_is_accepted_works)
+TEST (test_store_smallest_map_works)
 {
-    uint64_t map_bytes = 1024 * 1024;
     zspool_store_t *store = zspool_store_new (KIT_STORE);
-    while (zspool_store_set_map_bytes (store, map_bytes))
-        map_bytes *= 2;
-    printf ("the smallest map is %" PRIu64 " bytes\n", map_bytes);
+    CHECK_OK (zspool_store_set_map_bytes (store, ZSPOOL_MAP_BYTES_MIN));
     CHECK_OK (zspool_store_open (store, ZSPOOL_WRITE));
     kit_append (store, kit_spool (store, "main"), 10, 100000);
     zspool_store_destroy (&store);
@@ -308,7 +306,8 @@ s_create_foreign (const char *table_name)
     zspool_table_t table;
     int sys_error;
     mkdir (KIT_STORE, 0700);
-    CHECK_OK (zspool_engine_open (&engine, KIT_STORE, true, SELFTEST_MAP_BYTES, &sys_error));
+    CHECK_OK (zspool_engine_open (&engine, KIT_STORE, ZSPOOL_ENGINE_WRITE, SELFTEST_MAP_BYTES,
+                                 &sys_error));
     CHECK_OK (zspool_engine_begin (engine, &txn));
     CHECK_OK (zspool_engine_table (engine, table_name, &table));
     zspool_bytes_t pair = { (const uint8_t *) "B", 1 };
@@ -388,7 +387,9 @@ TEST (test_store_of_format_1_opens)
         kit_ack (store, spool, cursor, 4, 5);
         kit_ack (store, spool, cursor, 20, 20);
         zspool_store_destroy (&store);
-        CHECK (rename ("new/data.mdb", path) == 0);
+        char *command = zsys_sprintf ("cp new/data.mdb %s", path);
+        CHECK (system (command) == 0);
+        free (command);
     }
     CHECK (mkdir (KIT_STORE, 0700) == 0);
     char *command = zsys_sprintf ("cp %s %s/data.mdb", path, KIT_STORE);
