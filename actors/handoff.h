@@ -8,23 +8,11 @@
 #ifndef ZSPOOL_HANDOFF_H_INCLUDED
 #define ZSPOOL_HANDOFF_H_INCLUDED
 
+#include "tsan.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <zmq.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define ZSPOOL_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ZSPOOL_TSAN 1
-#endif
-#endif
-
-#ifdef ZSPOOL_TSAN
-//  ThreadSanitizer does not see libzmq's synchronisation: tell it.
-void __tsan_acquire (void *address);
-void __tsan_release (void *address);
-#endif
 
 typedef enum {
     HANDOFF_BLOCK = 1,  //  pointer: a block, one reference. Inlet to writer: store it. Writer to outlet:
@@ -48,10 +36,7 @@ static inline int
 zspool_handoff_send (void *socket, zspool_handoff_kind_t kind, void *pointer, uint64_t number)
 {
     zspool_handoff_t handoff = { kind, pointer, number };
-#ifdef ZSPOOL_TSAN
-    if (pointer)
-        __tsan_release (pointer);
-#endif
+    zspool_tsan_release (pointer);
     return zmq_send (socket, &handoff, sizeof handoff, ZMQ_DONTWAIT) == sizeof handoff? 0: -1;
 }
 
@@ -63,10 +48,7 @@ zspool_handoff_recv (void *socket, zspool_handoff_t *handoff)
     if (size < 0)
         return -1;
     assert (size == sizeof *handoff);
-#ifdef ZSPOOL_TSAN
-    if (handoff->pointer)
-        __tsan_acquire (handoff->pointer);
-#endif
+    zspool_tsan_acquire (handoff->pointer);
     return 0;
 }
 

@@ -33,6 +33,8 @@
 #define TICKET_FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 4096
+//  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
+#define REWIND_MS 100
 //  Changes of the cursor are collected for so long
 #define CHANGE_MS 40
 //  A message that ZeroMQ has taken, and no peer yet, may linger so long when the device stops
@@ -52,6 +54,9 @@ typedef struct {
     bool stopped;
     bool failed;
     bool blocked;                  //  the last message was refused: wait until writable
+    bool holding;                  //  settled: a peer has gone, send nothing before rewind_ms
+    int64_t rewind_ms;             //  settled: go back to the floor at this time; 0: no need to
+    int64_t rewind_again_ms;       //  settled: and again at this; 0: no need to
     bool retry;                    //  a block could not be had: wait RETRY_MS
     zspool_ticket_t ticket;        //  of this cursor; attempt and sequence change
     zspool_reader_t *reader;
@@ -248,7 +253,7 @@ s_follower_stuck (self_t *self, int rc)
 static bool
 s_may_deliver (const self_t *self)
 {
-    return !self->cursor || zspool_cursor_may_deliver (self->cursor);
+    return !self->holding && (!self->cursor || zspool_cursor_may_deliver (self->cursor));
 }
 
 //  Send first deliveries from the block at hand, at most so many. Returns how many.
@@ -391,7 +396,7 @@ s_hand_change (self_t *self)
 static void
 s_acknowledge (self_t *self, int64_t now_ms)
 {
-    if (self->options.ack == ZSPOOL_ACK_SETTLED) {
+    if (self->options.ack == ZSPOOL_ACK_SETTLED && !self->rewind_ms) {
         uint64_t settled = zspool_settle_settled (&self->settle, now_ms);
         if (settled > self->floor)
             self->floor = settled;
@@ -440,14 +445,33 @@ s_handle_tickets (self_t *self)
     zmq_msg_close (&frame);
 }
 
-//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back.
+//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back, but not at
+//  once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and what is sent between goes
+//  there too. So hold, then go back. If another one goes meanwhile, go back once more, without holding again.
 static void
-s_handle_peers (self_t *self)
+s_handle_peers (self_t *self, int64_t now_ms)
 {
     if (zspool_peers_update (&self->peers) == 0 || self->options.ack != ZSPOOL_ACK_SETTLED)
         return;
+    if (self->rewind_ms)
+        self->rewind_again_ms = now_ms + REWIND_MS;
+    else {
+        self->rewind_ms = now_ms + REWIND_MS;
+        self->holding = true;
+    }
+}
+
+//  Go back to the floor when it is time to.
+static void
+s_check_rewind (self_t *self, int64_t now_ms)
+{
+    if (!self->rewind_ms || now_ms < self->rewind_ms)
+        return;
     zspool_settle_disconnected (&self->settle);
     zspool_follower_seek (&self->follower, self->floor + 1);
+    self->holding = false;
+    self->rewind_ms = self->rewind_again_ms;
+    self->rewind_again_ms = 0;
 }
 
 static void
@@ -568,6 +592,8 @@ s_timeout_ms (self_t *self, bool work, int64_t now_ms)
                                    && self->sent_to == self->change_sent_to;
     if (self->stopped || self->failed || quiet)
         timeout_ms = INT32_MAX;
+    if (self->rewind_ms && timeout_ms > self->rewind_ms - now_ms)
+        timeout_ms = self->rewind_ms - now_ms;
     if (self->retry && timeout_ms > RETRY_MS)
         timeout_ms = RETRY_MS;
     if (work && !self->blocked && !self->retry)
@@ -600,7 +626,7 @@ s_serve (self_t *self, int64_t now_ms)
     if (items [1].revents)
         s_handle_writer (self);
     if (items [2].revents)
-        s_handle_peers (self);
+        s_handle_peers (self, zclock_mono ());
     if (items [3].revents && running)
         s_handle_tickets (self);
     if (items_count == 5 && items [4].revents) {
@@ -623,6 +649,7 @@ s_outlet (zsock_t *pipe, void *args)
         if (self->socket && !self->stopped && !self->failed) {
             if (self->cursor)
                 s_send_due (self, now_ms);
+            s_check_rewind (self, now_ms);
             s_forward (self, now_ms);
             s_acknowledge (self, now_ms);
         }

@@ -41,9 +41,25 @@ zspool_peers_end (zspool_peers_t *self)
     memset (self, 0, sizeof *self);
 }
 
+//  Find a connection by its descriptor; NULL when there is none.
+static zspool_connection_t *
+s_find (zspool_peers_t *self, int fd)
+{
+    for (size_t index = 0; index < self->count; index++)
+        if (self->connections [index].fd == fd)
+            return &self->connections [index];
+    return NULL;
+}
+
 static void
 s_connected (zspool_peers_t *self, int fd)
 {
+    //  The end of a connection that was refused early may go untold: its descriptor is used again.
+    zspool_connection_t *connection = s_find (self, fd);
+    if (connection) {
+        connection->is_peer = false;
+        return;
+    }
     if (self->count == self->max) {
         size_t max = self->max? self->max * 2: 16;
         zspool_connection_t *connections =
@@ -60,12 +76,12 @@ s_connected (zspool_peers_t *self, int fd)
 static bool
 s_disconnected (zspool_peers_t *self, int fd)
 {
-    for (size_t index = 0; index < self->count; index++)
-        if (self->connections [index].fd == fd) {
-            bool was_peer = self->connections [index].is_peer;
-            self->connections [index] = self->connections [--self->count];
-            return was_peer;
-        }
+    zspool_connection_t *connection = s_find (self, fd);
+    if (connection) {
+        bool was_peer = connection->is_peer;
+        *connection = self->connections [--self->count];
+        return was_peer;
+    }
     return true;
 }
 

@@ -5,6 +5,7 @@
 //  Threads: an outlet makes pins; I/O threads release them.
 
 #include "pin.h"
+#include "tsan.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -82,6 +83,7 @@ s_release_message (void *data, void *hint)
 {
     (void) data;
     zspool_pin_t *self = (zspool_pin_t *) hint;
+    zspool_tsan_acquire (self);
     zspool_pin_release (&self);
 }
 
@@ -89,6 +91,7 @@ int
 zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, size_t size)
 {
     atomic_fetch_add_explicit (&self->refs, 1, memory_order_relaxed);
+    zspool_tsan_release (self);
     int rc = zmq_msg_init_data (message, (void *) (uintptr_t) data, size, s_release_message, self);
     if (rc)
         atomic_fetch_sub (&self->refs, 1);

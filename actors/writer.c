@@ -91,9 +91,7 @@ s_committer (zsock_t *pipe, void *args)
             continue;
         if (size != sizeof handoff)
             return; //  $TERM, or the context ends
-#ifdef ZSPOOL_TSAN
-        __tsan_acquire (handoff.pointer);
-#endif
+        zspool_tsan_acquire (handoff.pointer);
         zspool_commit_run ((zspool_commit_t *) handoff.pointer, store);
         zspool_handoff_send (socket, HANDOFF_STORED, handoff.pointer, 0);
     }

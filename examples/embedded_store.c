@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Orders wait in one spool. A clerk reads them, and in one transaction puts an invoice into a second
-//  spool and acknowledges the order: both or neither, wherever the program may be killed. Run it
-//  again: it goes on with the numbers where it stopped.
+//  Orders wait in one spool. A clerk reads them, and in one transaction puts an invoice into a
+//  second spool and acknowledges the order: both or neither, wherever the program may be killed.
+//  Run it again: it goes on with the numbers where it stopped.
 //
 //  usage: embedded_store [directory]
 

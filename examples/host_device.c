@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  What the application sends over inproc is stored, and forwarded to consumers on a TCP port. Under
-//  `async` it is forwarded at once; FLUSH returns when it is on the disk, too.
+//  What the application sends over inproc is stored, and forwarded to consumers on a TCP port.
+//  Under `async` it is forwarded at once; FLUSH returns when it is on the disk, too.
 //
 //  usage: host_device [directory]
 

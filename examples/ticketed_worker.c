@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Under `--ack explicit` each message begins with a ticket. The worker sends it back when the work is
-//  done; what it does not send back within the time-out comes again, to it or to another worker.
+//  Under `--ack explicit` each message begins with a ticket. The worker sends it back when the work
+//  is done; what it does not send back within the time-out comes again, to it or to another worker.
 //  s_work () is all that a worker needs; the device would usually be a process of its own:
 //
 //      zspool queue --store DIR --in EP --out EP --ack explicit --ack-in EP
@@ -14,7 +14,7 @@
 
 #define MESSAGES 5
 
-//  Receive messages and acknowledge them until `count` are done. The first attempt at the third fails.
+//  Receive messages and acknowledge them until `count` are done. The first attempt at one fails.
 static int
 s_work (const char *work_endpoint, const char *ack_endpoint, int count)
 {

@@ -15,7 +15,7 @@
 //                                     96  XXH3-64 of everything behind the header
 //  index, index_bytes                104  (flag 1; none is written yet, a reader skips it)
 //  records, stored_bytes                  one behind the other, `count` of them:
-//      body_bytes u32; flags u8; property_words u8; frames u16
+//      body_bytes u32; flags u8 (0); property_words u8; frames u16
 //      sizes of all frames but the last, u32 each
 //      properties, property_words * 4 bytes (none is written yet, a reader skips them)
 //      the frames' bytes
@@ -291,31 +291,35 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
 }
 
 //  Check that [at, end) holds exactly `count` whole records.
-static bool
+static int
 s_check_records (const uint8_t *at, const uint8_t *end, uint32_t count)
 {
+    uint8_t flags = 0;
     for (; count > 0; count--) {
         if ((size_t) (end - at) < RECORD_HEAD_BYTES)
-            return false;
+            return ZSPOOL_ECORRUPT;
         size_t body_bytes = get_u32 (at);
         size_t frames = get_u16 (at + 6);
         size_t data_bytes = body_bytes - at [5] * sizeof (uint32_t);
         if (frames == 0 || body_bytes < at [5] * sizeof (uint32_t)
             || body_bytes > (size_t) (end - at) - RECORD_HEAD_BYTES)
-            return false;
+            return ZSPOOL_ECORRUPT;
         const uint8_t *sizes = at + RECORD_HEAD_BYTES;
         if (data_bytes < (frames - 1) * sizeof (uint32_t))
-            return false;
+            return ZSPOOL_ECORRUPT;
         data_bytes -= (frames - 1) * sizeof (uint32_t);
         for (size_t index = 0; index < frames - 1; index++) {
             size_t frame_bytes = get_u32 (sizes + index * sizeof (uint32_t));
             if (frame_bytes > data_bytes)
-                return false;
+                return ZSPOOL_ECORRUPT;
             data_bytes -= frame_bytes;
         }
+        flags |= at [4];
         at += RECORD_HEAD_BYTES + body_bytes;
     }
-    return at == end;
+    if (at != end)
+        return ZSPOOL_ECORRUPT;
+    return flags? ZSPOOL_EVERSION: ZSPOOL_OK;
 }
 
 uint8_t *
@@ -336,9 +340,11 @@ zspool_block_load (zspool_block_t *self, size_t size)
         return rc;
     const uint8_t *body = self->bytes + BODY;
     size_t index_bytes = get_u32 (self->bytes + HEADER_INDEX_BYTES);
-    if (head.size != size || get_u64 (self->bytes + HEADER_BODY_HASH) != XXH3_64bits (body, size - BODY)
-        || !s_check_records (body + index_bytes, body + (size - BODY), head.count))
+    if (head.size != size || get_u64 (self->bytes + HEADER_BODY_HASH) != XXH3_64bits (body, size - BODY))
         return ZSPOOL_ECORRUPT;
+    rc = s_check_records (body + index_bytes, body + (size - BODY), head.count);
+    if (rc)
+        return rc;
     self->count = head.count;
     self->used = size - BODY;
     self->index_bytes = index_bytes;

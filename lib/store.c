@@ -41,6 +41,12 @@ s_choose_layout (zspool_store_t *self)
     self->chunked_check_bytes = used + CHUNKED_CHECK_BYTES;
 }
 
+bool
+zspool_store_is_in_txn (const zspool_store_t *self)
+{
+    return self->in_txn && zspool_claim_is_mine (self->claim);
+}
+
 int
 zspool_store_begin (zspool_store_t *self)
 {
@@ -97,7 +103,7 @@ s_rolled_back (zspool_store_t *self)
 void
 zspool_store_rollback (zspool_store_t *self)
 {
-    if (!self->in_txn)
+    if (!zspool_store_is_in_txn (self))
         return;
     zspool_engine_abort (self->engine);
     s_rolled_back (self);
@@ -121,26 +127,11 @@ s_committed (zspool_store_t *self)
     }
 }
 
-//  Seal and append the messages put one by one.
-static int
-s_append_filling (zspool_store_t *self, zspool_spool_state_t *spool)
-{
-    zspool_block_t *block = spool->filling;
-    if (!block)
-        return ZSPOOL_OK;
-    spool->filling = NULL;
-    int rc = zspool_block_seal (block);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_store_append (self, spool->id, block);
-    zspool_block_destroy (&block);
-    return rc;
-}
-
 //  Write all that changed in memory, for one spool.
 static int
 s_write_spool (zspool_store_t *self, zspool_spool_state_t *spool)
 {
-    int rc = s_append_filling (self, spool);
+    int rc = zspool_store_append_filling (self, spool);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_write_cursors (self, spool);
     if (rc == ZSPOOL_OK)
@@ -154,7 +145,7 @@ s_write_spool (zspool_store_t *self, zspool_spool_state_t *spool)
 int
 zspool_store_commit (zspool_store_t *self)
 {
-    if (!self->in_txn)
+    if (!zspool_store_is_in_txn (self))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: no transaction is open", self->directory);
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count; index++)
@@ -219,7 +210,7 @@ zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
             *spool = self->spools [index].id;
             return ZSPOOL_OK;
         }
-    if (!self->in_txn)
+    if (!zspool_store_is_in_txn (self))
         return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no spool %s", self->directory, name);
     if (self->spools_count == ZSPOOL_SPOOLS_MAX)
         return zspool_store_fail (self, ZSPOOL_ELIMIT, "a store has at most %d spools",
@@ -268,11 +259,14 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
             *cursor = spool->cursors [index].id;
             return ZSPOOL_OK;
         }
-    if (!self->in_txn)
+    if (!zspool_store_is_in_txn (self))
         return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no cursor %s", self->directory, name);
     if (spool->cursors_count == ZSPOOL_CURSORS_MAX)
         return zspool_store_fail (self, ZSPOOL_ELIMIT, "a spool has at most %d cursors",
                                   ZSPOOL_CURSORS_MAX);
+    int rc = zspool_store_append_filling (self, spool);
+    if (rc)
+        return rc;
     zspool_cursor_state_t *created = zspool_store_grow_cursors (spool);
     if (!created)
         return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
@@ -307,16 +301,11 @@ s_make_room (zspool_store_t *self, uint64_t bytes)
     return rc;
 }
 
-int
-zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+//  Write a stamped block that room was made for.
+static int
+s_write_block (zspool_store_t *self, zspool_spool_state_t *spool, const zspool_block_t *block)
 {
-    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!self->in_txn || !spool || !zspool_block_bytes (block)
-        || zspool_block_first_sequence (block) != spool->now.next_sequence)
-        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
-    int rc = s_make_room (self, zspool_blocks_room (zspool_block_size (block)));
-    if (rc == ZSPOOL_OK)
-        rc = zspool_blocks_write (self->txn, spool->table, block, self->chunked);
+    int rc = zspool_blocks_write (self->txn, spool->table, block, self->chunked);
     if (rc)
         return zspool_store_fail_code (self, rc);
     spool->now.last_sequence = zspool_block_last_sequence (block);
@@ -329,20 +318,69 @@ zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_blo
     return ZSPOOL_OK;
 }
 
-int
-zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+static void
+s_stamp (zspool_store_t *self, zspool_spool_state_t *spool, zspool_block_t *block)
 {
-    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!self->in_txn || !spool || !block || !zspool_block_bytes (block))
-        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
-    int rc = s_append_filling (self, spool);
-    if (rc)
-        return rc;
     int64_t now_us = zspool_now_us ();
     if (now_us < spool->now.stored_us)
         now_us = spool->now.stored_us;
     zspool_block_stamp (block, spool->now.next_sequence, now_us, self->record.incarnation);
+}
+
+int
+zspool_store_append_filling (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    zspool_block_t *block = spool->filling;
+    if (!block)
+        return ZSPOOL_OK;
+    spool->filling = NULL;
+    int rc = zspool_block_seal (block);
+    if (rc == ZSPOOL_OK) {
+        s_stamp (self, spool, block);
+        rc = s_write_block (self, spool, block);
+    }
+    zspool_block_destroy (&block);
+    return rc;
+}
+
+int
+zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!zspool_store_is_in_txn (self) || !spool || !zspool_block_bytes (block)
+        || zspool_block_first_sequence (block) != spool->now.next_sequence)
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    int rc = s_make_room (self, zspool_blocks_room (zspool_block_size (block)));
+    return rc? zspool_store_fail_code (self, rc): s_write_block (self, spool, block);
+}
+
+int
+zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *block)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    if (!zspool_store_is_in_txn (self) || !spool || !block || !zspool_block_bytes (block))
+        return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    int rc = zspool_store_append_filling (self, spool);
+    if (rc)
+        return rc;
+    s_stamp (self, spool, block);
     return zspool_store_append_stamped (self, spool_id, block);
+}
+
+//  Begin a block for messages put one by one, the first of which takes so many bytes. Room in the file is
+//  made now: what was put is never refused later.
+static int
+s_begin_filling (zspool_store_t *self, zspool_spool_state_t *spool, size_t record_bytes)
+{
+    int rc = zspool_store_append_filling (self, spool);
+    if (rc)
+        return rc;
+    size_t capacity = record_bytes > ZSPOOL_BLOCK_BYTES? record_bytes: (size_t) ZSPOOL_BLOCK_BYTES;
+    rc = s_make_room (self, zspool_blocks_room (ZSPOOL_BLOCK_OVERHEAD_BYTES + capacity));
+    if (rc)
+        return rc;
+    spool->filling = zspool_block_new (capacity);
+    return spool->filling? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
 int
@@ -365,15 +403,9 @@ zspool_store_put (zspool_store_t *self, uint32_t spool_id, const zspool_frame_t 
     if (spool->filling)
         rc = zspool_block_append (spool->filling, frames, count, now_us);
     if (rc == ZSPOOL_EFULL) {
-        rc = s_append_filling (self, spool);
-        if (rc)
-            return rc;
-        size_t record_bytes = zspool_block_record_bytes (count, data_bytes);
-        spool->filling = zspool_block_new (
-            record_bytes > ZSPOOL_BLOCK_BYTES? record_bytes: (size_t) ZSPOOL_BLOCK_BYTES);
-        if (!spool->filling)
-            return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
-        rc = zspool_block_append (spool->filling, frames, count, now_us);
+        rc = s_begin_filling (self, spool, zspool_block_record_bytes (count, data_bytes));
+        if (rc == ZSPOOL_OK)
+            rc = zspool_block_append (spool->filling, frames, count, now_us);
     }
     if (rc)
         return zspool_store_fail_code (self, rc);

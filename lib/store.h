@@ -74,6 +74,10 @@ int
 int
     zspool_store_fail_code (zspool_store_t *self, int code);
 
+//  Whether a transaction is open, and this process, not a forked child, opened it
+bool
+    zspool_store_is_in_txn (const zspool_store_t *self);
+
 zspool_spool_state_t *
     zspool_store_find_spool (zspool_store_t *self, uint32_t spool);
 zspool_cursor_state_t *
@@ -136,6 +140,10 @@ int
     zspool_store_open_table (zspool_store_t *self, uint32_t spool, zspool_table_t *table);
 void
     zspool_store_free_spool (zspool_spool_state_t *spool);
+
+//  Seal and append the messages put one by one in the open transaction, if any.
+int
+    zspool_store_append_filling (zspool_store_t *self, zspool_spool_state_t *spool);
 
 //  Cursors of a commit: trim what every cursor of a spool has acknowledged; store what changed.
 int

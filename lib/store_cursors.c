@@ -34,10 +34,12 @@ s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, u
         if (found == ZSPOOL_OK)
             rc = zspool_cursor_cover (tracker, first, head.count);
         int walked = ZSPOOL_OK;
-        while (entry.first_sequence < first && walked != ZSPOOL_ENOENT)
+        while (entry.first_sequence < first && (walked == ZSPOOL_OK || walked == ZSPOOL_ECORRUPT))
             walked = zspool_walk_next_entry (&walk, &entry);
         if (walked == ZSPOOL_ENOENT)
             entry.first_sequence = UINT64_MAX;
+        else if (walked != ZSPOOL_OK && walked != ZSPOOL_ECORRUPT)
+            rc = walked;
         //  An entry that does not fit its block only means that messages are delivered again.
         if (rc == ZSPOOL_OK && found == ZSPOOL_OK && entry.first_sequence == first
             && zspool_cursor_restore (tracker, &entry) == ZSPOOL_ENOMEM)
@@ -51,6 +53,46 @@ s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, u
     return rc;
 }
 
+//  The last message that has a stored entry, or `to` if that is behind it. Entries may lie above sent_to: what
+//  is acknowledged through the API need not have been sent.
+static int
+s_last_entry (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
+              uint64_t *to)
+{
+    zspool_walk_t walk;
+    zspool_cursor_entry_t entry;
+    int rc = zspool_walk_entries (&walk, txn, self->state, spool->id, cursor);
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        rc = zspool_walk_next_entry (&walk, &entry);
+        if (rc == ZSPOOL_OK && entry.first_sequence + entry.messages - 1 > *to)
+            *to = entry.first_sequence + entry.messages - 1;
+    }
+    zspool_walk_close (&walk);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+//  Make a tracker as the cursor is stored. *covered_to: blocks up to here are known to it.
+static int
+s_track (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool,
+         const zspool_cursor_state_t *cursor, zspool_cursor_t **tracker_p, uint64_t *covered_to)
+{
+    zspool_cursor_t *tracker = zspool_cursor_new (spool->id, cursor->id, cursor->now.generation,
+                                                  cursor->now.floor, cursor->now.sent_to);
+    if (!tracker)
+        return ZSPOOL_ENOMEM;
+    uint64_t to = cursor->now.sent_to;
+    int rc = s_last_entry (self, txn, spool, cursor->id, &to);
+    if (rc == ZSPOOL_OK && to > cursor->now.floor)
+        rc = s_cover (self, txn, spool, cursor->id, tracker, cursor->now.floor + 1, to);
+    if (rc) {
+        zspool_cursor_destroy (&tracker);
+        return rc;
+    }
+    *tracker_p = tracker;
+    *covered_to = to;
+    return ZSPOOL_OK;
+}
+
 int
 zspool_store_track_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id,
                            zspool_cursor_t **tracker_p)
@@ -59,23 +101,14 @@ zspool_store_track_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cur
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, cursor_id): NULL;
     if (!cursor)
         return ZSPOOL_EINVAL;
-    zspool_cursor_t *tracker = zspool_cursor_new (spool_id, cursor_id, cursor->now.generation,
-                                                  cursor->now.floor, cursor->now.sent_to);
-    if (!tracker)
-        return ZSPOOL_ENOMEM;
-    int rc = ZSPOOL_OK;
-    if (cursor->now.sent_to > cursor->now.floor) {
-        rc = self->in_txn? ZSPOOL_OK: zspool_view_take (self->view);
-        if (rc == ZSPOOL_OK)
-            rc = s_cover (self, self->in_txn? self->txn: self->view, spool, cursor_id, tracker,
-                          cursor->now.floor + 1, cursor->now.sent_to);
-        if (!self->in_txn)
-            zspool_view_release (self->view);
-    }
+    uint64_t covered_to;
+    if (zspool_store_is_in_txn (self))
+        return s_track (self, self->txn, spool, cursor, tracker_p, &covered_to);
+    int rc = zspool_view_take (self->view);
     if (rc)
-        zspool_cursor_destroy (&tracker);
-    else
-        *tracker_p = tracker;
+        return rc;
+    rc = s_track (self, self->view, spool, cursor, tracker_p, &covered_to);
+    zspool_view_release (self->view);
     return rc;
 }
 
@@ -85,16 +118,16 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, cursor_id): NULL;
-    if (!self->in_txn || !cursor || first == 0 || first > last)
+    if (!zspool_store_is_in_txn (self) || !cursor || first == 0 || first > last)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot acknowledge this", self->directory);
+    int rc = last > spool->now.last_sequence? zspool_store_append_filling (self, spool): ZSPOOL_OK;
+    if (rc)
+        return rc;
     if (first <= cursor->now.floor || last > spool->now.last_sequence)
         return zspool_store_fail (self, ZSPOOL_ESTALE, "%s: not pending: %llu to %llu", self->directory,
                                   (unsigned long long) first, (unsigned long long) last);
-    int rc = ZSPOOL_OK;
-    if (!cursor->tracker) {
-        rc = zspool_store_track_cursor (self, spool_id, cursor_id, &cursor->tracker);
-        cursor->covered_to = cursor->now.sent_to;
-    }
+    if (!cursor->tracker)
+        rc = s_track (self, self->txn, spool, cursor, &cursor->tracker, &cursor->covered_to);
     if (rc == ZSPOOL_OK && last > cursor->covered_to) {
         rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last);
         cursor->covered_to = last;
@@ -137,7 +170,7 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, change->spool);
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, change->cursor): NULL;
-    if (!self->in_txn || !cursor || change->floor > change->sent_to)
+    if (!zspool_store_is_in_txn (self) || !cursor || change->floor > change->sent_to)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: a cursor's change makes no sense",
                                   self->directory);
     if (change->generation != cursor->now.generation || change->floor < cursor->now.floor)
@@ -235,8 +268,11 @@ int
 zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!self->in_txn || !spool)
+    if (!zspool_store_is_in_txn (self) || !spool)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot trim this", self->directory);
+    int rc = zspool_store_append_filling (self, spool);
+    if (rc)
+        return rc;
     if (sequence > spool->now.last_sequence)
         sequence = spool->now.last_sequence;
     for (size_t index = 0; index < spool->cursors_count; index++) {
@@ -250,7 +286,7 @@ zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
         if (cursor->now.sent_to < sequence)
             cursor->now.sent_to = sequence;
         cursor->changed = true;
-        int rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
+        rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
         if (rc)
             return zspool_store_fail (self, rc, "%s: %s", self->directory, zspool_strerror (rc));
     }

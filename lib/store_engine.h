@@ -4,7 +4,8 @@
 //
 //  The only implementation is store_lmdb.c. Threads: an engine and its write transaction belong to one
 //  thread; a view (read snapshot) belongs to one thread at a time, any. Bytes given out by get and by
-//  iterators are the database's own: they end with the transaction or view that gave them.
+//  iterators are the database's own: they end with the transaction or view that gave them. In a forked
+//  child views give EINVAL, and the engine must not be used.
 
 #ifndef ZSPOOL_STORE_ENGINE_H_INCLUDED
 #define ZSPOOL_STORE_ENGINE_H_INCLUDED

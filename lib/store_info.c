@@ -31,7 +31,8 @@ s_read_spool (zspool_store_t *self, size_t index, uint32_t *spool, zspool_spool_
         return rc;
     zspool_walk_t walk;
     rc = zspool_walk_spools (&walk, self->view, self->state);
-    for (size_t at = 0; rc == ZSPOOL_OK && at <= index; at++)
+    //  A damaged record has its place in the list, too.
+    for (size_t at = 0; (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) && at <= index; at++)
         rc = zspool_walk_next_spool (&walk, spool, record);
     zspool_walk_close (&walk);
     zspool_view_release (self->view);
@@ -44,7 +45,7 @@ zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t
     if (!self->engine || self->in_txn)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot list here", self->directory);
     zspool_spool_record_t record;
-    uint32_t id;
+    uint32_t id = 0;
     int rc = s_read_spool (self, index, &id, &record);
     //  A reader may meet spools that were created after it opened the store.
     if (rc == ZSPOOL_OK && !zspool_store_find_spool (self, id))
@@ -68,6 +69,12 @@ zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t
     return ZSPOOL_OK;
 }
 
+static uint64_t
+s_minus (uint64_t from, uint64_t much)
+{
+    return from > much? from - much: 0;
+}
+
 //  Sequences in (after, to] that are gaps
 static uint64_t
 s_count_gaps (zspool_store_t *self, uint32_t spool, uint64_t after, uint64_t to)
@@ -87,9 +94,9 @@ s_count_gaps (zspool_store_t *self, uint32_t spool, uint64_t after, uint64_t to)
     return count;
 }
 
-//  Messages acknowledged above the floor, by the stored entries
+//  Messages in (after, to] that are acknowledged, by the stored entries
 static uint64_t
-s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t floor)
+s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
 {
     uint64_t count = 0;
     zspool_walk_t walk;
@@ -97,14 +104,20 @@ s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t f
     int rc = zspool_walk_entries (&walk, self->view, self->state, spool, cursor);
     while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
         rc = zspool_walk_next_entry (&walk, &entry);
-        if (rc)
-            continue;
-        uint32_t below = entry.first_sequence > floor? 0: (uint32_t) (floor - entry.first_sequence + 1);
-        for (uint32_t at = below; at < entry.messages; at++)
-            count += entry.acked [at / 8] >> (at % 8) & 1;
+        for (uint32_t at = 0; rc == ZSPOOL_OK && at < entry.messages; at++)
+            if (entry.first_sequence + at > after && entry.first_sequence + at <= to)
+                count += entry.acked [at / 8] >> (at % 8) & 1;
     }
     zspool_walk_close (&walk);
     return count;
+}
+
+//  Messages in (after, to] that are not acknowledged
+static uint64_t
+s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
+{
+    return s_minus (s_minus (to, after), s_count_acked (self, spool, cursor, after, to)
+                                         + s_count_gaps (self, spool, after, to));
 }
 
 //  Read the record of the cursor at this place in the list; in a view.
@@ -114,7 +127,7 @@ s_read_cursor (zspool_store_t *self, uint32_t spool, size_t index, uint32_t *cur
 {
     zspool_walk_t walk;
     int rc = zspool_walk_cursors (&walk, self->view, self->state, spool);
-    for (size_t at = 0; rc == ZSPOOL_OK && at <= index; at++)
+    for (size_t at = 0; (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) && at <= index; at++)
         rc = zspool_walk_next_cursor (&walk, cursor, record);
     zspool_walk_close (&walk);
     return rc;
@@ -128,16 +141,10 @@ s_last_sequence (zspool_store_t *self, uint32_t spool)
     zspool_spool_record_t record = { .last_sequence = 0 };
     uint32_t id = 0;
     int rc = zspool_walk_spools (&walk, self->view, self->state);
-    while (rc == ZSPOOL_OK && id != spool)
+    while ((rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) && id != spool)
         rc = zspool_walk_next_spool (&walk, &id, &record);
     zspool_walk_close (&walk);
     return record.last_sequence;
-}
-
-static uint64_t
-s_minus (uint64_t from, uint64_t much)
-{
-    return from > much? from - much: 0;
 }
 
 int
@@ -153,18 +160,15 @@ zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
     uint32_t id;
     rc = s_read_cursor (self, spool, index, &id, &record);
     if (rc == ZSPOOL_OK) {
-        uint64_t last = s_last_sequence (self, spool);
-        uint64_t acked = s_count_acked (self, spool, id, record.floor);
         memset (info, 0, sizeof *info);
         info->id = id;
         strcpy (info->name, record.name);
         info->generation = record.generation;
         info->floor = record.floor;
         info->sent_to = record.sent_to;
-        info->pending = s_minus (s_minus (last, record.floor),
-                                 acked + s_count_gaps (self, spool, record.floor, last));
-        info->in_flight = s_minus (record.sent_to - record.floor,
-                                   acked + s_count_gaps (self, spool, record.floor, record.sent_to));
+        info->pending =
+            s_count_pending (self, spool, id, record.floor, s_last_sequence (self, spool));
+        info->in_flight = s_count_pending (self, spool, id, record.floor, record.sent_to);
     }
     zspool_view_release (self->view);
     return rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);

@@ -34,10 +34,12 @@
 
 struct zspool_txn {
     MDB_txn *txn;             //  NULL when none is under way
+    pid_t pid;                //  of a view: whose it is
 };
 
 struct zspool_engine {
     MDB_env *env;
+    pid_t pid;                //  who opened it
     zspool_txn_t write;       //  the write transaction
     zspool_txn_t *free_view;  //  for the free list, which a write transaction does not show
     uint64_t map_bytes;       //  what the file may grow to
@@ -151,6 +153,7 @@ zspool_engine_open (zspool_engine_t **self_p, const char *directory, zspool_engi
     zspool_engine_t *self = (zspool_engine_t *) calloc (1, sizeof *self);
     if (!self)
         return ZSPOOL_ENOMEM;
+    self->pid = getpid ();
     self->map_bytes = map_bytes;
     int rc = s_open_env (self, directory, mode);
     *sys_error = rc > 0? rc: 0;
@@ -207,6 +210,8 @@ zspool_engine_abort (zspool_engine_t *self)
 int
 zspool_view_new (zspool_engine_t *engine, zspool_txn_t **view_p)
 {
+    if (engine->pid != getpid ())
+        return ZSPOOL_EINVAL;
     zspool_txn_t *view = (zspool_txn_t *) calloc (1, sizeof *view);
     if (!view)
         return ZSPOOL_ENOMEM;
@@ -216,6 +221,7 @@ zspool_view_new (zspool_engine_t *engine, zspool_txn_t **view_p)
         return s_code (rc);
     }
     mdb_txn_reset (view->txn);
+    view->pid = engine->pid;
     *view_p = view;
     return ZSPOOL_OK;
 }
@@ -223,6 +229,8 @@ zspool_view_new (zspool_engine_t *engine, zspool_txn_t **view_p)
 int
 zspool_view_take (zspool_txn_t *view)
 {
+    if (view->pid != getpid ())
+        return ZSPOOL_EINVAL;
     return s_code (mdb_txn_renew (view->txn));
 }
 
@@ -236,7 +244,9 @@ void
 zspool_view_destroy (zspool_txn_t **view_p)
 {
     if (*view_p) {
-        mdb_txn_abort ((*view_p)->txn);
+        //  In a forked child it is still the parent's.
+        if ((*view_p)->pid == getpid ())
+            mdb_txn_abort ((*view_p)->txn);
         free (*view_p);
     }
     *view_p = NULL;

@@ -231,6 +231,14 @@ zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t tabl
     return s_walk_open (self, txn, table, s_key_cursor (key, 'E', spool, cursor));
 }
 
+int
+zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table,
+                            uint32_t spool)
+{
+    uint8_t key [KEY_MAX];
+    return s_walk_open (self, txn, table, s_key_spool (key, 'E', spool));
+}
+
 void
 zspool_walk_close (zspool_walk_t *self)
 {

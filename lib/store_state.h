@@ -93,6 +93,9 @@ int
     zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                          uint32_t cursor);
 int
+    zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table,
+                                uint32_t spool); //  of all its cursors
+int
     zspool_walk_next_spool (zspool_walk_t *self, uint32_t *spool, zspool_spool_record_t *record);
 int
     zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_record_t *record);

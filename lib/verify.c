@@ -132,6 +132,37 @@ s_check_cursors (s_verify_t *self, const zspool_spool_info_t *info)
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
+//  Look at what is stored of gaps and of what cursors have acknowledged, in one view.
+static int
+s_check_records (s_verify_t *self, const zspool_spool_info_t *info)
+{
+    zspool_store_t *store = self->store;
+    int rc = zspool_view_take (store->view);
+    if (rc)
+        return rc;
+    zspool_walk_t walk;
+    zspool_gap_t gap;
+    rc = zspool_walk_gaps (&walk, store->view, store->state, info->id);
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        rc = zspool_walk_next_gap (&walk, &gap);
+        if (rc == ZSPOOL_ECORRUPT)
+            s_report (self, info->name, 0, 0, "the record of a gap is damaged");
+    }
+    zspool_walk_close (&walk);
+    zspool_cursor_entry_t entry;
+    if (rc == ZSPOOL_ENOENT)
+        rc = zspool_walk_entries_of_all (&walk, store->view, store->state, info->id);
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        rc = zspool_walk_next_entry (&walk, &entry);
+        if (rc == ZSPOOL_ECORRUPT)
+            s_report (self, info->name, 0, 0,
+                      "what a cursor acknowledged in a block is damaged: it delivers that again");
+    }
+    zspool_walk_close (&walk);
+    zspool_view_release (store->view);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
 static int
 s_verify_spool (s_verify_t *self, size_t index)
 {
@@ -143,6 +174,8 @@ s_verify_spool (s_verify_t *self, size_t index)
     rc = s_read_blocks (self, &before, &tally);
     if (rc == ZSPOOL_OK)
         rc = s_check_cursors (self, &before);
+    if (rc == ZSPOOL_OK)
+        rc = s_check_records (self, &before);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_spool_info (self->store, index, &after);
     if (rc == ZSPOOL_OK && !tally.damaged && s_same (&before, &after))

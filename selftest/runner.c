@@ -208,7 +208,7 @@ s_start_next (self_t *self, const selftest_t *test)
     self->running++;
 }
 
-//  Wait until a child has ended, a deadline has passed or the user interrupts; gives that signal, or 0.
+//  Wait until a child has ended, a deadline has passed or the run is interrupted; gives that signal, or 0.
 static int
 s_wait (self_t *self)
 {
@@ -255,6 +255,7 @@ runner_run (selftest_t *const *tests, size_t count, const runner_options_t *opti
     sigaddset (&self.signals, SIGCHLD);
     sigaddset (&self.signals, SIGHUP);
     sigaddset (&self.signals, SIGINT);
+    sigaddset (&self.signals, SIGPIPE);
     sigaddset (&self.signals, SIGTERM);
     sigprocmask (SIG_BLOCK, &self.signals, &self.usual_signals);
 

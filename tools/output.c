@@ -24,6 +24,20 @@ struct output {
     char buffer [OUTPUT_BUFFER_BYTES];
 };
 
+//  Make sure that a file just made is found again after a power cut.
+static void
+s_sync_directory (const char *path)
+{
+    const char *slash = strrchr (path, '/');
+    char *directory = slash? strndup (path, (size_t) (slash - path) + 1): strdup (".");
+    int fd = directory? open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC): -1;
+    if (fd >= 0) {
+        fsync (fd);
+        close (fd);
+    }
+    free (directory);
+}
+
 output_t *
 output_new (const char *path)
 {
@@ -31,7 +45,7 @@ output_new (const char *path)
     if (!self)
         return NULL;
     self->name = path? path: "standard output";
-    self->fd = path? open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666): STDOUT_FILENO;
+    self->fd = path? open (path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666): STDOUT_FILENO;
     if (self->fd < 0) {
         free (self);
         return NULL;
@@ -41,6 +55,8 @@ output_new (const char *path)
     self->unsynced = false;
     self->error = 0;
     self->used = 0;
+    if (path && self->regular)
+        s_sync_directory (path);
     return self;
 }
 
@@ -62,11 +78,16 @@ output_name (const output_t *self)
     return self->name;
 }
 
+int
+output_error (const output_t *self)
+{
+    return self->error;
+}
+
 static int
 s_fail (output_t *self, int error)
 {
     self->error = error;
-    errno = error;
     return -1;
 }
 
@@ -74,7 +95,7 @@ static int
 s_write_all (output_t *self, const char *data, size_t size)
 {
     if (self->error)
-        return s_fail (self, self->error);
+        return -1;
     while (size > 0) {
         ssize_t written = write (self->fd, data, size);
         if (written < 0 && (errno != EINTR || stop_requested ()))
@@ -100,7 +121,7 @@ int
 output_write (output_t *self, const void *data, size_t size)
 {
     if (self->error)
-        return s_fail (self, self->error);
+        return -1;
     if (size > OUTPUT_BUFFER_BYTES - self->used && output_flush (self) != 0)
         return -1;
     if (size > OUTPUT_BUFFER_BYTES)

@@ -13,8 +13,8 @@
 
 typedef struct output output_t;
 
-//  Create, or empty, the file at `path`; NULL stands for standard output. NULL and errno on
-//  failure.
+//  Append to the file at `path`, which is made if need be; NULL stands for standard output. NULL
+//  and errno on failure.
 output_t *
     output_new (const char *path);
 
@@ -26,15 +26,19 @@ void
 const char *
     output_name (const output_t *self);
 
-//  Add bytes; -1 and errno on failure.
+//  The errno of the first failure, or 0.
+int
+    output_error (const output_t *self);
+
+//  Add bytes; -1 on failure.
 int
     output_write (output_t *self, const void *data, size_t size);
 
-//  Hand all that was added to the system; -1 and errno on failure.
+//  Hand all that was added to the system; -1 on failure.
 int
     output_flush (output_t *self);
 
-//  Flush, and when it is a file wait until its data are on the disk; -1 and errno on failure.
+//  Flush, and when it is a file wait until its data are on the disk; -1 on failure.
 int
     output_sync (output_t *self);
 

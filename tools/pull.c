@@ -37,7 +37,7 @@ static const char s_help [] =
     "                     hex: frames as hex digits, a blank between\n"
     "                     raw: nothing but the bytes of the frames\n"
     "  --separator BYTES  for text (default: a tab); knows \\t \\n \\r \\0 \\\\ \\xHH\n"
-    "  --output FILE      write to FILE, not to standard output\n"
+    "  --output FILE      append to FILE, do not write to standard output\n"
     "  --quiet            print only the number of messages, at the end\n"
     "  --ack-to ENDPOINT  take a ticket from the front of each message, and send it\n"
     "                     there when the message was written: to the --ack-in of a\n"
@@ -150,8 +150,8 @@ s_parse (pull_t *self, int argc, char **argv)
     self->wire_options.endpoints = command_operand (argc, argv, "the endpoint");
 
     if (self->quiet && (self->format_given || self->separator || self->file))
-        command_usage (
-            "--quiet prints no message: it goes with no --format, --separator or --output");
+        command_usage ("--quiet prints no message: it goes with no --format, --separator or "
+                       "--output");
     if (self->separator && self->format != FORMAT_TEXT)
         command_usage ("--separator goes with --format text only");
     if (self->linger_ms >= 0 && !self->ack_to)
@@ -162,7 +162,6 @@ s_parse (pull_t *self, int argc, char **argv)
     }
 }
 
-//  False and errno on failure.
 static bool
 s_write (pull_t *self, const void *data, size_t size)
 {
@@ -188,7 +187,7 @@ s_write_hex (pull_t *self, const uint8_t *data, size_t size)
     return written;
 }
 
-//  Write the frame at hand. False and errno on failure.
+//  Write the frame at hand. False on failure.
 static bool
 s_write_frame (pull_t *self, bool first)
 {
@@ -211,10 +210,10 @@ s_fail_output (pull_t *self)
 {
     self->failed = true;
     self->ticket_count = 0;
-    if (errno == EINTR)
+    if (output_error (self->output) == EINTR)
         command_report ("interrupted while writing %s", output_name (self->output));
     else
-        command_report_write (output_name (self->output), errno);
+        command_report_write (output_name (self->output), output_error (self->output));
     output_destroy (&self->output);
 }
 

@@ -2,13 +2,12 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include <malloc.h>
-
 #include "command.h"
 #include "stop.h"
 #include "zspool.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #define QUEUE_STATUS_MS 1000 //  how often --verbose tells the status

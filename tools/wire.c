@@ -26,30 +26,31 @@
 #define WIRE_QUIET_MS 20            //  how long send queues must be empty to count as sent
 #define WIRE_LOOK_MS 1              //  how often they are looked at, at first
 #define WIRE_LOOK_SLOW_MS 10        //  and when draining takes long
-#define WIRE_PARTING_MS 100   //  a peer that goes this soon after the last message has had enough
-#define WIRE_PATIENCE_MS 2000 //  when to say that draining takes long
+#define WIRE_PARTING_MS 100         //  a peer that goes so soon after the last has had enough
+#define WIRE_STOP_LINGER_MS 2000    //  how long to drain after a signal, when nobody said how long
+#define WIRE_PATIENCE_MS 2000       //  when to say that draining takes long
 
-#define WIRE_HANDSHAKE_FAILURES                                                                    \
-    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL                    \
-     | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define WIRE_EVENTS                                                                                \
     (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED                      \
-     | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_MONITOR_STOPPED | WIRE_HANDSHAKE_FAILURES)
+     | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_MONITOR_STOPPED)
+
+typedef struct {
+    int fd;
+    bool is_peer; //  it has finished its handshake
+} connection_t;
 
 struct wire {
     void *context;
-    void *socket;        //  NULL once it is closed
-    void *monitor;       //  tells of WIRE_EVENTS
-    bool verbose;        //  report when peers come and go
-    bool stopped;        //  the monitor has ended: the closed socket has sent everything
-    bool met;            //  a peer has been connected
-    bool parting;        //  draining: peers may go, for nothing is on its way to them
-    bool refused;        //  a handshake failed: the disconnect that follows is not a peer's
-    size_t peers;        //  connected now
-    uint64_t departures; //  peers that have disconnected before all had arrived
-    int *connections;    //  descriptors of the connections there are
-    size_t count;        //  their number
-    size_t capacity;     //  room for them
+    void *socket;              //  NULL once it is closed
+    void *monitor;             //  tells of WIRE_EVENTS
+    bool verbose;              //  report when peers come and go
+    bool stopped;              //  the monitor has ended: the closed socket has sent everything
+    bool met;                  //  a peer has been connected
+    bool parting;              //  draining: peers may go, for nothing is on its way to them
+    uint64_t departures;       //  peers that have disconnected before all had arrived
+    connection_t *connections; //  those there are
+    size_t count;              //  their number
+    size_t capacity;           //  room for them
 };
 
 //  Report why an endpoint cannot be used, and give the status to exit with.
@@ -203,53 +204,61 @@ s_add_connection (wire_t *self, int fd)
 {
     if (self->count == self->capacity) {
         size_t capacity = self->capacity? 2 * self->capacity: 8;
-        int *connections = (int *) realloc (self->connections, capacity * sizeof *connections);
+        connection_t *connections =
+            (connection_t *) realloc (self->connections, capacity * sizeof *connections);
         if (!connections)
             return;
         self->connections = connections;
         self->capacity = capacity;
     }
-    self->connections [self->count++] = fd;
+    self->connections [self->count++] = (connection_t) { fd, false };
 }
 
-static void
+//  Forget a connection. True when it was a peer's.
+static bool
 s_remove_connection (wire_t *self, int fd)
 {
     for (size_t index = 0; index < self->count; index++)
-        if (self->connections [index] == fd)
-            self->connections [index--] = self->connections [--self->count];
+        if (self->connections [index].fd == fd) {
+            bool was_peer = self->connections [index].is_peer;
+            self->connections [index] = self->connections [--self->count];
+            return was_peer;
+        }
+    return false;
+}
+
+static void
+s_handle_disconnect (wire_t *self, int fd, const char *endpoint)
+{
+    bool was_peer = s_remove_connection (self, fd);
+    if (was_peer && !self->parting)
+        self->departures++;
+    if (self->verbose)
+        command_report (was_peer? "a peer has disconnected: %s": "not a ZeroMQ peer: %s", endpoint);
+}
+
+//  A handshake comes without its descriptor: all connections pass for peers then.
+static void
+s_handle_handshake (wire_t *self, const char *endpoint)
+{
+    self->met = true;
+    for (size_t index = 0; index < self->count; index++)
+        self->connections [index].is_peer = true;
+    if (self->verbose)
+        command_report ("a peer has connected: %s", endpoint);
 }
 
 static void
 s_handle_event (wire_t *self, unsigned event, int fd, const char *endpoint)
 {
-    switch (event) {
-    case ZMQ_EVENT_CONNECTED:
-    case ZMQ_EVENT_ACCEPTED:
+    if (event == ZMQ_EVENT_CONNECTED || event == ZMQ_EVENT_ACCEPTED)
         s_add_connection (self, fd);
-        break;
-    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        self->met = true;
-        self->peers++;
-        if (self->verbose)
-            command_report ("a peer has connected: %s", endpoint);
-        break;
-    case ZMQ_EVENT_DISCONNECTED:
-        s_remove_connection (self, fd);
-        if (!self->refused) {
-            self->departures += self->parting? 0: 1;
-            self->peers--;
-        }
-        if (self->verbose)
-            command_report (self->refused? "not a ZeroMQ peer: %s": "a peer has disconnected: %s",
-                            endpoint);
-        self->refused = false;
-        break;
-    case ZMQ_EVENT_MONITOR_STOPPED:
+    else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+        s_handle_handshake (self, endpoint);
+    else if (event == ZMQ_EVENT_DISCONNECTED)
+        s_handle_disconnect (self, fd, endpoint);
+    else if (event == ZMQ_EVENT_MONITOR_STOPPED)
         self->stopped = true;
-        break;
-    default: self->refused = true;
-    }
 }
 
 //  Take in all events that have come: a frame with number (u16) and value (i32), a frame with an
@@ -338,17 +347,17 @@ wire_send (wire_t *self, const zspool_frame_t *frames, size_t count)
     return dropped? -1: 0;
 }
 
-//  Bytes that wait in the system's send queues, over all connections.
-static int
-s_unsent_bytes (wire_t *self)
+//  True when bytes wait in a connection's send queue, or one is still in its handshake.
+static bool
+s_is_busy (wire_t *self)
 {
-    int total = 0;
     for (size_t index = 0; index < self->count; index++) {
         int bytes = 0;
-        if (ioctl (self->connections [index], SIOCOUTQ, &bytes) == 0)
-            total += bytes;
+        ioctl (self->connections [index].fd, SIOCOUTQ, &bytes);
+        if (bytes > 0 || !self->connections [index].is_peer)
+            return true;
     }
-    return total;
+    return false;
 }
 
 //  One step of draining, which began at start_us; *busy_us is when something was last on its way.
@@ -358,7 +367,7 @@ s_drain_step (wire_t *self, int64_t start_us, int64_t now_us, int64_t *busy_us)
 {
     if (!self->socket)
         return self->stopped;
-    bool busy = s_unsent_bytes (self) > 0 || self->peers < self->count;
+    bool busy = s_is_busy (self);
     if (busy)
         *busy_us = now_us;
     self->parting = !busy || now_us - start_us < WIRE_PARTING_MS * 1000;
@@ -375,6 +384,8 @@ int
 wire_drain (wire_t *self, int64_t linger_ms)
 {
     bool stoppable = !stop_requested ();
+    if (!stoppable && linger_ms < 0)
+        linger_ms = WIRE_STOP_LINGER_MS;
     bool patient = true;
     int64_t start_us = command_clock_us ();
     int64_t now_us = start_us, busy_us = start_us;

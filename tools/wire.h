@@ -65,8 +65,9 @@ int
 int
     wire_send (wire_t *self, const zspool_frame_t *frames, size_t count);
 
-//  Wait at most linger_ms (-1: for ever) until all that was sent has reached the systems of the
-//  peers, and close the socket. -1 when time was out or a signal came that was not there before.
+//  Wait at most linger_ms until all that was sent has reached the systems of the peers, and close
+//  the socket. -1 stands for ever, or for 2 s when a signal has come before. Returns -1 when time
+//  was out or a signal came meanwhile.
 int
     wire_drain (wire_t *self, int64_t linger_ms);
 

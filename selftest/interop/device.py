@@ -258,7 +258,8 @@ def send(target, messages):
 
 #  ---- running tests
 
-def _clean_up():
+def clean_up():
+    """Close and kill all that a test has started."""
     for opened in _sockets:
         opened.close(0)
     _sockets.clear()
@@ -289,7 +290,7 @@ def _run_test(name, function, top):
                     print(f"{entry}:\n{log.read()[-4000:]}", end="")
         verdict = "FAILED"
     finally:
-        _clean_up()
+        clean_up()
         os.chdir(top)
         shutil.rmtree(directory, ignore_errors=True)
     print(f"{time.monotonic() - started_s:7.3f} s  {name}  {verdict}", flush=True)
@@ -306,7 +307,7 @@ def run_tests(names):
             if name.startswith("test_") and any(part in name for part in wanted):
                 verdicts.append(_run_test(name, function, top))
     finally:
-        _clean_up()
+        clean_up()
     if "FAILED" in verdicts or not verdicts:
         sys.exit(1)
     skipped = [verdict for verdict in verdicts if verdict != "ok"]

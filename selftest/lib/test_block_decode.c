@@ -259,6 +259,17 @@ TEST (test_block_with_unknown_codec_gives_eversion)
     s_check_head (&craft, ZSPOOL_EVERSION);
 }
 
+TEST (test_block_with_record_of_unknown_flags_gives_eversion)
+{
+    uint8_t body [100], bytes [300];
+    for (unsigned bit = 0; bit < 8; bit++) {
+        size_t used = craft_record (body, 1, 0, 0, 1, "a", 1);
+        used += craft_record (body + used, 1, (uint8_t) (1 << bit), 0, 1, "b", 1);
+        craft_t craft = craft_usual (2, used);
+        s_check_refused (bytes, craft_block (&craft, body, used, bytes), ZSPOOL_EVERSION);
+    }
+}
+
 TEST (test_block_with_senseless_head_gives_ecorrupt)
 {
     const craft_t usual = craft_usual (3, sizeof s_sample_records);

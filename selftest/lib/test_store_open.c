@@ -98,13 +98,6 @@ TEST (test_store_path_with_slashes_is_created)
     CHECK_OK (kit_try_open ("./store/.", ZSPOOL_WRITE));
 }
 
-TEST (test_store_in_unreadable_parent_is_created)
-{
-    //  Root may read everything; what is tested is the parent that may only be passed through.
-    CHECK (mkdir ("parent", 0711) == 0);
-    CHECK_OK (kit_try_open ("parent/store", ZSPOOL_WRITE));
-}
-
 TEST (test_store_left_empty_by_a_crash_is_created)
 {
     CHECK (mkdir (KIT_STORE, 0700) == 0);

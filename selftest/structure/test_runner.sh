@@ -32,13 +32,16 @@ sleep 1000 &
 echo \$! > $PWD/hung.pid
 wait
 end
+script hang_seen << end
+until [ -s $PWD/hung.pid ]; do sleep 0.01; done
+end
 
 fail () { echo "$*"; cat log; exit 1; }
 run () { status=0; ZSPOOL_SRCDIR=$PWD/tree TMPDIR=$PWD/tmp "$selftest" "$@" > log 2>&1 || status=$?; }
 
 run --limit 2 --test sample/
 [ $status = 1 ] || fail "exit status is $status, not 1"
-[ "$(tail -n 1 log)" = "2 passed, 3 failed, 1 skipped" ] || fail "wrong last line"
+[ "$(tail -n 1 log)" = "3 passed, 3 failed, 1 skipped" ] || fail "wrong last line"
 grep -q '^pass .*sample/test_pass.sh$' log || fail "no line for the pass"
 grep -q '^skip .*sample/test_skip.sh: nothing to do here$' log || fail "no reason for the skip"
 grep -q '^FAIL .*sample/test_abort.sh: Aborted' log || fail "no signal for the abort"
@@ -66,4 +69,10 @@ kill -TERM $!
 wait $! && fail "exit status is 0 after SIGTERM"
 kill -0 "$(cat hung.pid)" 2> /dev/null && fail "a process is left after SIGTERM"
 [ -z "$(ls tmp)" ] || fail "a directory is left after SIGTERM"
+
+#  Nobody reads any more what it prints
+rm hung.pid
+ZSPOOL_SRCDIR=$PWD/tree TMPDIR=$PWD/tmp "$selftest" --test test_hang | true
+kill -0 "$(cat hung.pid)" 2> /dev/null && fail "a process is left after SIGPIPE"
+[ -z "$(ls tmp)" ] || fail "a directory is left after SIGPIPE"
 exit 0

@@ -1,0 +1,307 @@
+#!/usr/bin/python3
+#  kill_loop.py - kills a device, and its consumers, again and again under load, and keeps account of all messages
+#
+#  SPDX-License-Identifier: MPL-2.0
+#
+#  By hand: ZSPOOL_BIN=... selftest/crash/kill_loop.py --rounds 300 --seed 7 --ack explicit --durability async
+#
+#  Producers number their messages; every byte of a message follows from its producer and number. Consumers are
+#  processes that write down what they receive before they acknowledge it. The account, with S the sequences
+#  that the store has given and kept:
+#    1. Bytes are unchanged.
+#    2. What is in the store is delivered (under `sent` but for what ZeroMQ held when something was killed).
+#    3. sync: what was forwarded is in the store. async: what was forwarded and lost lies in a recorded gap.
+#    4. A sequence never stands for two messages (explicit).
+#    5. A single consumer gets everything in order, but for starts from the floor after a kill.
+#    6. What of a plain producer never reached the store is at most one hole in its numbers for each death of
+#       the device.
+
+import argparse
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+from device import *
+
+HEAD = struct.Struct("<II")             #  of a message: producer, number
+TICKET = struct.Struct("<BBHIIIQQ")     #  see lib/ticket.c
+RECORD = struct.Struct("<IIQH?")        #  of a ledger: producer, number, sequence, attempt, bytes unchanged
+PATTERN = random.Random(0).randbytes(70000)
+SETTLE_MS = 1000
+ACK_TIMEOUT_MS = 1000
+
+
+def message(name, number):
+    """Frames: mostly one small one; sometimes large, sometimes several."""
+    size = number * 37 % 300 if number % 500 else 60000
+    start = (number * 7 + name) % 1000
+    frames = [HEAD.pack(name, number) + PATTERN[start:start + size]]
+    if number % 10 == 0:
+        frames += [b"", b"%d" % number]
+    return frames
+
+
+#  ---- consumers, in processes of their own
+
+def consume(endpoint, ack_in, ledger_name, seed):
+    """Receive, write down, acknowledge; now and then, under explicit, forget to."""
+    context = zmq.Context()
+    source = context.socket(zmq.PULL)
+    source.connect(endpoint)
+    acks = None
+    if ack_in:
+        acks = context.socket(zmq.PUSH)
+        acks.connect(ack_in)
+    whims = random.Random(seed)
+    with open(ledger_name, "ab", buffering=0) as ledger:
+        while True:
+            frames = source.recv_multipart()
+            ticket, sequence, attempt = None, 0, 0
+            if ack_in:
+                ticket = frames.pop(0)
+                _, _, attempt, _, _, _, sequence, _ = TICKET.unpack(ticket)
+            name, number = HEAD.unpack_from(frames[0])
+            ledger.write(RECORD.pack(name, number, sequence, attempt, frames == message(name, number)))
+            if ticket and whims.random() < 0.98:
+                acks.send(ticket)
+
+
+class Consumer:
+    """A consumer's process, and its ledger, which goes on when it is killed and started again."""
+
+    def __init__(self, number, device, seed):
+        self.ledger = f"ledger.{number}"
+        self.command = [sys.executable, os.path.abspath(__file__), "--consume", device.endpoint_out,
+                        device.ack_in or "", self.ledger, str(seed + number)]
+        self.read_bytes = 0
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = spawn(*self.command)
+
+    def restart(self):
+        self.process.kill()
+        self.process.wait()
+        self.start()
+
+    def new_records(self):
+        """What was written down since the last call."""
+        if not os.path.exists(self.ledger):
+            return []
+        with open(self.ledger, "rb") as ledger:
+            ledger.seek(self.read_bytes)
+            data = ledger.read()
+        data = data[:len(data) // RECORD.size * RECORD.size]
+        self.read_bytes += len(data)
+        return list(RECORD.iter_unpack(data))
+
+
+#  ---- producers, in threads
+
+class Producer(threading.Thread):
+    """Sends at a rate until it is stopped, in bursts."""
+
+    def __init__(self, name, endpoint, rate, seed):
+        super().__init__(daemon=True)
+        self.number = name
+        self.whims = random.Random(seed * 100 + name)
+        self.target = producer(endpoint, sndhwm=1000, sndtimeo=100)
+        self.rate = rate
+        self.sent = 0
+        self.stopping = False
+
+    def run(self):
+        while not self.stopping:
+            burst = self.whims.randrange(1, 200)
+            for _ in range(burst):
+                try:
+                    self.target.send_multipart(message(self.number, self.sent))
+                    self.sent += 1
+                except zmq.Again:
+                    if self.stopping:
+                        return
+            time.sleep(burst / self.rate)
+
+
+#  ---- the account
+
+class Account:
+    """All that was received, checked against the store."""
+
+    def __init__(self, options):
+        self.options = options
+        self.received = {}          #  (producer, number): how often
+        self.sequences = {}         #  explicit: sequence: (producer, number)
+        self.gaps = []              #  recorded: (first, last)
+        self.newest = {}            #  single consumer: producer: highest number
+        self.steps_back = 0         #  single consumer: how often numbers went back
+        self.deaths = 0             #  of the device
+        self.departures = 0         #  of consumers
+
+    def note(self, records):
+        went_back = set()
+        for name, number, sequence, attempt, unchanged in records:
+            assert unchanged, f"message {name}:{number} has changed"
+            self.received[name, number] = self.received.get((name, number), 0) + 1
+            if sequence:
+                known = self.sequences.setdefault(sequence, (name, number))
+                assert known == (name, number), f"sequence {sequence} is {known} and {name}:{number}"
+            if number <= self.newest.get(name, -1) and attempt <= 1:
+                went_back.add(name)
+            self.newest[name] = number
+        self.steps_back += len(went_back)
+        return went_back
+
+    def check_killed(self, info):
+        """Nothing was forwarded that is not stored: invariant 3."""
+        if self.options.durability == "sync":
+            assert len(self.received) <= info["last_sequence"], \
+                f"{len(self.received)} messages were received, {info['last_sequence']} stored"
+            assert info["lost"] == 0
+            assert max(self.sequences, default=0) <= info["last_sequence"]
+
+    def note_gap(self, before, after):
+        """A start after a kill recorded what may have been forwarded and lost."""
+        if after["lost"] > before["lost"]:
+            first = max([before["last_sequence"]] + [last for _, last in self.gaps]) + 1
+            self.gaps.append((first, first + after["lost"] - before["lost"] - 1))
+
+    def in_gap(self, sequence):
+        return any(first <= sequence <= last for first, last in self.gaps)
+
+    def check_all(self, info, producers):
+        stored = info["last_sequence"] - info["lost"]
+        if self.options.ack == "explicit":
+            missing = [sequence for sequence in range(1, info["last_sequence"] + 1)
+                       if sequence not in self.sequences and not self.in_gap(sequence)]
+            assert not missing, f"{len(missing)} stored messages were not delivered, first {missing[0]}"
+        elif self.options.ack == "settled" and self.options.durability == "sync":
+            assert len(self.received) == stored, f"{stored} were stored, {len(self.received)} delivered"
+        elif self.options.ack == "settled":
+            assert len(self.received) >= stored, f"{stored} were stored, {len(self.received)} delivered"
+        for sender in producers:
+            assert self.options.ack == "sent" or self.holes(sender) <= self.deaths, \
+                f"producer {sender.number}: {self.holes(sender)} holes after {self.deaths} deaths"
+        assert self.steps_back <= (self.deaths + self.departures) * len(producers) \
+            or self.options.consumers > 1, "out of order"
+
+    def holes(self, sender):
+        """Stretches of a producer's numbers that were never delivered."""
+        there = [(sender.number, number) in self.received for number in range(sender.sent)]
+        return sum(1 for number in range(1, len(there)) if there[number - 1] and not there[number]) + \
+            (bool(there) and not there[0])
+
+    def summary(self, info, producers):
+        sent = sum(sender.sent for sender in producers)
+        duplicates = sum(self.received.values()) - len(self.received)
+        return (f"sent {sent}, stored {info['last_sequence'] - info['lost']}, delivered {len(self.received)}, "
+                f"duplicates {duplicates}, never stored {sent - len(self.received)}, gaps {len(self.gaps)} "
+                f"of {info['lost']}; {self.deaths} deaths, {self.departures} departures")
+
+
+def kill_loop(options):
+    """Run the loop in the current directory; give a summary."""
+    whims = random.Random(options.seed)
+    device = Device("--ack", options.ack, "--durability", options.durability,
+                    *{"settled": ["--settle", str(SETTLE_MS)],
+                      "explicit": ["--ack-timeout", str(ACK_TIMEOUT_MS)]}.get(options.ack, []))
+    consumers = [Consumer(number, device, options.seed) for number in range(options.consumers)]
+    producers = [Producer(number, device.endpoint_in, options.rate, options.seed)
+                 for number in range(options.producers)]
+    account = Account(options)
+    for sender in producers:
+        sender.start()
+    for _ in range(options.rounds):
+        time.sleep(whims.expovariate(1) * options.pause)
+        if whims.random() < 0.3 and options.ack != "sent":
+            whims.choice(consumers).restart()
+            account.departures += 1
+            time.sleep(whims.random() * options.pause)
+        #  Mostly kills; now and then a stop in good order, or a second one in the middle of a start
+        if whims.random() < 0.1:
+            device.stop()
+        else:
+            device.kill()
+        account.deaths += 1
+        before = device.info()
+        for at in consumers:
+            account.note(at.new_records())
+        account.check_killed(before)
+        if whims.random() < 0.1:
+            subprocess.run([ZSPOOL_BIN, "verify", "store"], check=True, stdout=subprocess.DEVNULL)
+        device.start()
+        account.note_gap(before, device.info())
+    for sender in producers:
+        sender.stopping = True
+        sender.join(WAIT_S)
+    return finish(device, consumers, producers, account)
+
+
+def finish(device, consumers, producers, account):
+    """Let everything arrive, stop, and settle the account."""
+    def all_arrived():
+        for at in consumers:
+            account.note(at.new_records())
+        state = device.info()
+        return state["pending"] == 0 and state["last_sequence"]
+    #  What producers still hold comes when their peers are connected again.
+    counts = []
+
+    def quiet():
+        counts.append(device.info()["last_sequence"])
+        time.sleep(0.05)
+        return len(counts) > 10 and counts[-1] == counts[-10]
+    wait_until(quiet, "nothing more comes from the producers")
+    wait_until(all_arrived, "everything is acknowledged", 60)
+    time.sleep(0.1)
+    for at in consumers:
+        account.note(at.new_records())
+    device.stop()
+    state = device.info()
+    subprocess.run([ZSPOOL_BIN, "verify", "store"], check=True, stdout=subprocess.DEVNULL)
+    account.check_all(state, producers)
+    return account.summary(state, producers)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ack", default="settled", choices=["settled", "explicit", "sent"])
+    parser.add_argument("--durability", default="sync", choices=["sync", "async", "transaction"])
+    parser.add_argument("--producers", type=int, default=2)
+    parser.add_argument("--consumers", type=int, default=3)
+    parser.add_argument("--rate", type=int, default=4000, help="messages a second of each producer")
+    parser.add_argument("--pause", type=float, default=0.15, help="seconds between kills, on average")
+    parser.add_argument("--keep", action="store_true", help="keep the directory when it fails")
+    return parser.parse_args(arguments)
+
+
+def main():
+    if sys.argv[1:2] == ["--consume"]:
+        consume(*sys.argv[2:5], int(sys.argv[5]))
+    options = parse(sys.argv[1:])
+    directory = tempfile.mkdtemp()
+    os.chdir(directory)
+    failed = True
+    try:
+        print(kill_loop(options))
+        failed = False
+    finally:
+        clean_up()
+        os.chdir("/")
+        if not (failed and options.keep):
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            print("kept", directory)
+
+
+if __name__ == "__main__":
+    main()
