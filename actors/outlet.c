@@ -35,6 +35,8 @@
 #define PIN_BYTES_MIN 4096
 //  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
 #define REWIND_MS 100
+//  When so much more time has passed than was waited for, the outlet was not awake
+#define ASLEEP_MS 100
 //  Changes of the cursor are collected for so long
 #define CHANGE_MS 40
 //  A message that ZeroMQ has taken, and no peer yet, may linger so long when the device stops
@@ -72,6 +74,9 @@ typedef struct {
     uint64_t change_floor;         //  as the writer was told
     uint64_t change_sent_to;       //  likewise
     int64_t change_ms;             //  when
+    int64_t now_ms;                //  clock of all the above: time in which we were awake
+    int64_t mono_ms;               //  the system's clock when it was last read
+    int64_t timeout_ms;            //  of the last poll
     bool settled_down;             //  explicit: nothing was in flight and nothing had changed
     zspool_pins_t *pins;
     zspool_pin_t *pin;             //  of pin_block, or NULL
@@ -217,11 +222,11 @@ s_send_message (self_t *self, zspool_block_t *block, const zspool_record_t *reco
 
 //  Note what was sent first, up to and including `last`, since the note before.
 static void
-s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes, int64_t now_ms)
+s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
 {
     if (self->cursor) {
         self->settled_down = false;
-        if (zspool_cursor_sent (self->cursor, first, last, now_ms))
+        if (zspool_cursor_sent (self->cursor, first, last, self->now_ms))
             s_fail (self);
         return;
     }
@@ -230,7 +235,7 @@ s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes, int64_t 
     if (self->options.ack == ZSPOOL_ACK_SENT)
         self->floor = last;
     else
-        zspool_settle_sent (&self->settle, last, bytes, now_ms);
+        zspool_settle_sent (&self->settle, last, bytes, self->now_ms);
 }
 
 //  What the follower says when it has nothing at hand
@@ -258,7 +263,7 @@ s_may_deliver (const self_t *self)
 
 //  Send first deliveries from the block at hand, at most so many. Returns how many.
 static size_t
-s_forward_block (self_t *self, size_t most, int64_t now_ms)
+s_forward_block (self_t *self, size_t most)
 {
     zspool_follower_t *follower = &self->follower;
     zspool_block_t *block = follower->block;
@@ -285,26 +290,26 @@ s_forward_block (self_t *self, size_t most, int64_t now_ms)
         zspool_follower_peek (follower);
     }
     if (count > 0)
-        s_note_sent (self, first, last, bytes, now_ms);
+        s_note_sent (self, first, last, bytes);
     return count;
 }
 
 static void
-s_forward (self_t *self, int64_t now_ms)
+s_forward (self_t *self)
 {
     size_t count = 0;
     while (count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed
            && s_may_deliver (self)) {
         int rc = zspool_follower_peek (&self->follower);
         if (rc == ZSPOOL_OK)
-            count += s_forward_block (self, BATCH_MESSAGES - count, now_ms);
+            count += s_forward_block (self, BATCH_MESSAGES - count);
         else
             s_follower_stuck (self, rc);
         if (rc && rc != ZSPOOL_ECORRUPT)
             break;
     }
     if (self->blocked)
-        zspool_settle_blocked (&self->settle, now_ms);
+        zspool_settle_blocked (&self->settle, self->now_ms);
 }
 
 //  --------------------------------------------------------------------------------------------------------
@@ -347,11 +352,11 @@ s_find_again (self_t *self, uint64_t sequence)
 }
 
 static void
-s_send_due (self_t *self, int64_t now_ms)
+s_send_due (self_t *self)
 {
     uint64_t sequence;
     for (int count = 0; count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed; count++) {
-        if (!zspool_cursor_due (self->cursor, now_ms, &sequence))
+        if (!zspool_cursor_due (self->cursor, self->now_ms, &sequence))
             break;
         if (!s_find_again (self, sequence))
             continue;
@@ -359,7 +364,7 @@ s_send_due (self_t *self, int64_t now_ms)
         self->ticket.attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
         if (!s_send_message (self, self->again_block, &self->again_record))
             break;
-        if (zspool_cursor_sent (self->cursor, sequence, sequence, now_ms))
+        if (zspool_cursor_sent (self->cursor, sequence, sequence, self->now_ms))
             s_fail (self);
         self->resent++;
     }
@@ -394,16 +399,16 @@ s_hand_change (self_t *self)
 }
 
 static void
-s_acknowledge (self_t *self, int64_t now_ms)
+s_acknowledge (self_t *self)
 {
     if (self->options.ack == ZSPOOL_ACK_SETTLED && !self->rewind_ms) {
-        uint64_t settled = zspool_settle_settled (&self->settle, now_ms);
+        uint64_t settled = zspool_settle_settled (&self->settle, self->now_ms);
         if (settled > self->floor)
             self->floor = settled;
     }
-    if (now_ms - self->change_ms >= CHANGE_MS) {
+    if (self->now_ms - self->change_ms >= CHANGE_MS) {
         s_hand_change (self);
-        self->change_ms = now_ms;
+        self->change_ms = self->now_ms;
     }
 }
 
@@ -449,24 +454,25 @@ s_handle_tickets (self_t *self)
 //  once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and what is sent between goes
 //  there too. So hold, then go back. If another one goes meanwhile, go back once more, without holding again.
 static void
-s_handle_peers (self_t *self, int64_t now_ms)
+s_handle_peers (self_t *self)
 {
     if (zspool_peers_update (&self->peers) == 0 || self->options.ack != ZSPOOL_ACK_SETTLED)
         return;
     if (self->rewind_ms)
-        self->rewind_again_ms = now_ms + REWIND_MS;
+        self->rewind_again_ms = self->now_ms + REWIND_MS;
     else {
-        self->rewind_ms = now_ms + REWIND_MS;
+        self->rewind_ms = self->now_ms + REWIND_MS;
         self->holding = true;
     }
 }
 
 //  Go back to the floor when it is time to.
 static void
-s_check_rewind (self_t *self, int64_t now_ms)
+s_check_rewind (self_t *self)
 {
-    if (!self->rewind_ms || now_ms < self->rewind_ms)
+    if (!self->rewind_ms || self->now_ms < self->rewind_ms)
         return;
+    zsock_events (self->socket); //  ZeroMQ takes in that the pipe has ended
     zspool_settle_disconnected (&self->settle);
     zspool_follower_seek (&self->follower, self->floor + 1);
     self->holding = false;
@@ -530,7 +536,7 @@ s_stop (self_t *self)
     self->stopped = true;
     if (self->ack_in)
         s_handle_tickets (self);
-    s_acknowledge (self, zclock_mono ());
+    s_acknowledge (self);
     s_hand_change (self);
     zsock_send (self->pipe, "i", ZSPOOL_OK);
 }
@@ -574,41 +580,55 @@ s_handle_pipe (self_t *self)
 
 //  Whether there is something to send at once, or when a writable socket is worth waiting for
 static bool
-s_has_work (const self_t *self, int64_t now_ms)
+s_has_work (const self_t *self)
 {
     uint64_t sequence;
-    if (self->cursor && zspool_cursor_due (self->cursor, now_ms, &sequence))
+    if (self->cursor && zspool_cursor_due (self->cursor, self->now_ms, &sequence))
         return true;
     return s_may_deliver (self)
            && (self->follower.block || self->follower.live_count > 0 || self->follower.behind);
 }
 
-static long
-s_timeout_ms (self_t *self, bool work, int64_t now_ms)
+static int64_t
+s_timeout_ms (self_t *self, bool work)
 {
-    int64_t timeout_ms = self->change_ms + CHANGE_MS - now_ms;
+    int64_t timeout_ms = self->change_ms + CHANGE_MS - self->now_ms;
     bool quiet = self->cursor? self->settled_down:
                                self->floor == self->sent_to && self->floor == self->change_floor
                                    && self->sent_to == self->change_sent_to;
     if (self->stopped || self->failed || quiet)
         timeout_ms = INT32_MAX;
-    if (self->rewind_ms && timeout_ms > self->rewind_ms - now_ms)
-        timeout_ms = self->rewind_ms - now_ms;
+    if (self->rewind_ms && timeout_ms > self->rewind_ms - self->now_ms)
+        timeout_ms = self->rewind_ms - self->now_ms;
     if (self->retry && timeout_ms > RETRY_MS)
         timeout_ms = RETRY_MS;
     if (work && !self->blocked && !self->retry)
         timeout_ms = 0;
     if (timeout_ms == INT32_MAX)
         return -1;
-    return timeout_ms > 0? (long) timeout_ms: 0;
+    return timeout_ms > 0? timeout_ms: 0;
+}
+
+//  Read the clock. Time in which the process was stopped, or had no processor, does not count: nobody has
+//  looked at the peers meanwhile, so nothing may settle or be due for it.
+static void
+s_tick (self_t *self)
+{
+    int64_t mono_ms = zclock_mono ();
+    int64_t passed_ms = mono_ms - self->mono_ms;
+    if (self->timeout_ms >= 0 && passed_ms > self->timeout_ms + ASLEEP_MS)
+        passed_ms = self->timeout_ms + ASLEEP_MS;
+    self->mono_ms = mono_ms;
+    self->now_ms += passed_ms;
+    self->timeout_ms = 0;
 }
 
 //  Wait for something to do, and do what the sockets ask for.
 static void
-s_serve (self_t *self, int64_t now_ms)
+s_serve (self_t *self)
 {
     bool running = self->socket && !self->stopped && !self->failed;
-    bool work = running && s_has_work (self, now_ms);
+    bool work = running && s_has_work (self);
     if (!work)
         s_unpin (self);
     zmq_pollitem_t items [] = {
@@ -619,18 +639,19 @@ s_serve (self_t *self, int64_t now_ms)
         { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLOUT, 0 },
     };
     int items_count = running && work && self->blocked? 5: 4;
-    if (zmq_poll (items, items_count, s_timeout_ms (self, work, now_ms)) < 0
-        && zmq_errno () == ETERM)
+    self->timeout_ms = s_timeout_ms (self, work);
+    if (zmq_poll (items, items_count, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
         self->terminated = true;
+    s_tick (self);
     self->retry = false;
     if (items [1].revents)
         s_handle_writer (self);
     if (items [2].revents)
-        s_handle_peers (self, zclock_mono ());
+        s_handle_peers (self);
     if (items [3].revents && running)
         s_handle_tickets (self);
     if (items_count == 5 && items [4].revents) {
-        zspool_settle_blocked (&self->settle, zclock_mono ());
+        zspool_settle_blocked (&self->settle, self->now_ms);
         self->blocked = false;
     }
     if (items [0].revents)
@@ -644,16 +665,16 @@ s_outlet (zsock_t *pipe, void *args)
     self->pipe = pipe;
     pthread_setname_np (pthread_self (), "zspool-outlet");
     zsock_signal (pipe, 0);
+    self->now_ms = self->mono_ms = zclock_mono ();
     while (!self->terminated) {
-        int64_t now_ms = zclock_mono ();
         if (self->socket && !self->stopped && !self->failed) {
             if (self->cursor)
-                s_send_due (self, now_ms);
-            s_check_rewind (self, now_ms);
-            s_forward (self, now_ms);
-            s_acknowledge (self, now_ms);
+                s_send_due (self);
+            s_check_rewind (self);
+            s_forward (self);
+            s_acknowledge (self);
         }
-        s_serve (self, now_ms);
+        s_serve (self);
     }
     s_self_destroy (&self);
 }

@@ -28,6 +28,7 @@ typedef struct {
     zspool_cursor_record_t committed;
     zspool_cursor_t *tracker;         //  for zspool_store_ack (); NULL until needed
     uint64_t covered_to;              //  blocks up to here were made known to the tracker
+    uint64_t known_to;                //  the last message of these
 } zspool_cursor_state_t;
 
 typedef struct {

@@ -11,11 +11,12 @@
 
 #include <stdlib.h>
 
-//  Tell a tracker of the blocks in [from, to], with what is stored of each. The view or transaction shows
-//  both. Damaged blocks are left out: they can never be delivered.
+//  Tell a tracker of the blocks in [from, to], with what is stored of each; *known_to becomes the last
+//  message of the last one. The view or transaction shows both. Damaged blocks are left out: they can never
+//  be delivered.
 static int
 s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
-         zspool_cursor_t *tracker, uint64_t from, uint64_t to)
+         zspool_cursor_t *tracker, uint64_t from, uint64_t to, uint64_t *known_to)
 {
     zspool_walk_t walk = { NULL, { 0 }, 0, false };
     zspool_iter_t *iter = NULL;
@@ -31,8 +32,10 @@ s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, u
     zspool_block_head_t head;
     int found = zspool_blocks_seek (iter, from, &first, &head);
     while ((found == ZSPOOL_OK || found == ZSPOOL_ECORRUPT) && first <= to && rc == ZSPOOL_OK) {
-        if (found == ZSPOOL_OK)
+        if (found == ZSPOOL_OK) {
             rc = zspool_cursor_cover (tracker, first, head.count);
+            *known_to = first + head.count - 1;
+        }
         int walked = ZSPOOL_OK;
         while (entry.first_sequence < first && (walked == ZSPOOL_OK || walked == ZSPOOL_ECORRUPT))
             walked = zspool_walk_next_entry (&walk, &entry);
@@ -71,26 +74,25 @@ s_last_entry (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spo
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
-//  Make a tracker as the cursor is stored. *covered_to: blocks up to here are known to it.
+//  Give a cursor a tracker that stands as is stored.
 static int
 s_track (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool,
-         const zspool_cursor_state_t *cursor, zspool_cursor_t **tracker_p, uint64_t *covered_to)
+         zspool_cursor_state_t *cursor)
 {
     zspool_cursor_t *tracker = zspool_cursor_new (spool->id, cursor->id, cursor->now.generation,
                                                   cursor->now.floor, cursor->now.sent_to);
     if (!tracker)
         return ZSPOOL_ENOMEM;
-    uint64_t to = cursor->now.sent_to;
-    int rc = s_last_entry (self, txn, spool, cursor->id, &to);
-    if (rc == ZSPOOL_OK && to > cursor->now.floor)
-        rc = s_cover (self, txn, spool, cursor->id, tracker, cursor->now.floor + 1, to);
-    if (rc) {
+    cursor->covered_to = cursor->now.sent_to;
+    cursor->known_to = cursor->now.floor;
+    int rc = s_last_entry (self, txn, spool, cursor->id, &cursor->covered_to);
+    if (rc == ZSPOOL_OK && cursor->covered_to > cursor->now.floor)
+        rc = s_cover (self, txn, spool, cursor->id, tracker, cursor->now.floor + 1, cursor->covered_to,
+                      &cursor->known_to);
+    if (rc)
         zspool_cursor_destroy (&tracker);
-        return rc;
-    }
-    *tracker_p = tracker;
-    *covered_to = to;
-    return ZSPOOL_OK;
+    cursor->tracker = tracker;
+    return rc;
 }
 
 int
@@ -101,14 +103,20 @@ zspool_store_track_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cur
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, cursor_id): NULL;
     if (!cursor)
         return ZSPOOL_EINVAL;
-    uint64_t covered_to;
+    //  A tracker of the store's own stays as it is.
+    zspool_cursor_state_t tracked = *cursor;
+    int rc = ZSPOOL_OK;
     if (zspool_store_is_in_txn (self))
-        return s_track (self, self->txn, spool, cursor, tracker_p, &covered_to);
-    int rc = zspool_view_take (self->view);
-    if (rc)
-        return rc;
-    rc = s_track (self, self->view, spool, cursor, tracker_p, &covered_to);
-    zspool_view_release (self->view);
+        rc = s_track (self, self->txn, spool, &tracked);
+    else {
+        rc = zspool_view_take (self->view);
+        if (rc)
+            return rc;
+        rc = s_track (self, self->view, spool, &tracked);
+        zspool_view_release (self->view);
+    }
+    if (rc == ZSPOOL_OK)
+        *tracker_p = tracked.tracker;
     return rc;
 }
 
@@ -127,11 +135,14 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
         return zspool_store_fail (self, ZSPOOL_ESTALE, "%s: not pending: %llu to %llu", self->directory,
                                   (unsigned long long) first, (unsigned long long) last);
     if (!cursor->tracker)
-        rc = s_track (self, self->txn, spool, cursor, &cursor->tracker, &cursor->covered_to);
+        rc = s_track (self, self->txn, spool, cursor);
     if (rc == ZSPOOL_OK && last > cursor->covered_to) {
-        rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last);
+        rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last,
+                      &cursor->known_to);
         cursor->covered_to = last;
     }
+    if (rc == ZSPOOL_OK && last > cursor->known_to)
+        rc = ZSPOOL_ESTALE;
     //  The transaction's end decides over the tracker, whatever comes.
     cursor->changed = true;
     for (uint64_t at = first; rc == ZSPOOL_OK && at <= last; at++)

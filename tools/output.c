@@ -133,6 +133,23 @@ output_write (output_t *self, const void *data, size_t size)
 }
 
 int
+output_end_line (output_t *self)
+{
+    if (!self->regular || self->fd == STDOUT_FILENO)
+        return 0;
+    char last = '\n';
+    int fd = open (self->name, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0? -1: lseek (fd, 0, SEEK_END);
+    bool read_last = size == 0 || (size > 0 && pread (fd, &last, 1, size - 1) == 1);
+    int error = errno;
+    if (fd >= 0)
+        close (fd);
+    if (!read_last)
+        return s_fail (self, error);
+    return last == '\n'? 0: output_write (self, "\n", 1);
+}
+
+int
 output_sync (output_t *self)
 {
     if (output_flush (self) != 0)

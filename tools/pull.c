@@ -382,6 +382,10 @@ s_open (pull_t *self)
         self->output = output_new (self->file);
         if (!self->output) {
             command_report ("cannot open '%s': %s", self->file? self->file: "", strerror (errno));
+            return COMMAND_FAILED;
+        }
+        if (self->format != FORMAT_RAW && output_end_line (self->output) != 0) {
+            s_fail_output (self);
             status = COMMAND_FAILED;
         }
     }
