@@ -28,22 +28,22 @@
 
 //  Blocks: those with the writer, the one being filled, and those that an outlet still forwards or ZeroMQ
 //  still sends from
-#define POOL_BLOCKS 96
+#define POOL_BLOCKS 72
 //  Most bytes in blocks that are handed over and not durable, unless a single block has more
 #define HANDED_BYTES_MAX (8 * 1024 * 1024)
 //  A block with so many bytes is worth a commit though more messages are at hand
-#define SEAL_BYTES (192 * 1024)
+#define SEAL_BYTES (448 * 1024)
 //  Messages that come at this rate or above are a stream: a block is worth waiting for, but not longer than this
 #define STREAM_PER_MS 100
-#define STREAM_WAIT_US 2000
+#define STREAM_WAIT_US 4000
 //  Most frames received between two looks at the pipes
 #define BATCH_FRAMES_MAX 2000
 //  Try again for a block after this, when outlets hold all of them
 #define HELD_RETRY_MS 2
-//  While a commit is under way the socket is left alone for so long, if less than this part of ZeroMQ's pipe
-//  fills up meanwhile
+//  While there is no hurry the socket is left alone for so long, if less than this part of ZeroMQ's pipe fills
+//  up meanwhile
 #define REST_MS 1
-#define REST_PIPE_PART 4
+#define REST_PIPE_PART 2
 //  Stopping: nothing came for so long; at most so long; and for storing what came
 #define DRAIN_QUIET_MS 100
 #define DRAIN_MAX_MS 2000
@@ -364,13 +364,12 @@ s_start (self_t *self)
         zsock_destroy (&self->socket);
 }
 
-//  Taking or paused -> stopping
+//  Taking or paused -> stopping. The endpoint stays bound while the inlet drains: unbinding would cut the
+//  connections, and lose what the kernel holds for them.
 static void
 s_stop (self_t *self)
 {
     int64_t now_ms = zclock_mono ();
-    if (self->socket && zsock_endpoint (self->socket))
-        zsock_unbind (self->socket, "%s", zsock_endpoint (self->socket));
     self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
     self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
     self->stop_by_ms = now_ms + STOP_MAX_MS;
@@ -454,12 +453,12 @@ s_timeout_ms (const self_t *self)
     return self->stop_by_ms? 10: -1;
 }
 
-//  While a commit is under way nothing is gained by waking for each message: let them gather in ZeroMQ's
-//  pipe, unless they come so fast that it would fill up.
+//  While a commit is under way, or a stream fills a block, nothing is gained by waking for each message: let
+//  them gather in ZeroMQ's pipe, unless they come so fast that it would fill up.
 static bool
 s_may_rest (const self_t *self)
 {
-    return self->taken < self->handed && !self->stop_by_ms
+    return (self->taken < self->handed || self->block) && !self->stop_by_ms
            && self->rate_per_ms * REST_MS < (uint64_t) self->hwm / REST_PIPE_PART;
 }
 

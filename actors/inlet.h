@@ -22,7 +22,7 @@ typedef struct {
 //    PAUSE      stop taking messages in. Reply: code, 0
 //    RESUME     take them in again. Reply: code, 0
 //    FLUSH      when all that was taken in is durable, or never can be: code, messages not durable
-//    STOP       close to new connections, take in what is under way, then as FLUSH; waits for 10 s at most
+//    STOP       take in what is under way, then as FLUSH; waits for 10 s at most
 //    STATUS     reply: names and values, see zspool_device_status ()
 //    $TERM      end; no reply
 //

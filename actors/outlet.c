@@ -32,7 +32,7 @@
 //  A peer that sends a larger frame to ack-in is cut off by ZeroMQ; smaller ones that are no tickets count
 #define TICKET_FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
-#define PIN_BYTES_MIN 4096
+#define PIN_BYTES_MIN 512
 //  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
 #define REWIND_MS 100
 //  When so much more time has passed than was waited for, the outlet was not awake

@@ -29,7 +29,7 @@ typedef struct {
 } zspool_outlet_args_t;
 
 //  Blocks that a pool for the readers needs
-#define ZSPOOL_OUTLET_POOL_BLOCKS 40
+#define ZSPOOL_OUTLET_POOL_BLOCKS 36
 
 //  Commands on the actor's pipe, with replies:
 //    START      attach to the endpoints, replay, forward. Reply: 0, endpoint, endpoint of ack-in or "";

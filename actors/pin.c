@@ -11,13 +11,16 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#define BULK_REFS 64
+
 struct zspool_pins {
     atomic_uint refs;     //  the outlet, and each pin
     atomic_size_t bytes;  //  of blocks pinned
 };
 
 struct zspool_pin {
-    atomic_uint refs;     //  the outlet, and each message
+    atomic_uint refs;     //  the outlet, each message, and what the outlet has in hand
+    unsigned in_hand;     //  references for messages to come: taken in bulk, for the I/O threads share the count
     zspool_pins_t *pins;
     zspool_block_t *block;
 };
@@ -64,17 +67,24 @@ zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block)
     return self;
 }
 
-void
-zspool_pin_release (zspool_pin_t **self_p)
+//  Drop references; the last one frees the pin.
+static void
+s_unref (zspool_pin_t *self, unsigned refs)
 {
-    zspool_pin_t *self = *self_p;
-    *self_p = NULL;
-    if (!self || atomic_fetch_sub (&self->refs, 1) > 1)
+    if (atomic_fetch_sub (&self->refs, refs) > refs)
         return;
     atomic_fetch_sub (&self->pins->bytes, zspool_block_size (self->block));
     zspool_block_destroy (&self->block);
     s_pins_unref (self->pins);
     free (self);
+}
+
+void
+zspool_pin_release (zspool_pin_t **self_p)
+{
+    if (*self_p)
+        s_unref (*self_p, 1 + (*self_p)->in_hand);
+    *self_p = NULL;
 }
 
 //  Called by an I/O thread when it is done with a message
@@ -84,16 +94,19 @@ s_release_message (void *data, void *hint)
     (void) data;
     zspool_pin_t *self = (zspool_pin_t *) hint;
     zspool_tsan_acquire (self);
-    zspool_pin_release (&self);
+    s_unref (self, 1);
 }
 
 int
 zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, size_t size)
 {
-    atomic_fetch_add_explicit (&self->refs, 1, memory_order_relaxed);
+    if (self->in_hand == 0) {
+        atomic_fetch_add_explicit (&self->refs, BULK_REFS, memory_order_relaxed);
+        self->in_hand = BULK_REFS;
+    }
     zspool_tsan_release (self);
     int rc = zmq_msg_init_data (message, (void *) (uintptr_t) data, size, s_release_message, self);
-    if (rc)
-        atomic_fetch_sub (&self->refs, 1);
+    if (rc == 0)
+        self->in_hand--;
     return rc;
 }

@@ -12,7 +12,7 @@
 #include "zspool_block.h"
 #include <zmq.h>
 
-#define ZSPOOL_PINNED_BYTES_MAX (8 * 1024 * 1024)
+#define ZSPOOL_PINNED_BYTES_MAX (16 * 1024 * 1024)
 
 typedef struct zspool_pins zspool_pins_t; //  the account of one outlet
 typedef struct zspool_pin zspool_pin_t;   //  of one block

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define ZSPOOL_BLOCK_BYTES (256 * 1024)              //  usual capacity of a block, bytes of records
+#define ZSPOOL_BLOCK_BYTES (512 * 1024)              //  usual capacity of a block, bytes of records
 #define ZSPOOL_MESSAGE_BYTES_MAX (128 * 1024 * 1024) //  largest message: all frames together
 #define ZSPOOL_MESSAGE_FRAMES_MAX 65535              //  most frames in one message
 

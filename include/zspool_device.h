@@ -53,8 +53,8 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_device_start (zspool_device_t *self);
 
-//  Stop the device: close the inlet to new connections, take in what is under way until nothing came for
-//  100 ms (2 s at most, and 10 s when the disk is slow), commit, and close the store cleanly. When it returns
+//  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 10 s when the
+//  disk is slow), commit, and close the store cleanly. When it returns
 //  0 everything that was taken in is durable. Otherwise ENOSPC (the disk is full) or EFAILED, and
 //  zspool_device_reason () says how many messages are lost. It can be started again. 0 when it does not run.
 ZSPOOL_EXPORT int

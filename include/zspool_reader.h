@@ -36,12 +36,14 @@ ZSPOOL_EXPORT int
     zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us);
 
 //  Give the next block, which may start before the message sought. ENOENT at the end (more may come);
-//  ECORRUPT when the next block is damaged: it is passed over and zspool_reader_damage () tells what was
-//  in it; ENOMEM, EIO. On success the caller owns the reference in *block_p.
+//  ECORRUPT when the next block is damaged, EVERSION when a newer zspool wrote it: it is passed over and
+//  zspool_reader_damage () tells what was in it; ENOMEM, EIO. On success the caller owns the reference in
+//  *block_p.
 ZSPOOL_EXPORT int
     zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p);
 
-//  The sequences of the last damaged block that was passed over: *last is the best that can be known.
+//  The sequences of the last block that was passed over: *last is the best that can be known. It is not
+//  reported again when the reader stands before it once more, unless another was meanwhile.
 ZSPOOL_EXPORT void
     zspool_reader_damage (const zspool_reader_t *self, uint64_t *first, uint64_t *last);
 

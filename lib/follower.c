@@ -7,6 +7,7 @@
 //  Invariants
 //  1. Messages are given in order, each once between two seeks.
 //  2. Live blocks are in order; those that end before `next` are dropped when they are met.
+//  3. Between `next` and the oldest live block there is nothing but what ends at or below dropped_to.
 
 #include "follower.h"
 
@@ -71,6 +72,8 @@ zspool_follower_live (zspool_follower_t *self, zspool_block_t *block)
     }
     if (self->live_count == ZSPOOL_FOLLOWER_LIVE_MAX)
         s_drop (self, s_take_live (self));
+    //  Under sync it is stored, and so is what was dropped before it.
+    zspool_follower_stored (self);
     size_t at = (self->live_first + self->live_count++) % ZSPOOL_FOLLOWER_LIVE_MAX;
     self->live [at] = block;
 }
@@ -85,6 +88,10 @@ zspool_follower_stored (zspool_follower_t *self)
 void
 zspool_follower_seek (zspool_follower_t *self, uint64_t next)
 {
+    //  What was given, and what is left of the block at hand, was live perhaps: the store has it, or will.
+    uint64_t taken_to = self->block? zspool_block_last_sequence (self->block): self->next - 1;
+    if (self->dropped_to < taken_to)
+        self->dropped_to = taken_to;
     zspool_block_destroy (&self->block);
     self->at_hand = false;
     self->next = next;
@@ -98,9 +105,10 @@ s_read_block (zspool_follower_t *self)
     zspool_reader_seek (self->reader, self->next);
     int rc = zspool_reader_next (self->reader, &self->block);
     if (rc == ZSPOOL_ECORRUPT) {
-        uint64_t first;
-        zspool_reader_damage (self->reader, &first, &self->next);
-        self->next++;
+        uint64_t first, last;
+        zspool_reader_damage (self->reader, &first, &last);
+        if (self->next <= last)
+            self->next = last + 1;
         self->damaged++;
     }
     else if (rc == ZSPOOL_ENOENT)

@@ -12,7 +12,7 @@
 #include "zspool_reader.h"
 
 #define ZSPOOL_FOLLOWER_LIVE_MAX 16
-#define ZSPOOL_FOLLOWER_LIVE_BYTES (512 * 1024)
+#define ZSPOOL_FOLLOWER_LIVE_BYTES (1024 * 1024)
 
 typedef struct {
     zspool_reader_t *reader;       //  not ours
@@ -21,7 +21,7 @@ typedef struct {
     zspool_record_t record;        //  it, when at_hand
     bool at_hand;
     bool behind;                   //  the store may hold what is next
-    uint64_t dropped_to;           //  last sequence of the live blocks not kept
+    uint64_t dropped_to;           //  last sequence of the live blocks not kept, or given before a seek
     size_t live_first;
     size_t live_count;
     zspool_block_t *live [ZSPOOL_FOLLOWER_LIVE_MAX]; //  ring, in order of sequence

@@ -59,17 +59,26 @@ zspool_reader_seek (zspool_reader_t *self, uint64_t sequence)
     self->next = sequence > 0? sequence: 1;
 }
 
-//  Note a damaged block and go on behind it.
+//  Note a block that cannot be used, and go on behind it. Where it ends is best told by its neighbour.
 static void
 s_pass_over (zspool_reader_t *self, zspool_iter_t *iter, uint64_t first)
 {
     uint64_t behind = first;
     zspool_block_head_t head;
     int rc = zspool_blocks_next (iter, &behind, &head);
-    bool last = rc != ZSPOOL_OK && rc != ZSPOOL_ECORRUPT;
+    bool last = rc != ZSPOOL_OK && !zspool_blocks_unusable (rc);
     self->damaged_first = first;
     self->damaged_last = last? first: behind - 1;
     self->next = last? first + 1: behind;
+}
+
+//  The same when its head was sound, and so tells what is lost.
+static void
+s_pass_over_body (zspool_reader_t *self, const zspool_block_head_t *head)
+{
+    self->damaged_first = head->first_sequence;
+    self->damaged_last = head->first_sequence + head->count - 1;
+    self->next = self->damaged_last + 1;
 }
 
 //  Copy the block that holds the sequence sought, or the next one, unchecked.
@@ -80,9 +89,9 @@ s_copy_block (zspool_reader_t *self, zspool_iter_t *iter, zspool_block_t **block
     uint64_t first;
     int rc = zspool_blocks_seek (iter, self->next, &first, head);
     //  The damaged block that was reported last is no news.
-    if (rc == ZSPOOL_ECORRUPT && first == self->damaged_first)
+    if (zspool_blocks_unusable (rc) && first == self->damaged_first)
         rc = zspool_blocks_next (iter, &first, head);
-    if (rc == ZSPOOL_ECORRUPT)
+    if (zspool_blocks_unusable (rc))
         s_pass_over (self, iter, first);
     if (rc)
         return rc;
@@ -93,7 +102,7 @@ s_copy_block (zspool_reader_t *self, zspool_iter_t *iter, zspool_block_t **block
         return self->pool? ZSPOOL_EFULL: ZSPOOL_ENOMEM;
     rc = zspool_blocks_copy (iter, first, head->size, zspool_block_buffer (block, head->size));
     if (rc == ZSPOOL_ECORRUPT)
-        s_pass_over (self, iter, first);
+        s_pass_over_body (self, head);
     if (rc) {
         zspool_block_destroy (&block);
         return rc;
@@ -141,9 +150,7 @@ zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
         *block_p = block;
         return ZSPOOL_OK;
     }
-    //  The head was sound, so it tells what is lost.
-    self->damaged_first = head.first_sequence;
-    self->damaged_last = head.first_sequence + head.count - 1;
+    s_pass_over_body (self, &head);
     zspool_block_destroy (&block);
     return rc;
 }
@@ -161,7 +168,7 @@ zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us)
         uint64_t middle = low + (high - low) / 2, first;
         zspool_block_head_t head;
         rc = zspool_blocks_seek (iter, middle, &first, &head);
-        while (rc == ZSPOOL_ECORRUPT)
+        while (zspool_blocks_unusable (rc))
             rc = zspool_blocks_next (iter, &first, &head);
         if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
             break;

@@ -200,16 +200,38 @@ zspool_store_find_cursor (zspool_spool_state_t *spool, uint32_t cursor)
     return NULL;
 }
 
+//  Find a spool or cursor by name among those in memory.
+static zspool_spool_state_t *
+s_named_spool (zspool_store_t *self, const char *name)
+{
+    for (size_t index = 0; index < self->spools_count; index++)
+        if (strcmp (self->spools [index].now.name, name) == 0)
+            return &self->spools [index];
+    return NULL;
+}
+
+static zspool_cursor_state_t *
+s_named_cursor (zspool_spool_state_t *spool, const char *name)
+{
+    for (size_t index = 0; index < spool->cursors_count; index++)
+        if (strcmp (spool->cursors [index].now.name, name) == 0)
+            return &spool->cursors [index];
+    return NULL;
+}
+
 int
 zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
 {
     if (!self->engine || !s_name_is_valid (name))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a spool: %s", name? name: "");
-    for (size_t index = 0; index < self->spools_count; index++)
-        if (strcmp (self->spools [index].now.name, name) == 0) {
-            *spool = self->spools [index].id;
-            return ZSPOOL_OK;
-        }
+    zspool_spool_state_t *found = s_named_spool (self, name);
+    //  The writer may have created it meanwhile.
+    if (!found && self->mode == ZSPOOL_READ && zspool_store_load (self) == ZSPOOL_OK)
+        found = s_named_spool (self, name);
+    if (found) {
+        *spool = found->id;
+        return ZSPOOL_OK;
+    }
     if (!zspool_store_is_in_txn (self))
         return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no spool %s", self->directory, name);
     if (self->spools_count == ZSPOOL_SPOOLS_MAX)
@@ -254,11 +276,13 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
     zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
     if (!spool || start == 0 || !s_name_is_valid (name))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a cursor: %s", name? name: "");
-    for (size_t index = 0; index < spool->cursors_count; index++)
-        if (strcmp (spool->cursors [index].now.name, name) == 0) {
-            *cursor = spool->cursors [index].id;
-            return ZSPOOL_OK;
-        }
+    zspool_cursor_state_t *found = s_named_cursor (spool, name);
+    if (!found && self->mode == ZSPOOL_READ && zspool_store_load_cursors (self, spool) == ZSPOOL_OK)
+        found = s_named_cursor (spool, name);
+    if (found) {
+        *cursor = found->id;
+        return ZSPOOL_OK;
+    }
     if (!zspool_store_is_in_txn (self))
         return zspool_store_fail (self, ZSPOOL_ENOENT, "%s: no cursor %s", self->directory, name);
     if (spool->cursors_count == ZSPOOL_CURSORS_MAX)

@@ -129,9 +129,12 @@ void
 //  --------------------------------------------------------------------------------------------------------
 //  Within lib
 
-//  Load spools that are in the store but not in memory yet: at opening, and when a reader meets new ones.
+//  Load spools, and cursors of one, that are in the store but not in memory yet: at opening, and when a
+//  reader meets new ones.
 int
     zspool_store_load (zspool_store_t *self);
+int
+    zspool_store_load_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
 //  Make room in memory for one more; NULL when memory is out. The caller raises the count.
 zspool_spool_state_t *
     zspool_store_grow_spools (zspool_store_t *self);

@@ -141,12 +141,14 @@ zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *t
 }
 
 int
-zspool_blocks_delete (zspool_iter_t *iter, uint64_t first)
+zspool_blocks_delete (zspool_iter_t *iter, uint64_t first, uint64_t *bytes)
 {
     uint8_t at [KEY_BYTES];
     zspool_bytes_t key, value;
     int rc = zspool_iter_seek (iter, s_key (at, first, 0), &key, &value);
+    *bytes = 0;
     while (rc == ZSPOOL_OK && key.size == KEY_BYTES && get_u64_be (key.data) == first) {
+        *bytes += value.size;
         rc = zspool_iter_delete (iter);
         if (rc == ZSPOOL_OK)
             rc = zspool_iter_next (iter, &key, &value);

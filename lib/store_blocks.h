@@ -19,10 +19,18 @@ uint64_t
 
 //  Stand on the block that holds the message, or on the first block behind it. *first is the sequence in
 //  the block's key; *head what the block says of itself. ENOENT when there is none; ECORRUPT when the
-//  block's head is damaged or not that of its key: *first is valid then too; EIO when the table is.
+//  block's head is damaged or not that of its key, EVERSION when it is of a newer version: *first is valid
+//  then too; EIO when the table is damaged.
 int
     zspool_blocks_seek (zspool_iter_t *iter, uint64_t sequence, uint64_t *first,
                         zspool_block_head_t *head);
+
+//  Whether that result says that there is a block, but one that cannot be used
+static inline bool
+zspool_blocks_unusable (int rc)
+{
+    return rc == ZSPOOL_ECORRUPT || rc == ZSPOOL_EVERSION;
+}
 
 //  Stand on the block behind the one that starts at `first`, whole or damaged. Results as above.
 int
@@ -33,8 +41,8 @@ int
 int
     zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *to);
 
-//  Delete the block that the iterator stands on, all its chunks, whole or damaged.
+//  Delete the block that starts at `first`, all its chunks, whole or damaged. *bytes is what it had.
 int
-    zspool_blocks_delete (zspool_iter_t *iter, uint64_t first);
+    zspool_blocks_delete (zspool_iter_t *iter, uint64_t first, uint64_t *bytes);
 
 #endif

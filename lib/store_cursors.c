@@ -139,7 +139,8 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
     if (rc == ZSPOOL_OK && last > cursor->covered_to) {
         rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last,
                       &cursor->known_to);
-        cursor->covered_to = last;
+        if (rc == ZSPOOL_OK)
+            cursor->covered_to = last;
     }
     if (rc == ZSPOOL_OK && last > cursor->known_to)
         rc = ZSPOOL_ESTALE;
@@ -212,6 +213,40 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
 //  --------------------------------------------------------------------------------------------------------
 //  Trimming
 
+static uint64_t
+s_minus (uint64_t from, uint64_t much)
+{
+    return from > much? from - much: 0;
+}
+
+//  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
+static uint64_t
+s_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first)
+{
+    uint64_t behind = first;
+    zspool_block_head_t head;
+    int rc = zspool_blocks_next (iter, &behind, &head);
+    bool last = rc != ZSPOOL_OK && !zspool_blocks_unusable (rc);
+    uint64_t end = last? spool->now.last_sequence: behind - 1;
+    return s_minus (end, first - 1)
+           - zspool_state_count_gaps (self->txn, self->state, spool->id, first, end);
+}
+
+//  Delete a block of so many messages.
+static int
+s_delete_block (zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first, uint64_t messages)
+{
+    uint64_t bytes;
+    int rc = zspool_blocks_delete (iter, first, &bytes);
+    if (rc)
+        return rc;
+    spool->changed = true;
+    spool->now.blocks = s_minus (spool->now.blocks, 1);
+    spool->now.messages = s_minus (spool->now.messages, messages);
+    spool->now.bytes = s_minus (spool->now.bytes, bytes);
+    return ZSPOOL_OK;
+}
+
 int
 zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
                             size_t blocks_max)
@@ -223,28 +258,17 @@ zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, u
     spool->trim_due = false;
     if (rc == ZSPOOL_OK)
         rc = zspool_blocks_seek (iter, 0, &first, &head);
-    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
-        //  A damaged block ends, as far as can be known, where it starts: it goes with the one before.
-        bool damaged = rc == ZSPOOL_ECORRUPT;
-        if ((damaged? first: first + head.count - 1) > sequence) {
-            rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK || zspool_blocks_unusable (rc)) {
+        uint64_t messages = rc? s_guess_messages (self, spool, iter, first): head.count;
+        //  A block that cannot be used is needed no more when the one before is not.
+        bool goes = rc? first <= sequence: first + messages - 1 <= sequence;
+        spool->trim_due = goes && blocks_max == 0;
+        rc = ZSPOOL_OK;
+        if (!goes || blocks_max-- == 0)
             break;
-        }
-        if (blocks_max-- == 0) {
-            spool->trim_due = true;
-            rc = ZSPOOL_OK;
-            break;
-        }
-        rc = zspool_blocks_delete (iter, first);
-        if (rc)
-            break;
-        spool->changed = true;
-        if (!damaged && spool->now.blocks > 0) {
-            spool->now.blocks--;
-            spool->now.messages -= head.count < spool->now.messages? head.count: spool->now.messages;
-            spool->now.bytes -= head.size < spool->now.bytes? head.size: spool->now.bytes;
-        }
-        rc = zspool_blocks_seek (iter, 0, &first, &head);
+        rc = s_delete_block (spool, iter, first, messages);
+        if (rc == ZSPOOL_OK)
+            rc = zspool_blocks_seek (iter, 0, &first, &head);
     }
     zspool_iter_close (&iter);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;

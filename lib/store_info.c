@@ -75,25 +75,6 @@ s_minus (uint64_t from, uint64_t much)
     return from > much? from - much: 0;
 }
 
-//  Sequences in (after, to] that are gaps
-static uint64_t
-s_count_gaps (zspool_store_t *self, uint32_t spool, uint64_t after, uint64_t to)
-{
-    uint64_t count = 0;
-    zspool_walk_t walk;
-    zspool_gap_t gap;
-    int rc = zspool_walk_gaps (&walk, self->view, self->state, spool);
-    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
-        rc = zspool_walk_next_gap (&walk, &gap);
-        if (rc == ZSPOOL_OK && gap.last > after && gap.first <= to) {
-            uint64_t first = gap.first > after? gap.first: after + 1;
-            count += (gap.last < to? gap.last: to) - first + 1;
-        }
-    }
-    zspool_walk_close (&walk);
-    return count;
-}
-
 //  Messages in (after, to] that are acknowledged, by the stored entries
 static uint64_t
 s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
@@ -116,8 +97,8 @@ s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t a
 static uint64_t
 s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
 {
-    return s_minus (s_minus (to, after), s_count_acked (self, spool, cursor, after, to)
-                                         + s_count_gaps (self, spool, after, to));
+    uint64_t gaps = zspool_state_count_gaps (self->view, self->state, spool, after, to);
+    return s_minus (s_minus (to, after), s_count_acked (self, spool, cursor, after, to) + gaps);
 }
 
 //  Read the record of the cursor at this place in the list; in a view.

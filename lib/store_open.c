@@ -174,6 +174,8 @@ s_load_cursors (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *s
         rc = zspool_walk_next_cursor (&walk, &id, &record);
         if (rc)
             break;
+        if (zspool_store_find_cursor (spool, id))
+            continue;
         zspool_cursor_state_t *cursor = zspool_store_grow_cursors (spool);
         if (!cursor) {
             rc = ZSPOOL_ENOMEM;
@@ -187,6 +189,25 @@ s_load_cursors (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *s
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
+//  Load the records of a spool and its cursors.
+static int
+s_load_spool (zspool_store_t *self, zspool_txn_t *txn, uint32_t id, const zspool_spool_record_t *record)
+{
+    zspool_spool_state_t *spool = zspool_store_grow_spools (self);
+    if (!spool)
+        return ZSPOOL_ENOMEM;
+    spool->id = id;
+    spool->now = spool->committed = *record;
+    int rc = s_load_cursors (self, txn, spool);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_open_table (self, id, &spool->table);
+    if (rc)
+        zspool_store_free_spool (spool);
+    else
+        self->spools_count++;
+    return rc;
+}
+
 //  Load the records of the spools not known yet.
 static int
 s_load_spools (zspool_store_t *self, zspool_txn_t *txn)
@@ -197,19 +218,8 @@ s_load_spools (zspool_store_t *self, zspool_txn_t *txn)
         uint32_t id;
         zspool_spool_record_t record;
         rc = zspool_walk_next_spool (&walk, &id, &record);
-        if (rc)
-            break;
-        if (zspool_store_find_spool (self, id))
-            continue;
-        zspool_spool_state_t *spool = zspool_store_grow_spools (self);
-        if (!spool) {
-            rc = ZSPOOL_ENOMEM;
-            break;
-        }
-        spool->id = id;
-        spool->now = spool->committed = record;
-        self->spools_count++;
-        rc = s_load_cursors (self, txn, spool);
+        if (rc == ZSPOOL_OK && !zspool_store_find_spool (self, id))
+            rc = s_load_spool (self, txn, id, &record);
     }
     zspool_walk_close (&walk);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
@@ -275,15 +285,22 @@ s_recover_numbering (zspool_store_t *self)
 int
 zspool_store_load (zspool_store_t *self)
 {
-    size_t known = self->spools_count;
     int rc = zspool_view_take (self->view);
     if (rc)
         return rc;
     rc = s_load_spools (self, self->view);
     zspool_view_release (self->view);
-    //  Tables are opened outside of the view.
-    for (; rc == ZSPOOL_OK && known < self->spools_count; known++)
-        rc = zspool_store_open_table (self, self->spools [known].id, &self->spools [known].table);
+    return rc;
+}
+
+int
+zspool_store_load_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    int rc = zspool_view_take (self->view);
+    if (rc)
+        return rc;
+    rc = s_load_cursors (self, self->view, spool);
+    zspool_view_release (self->view);
     return rc;
 }
 

@@ -335,6 +335,25 @@ zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry)
     return ZSPOOL_OK;
 }
 
+uint64_t
+zspool_state_count_gaps (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint64_t after,
+                         uint64_t to)
+{
+    uint64_t count = 0;
+    zspool_walk_t walk;
+    zspool_gap_t gap;
+    int rc = zspool_walk_gaps (&walk, txn, table, spool);
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        rc = zspool_walk_next_gap (&walk, &gap);
+        if (rc == ZSPOOL_OK && gap.last > after && gap.first <= to) {
+            uint64_t first = gap.first > after? gap.first: after + 1;
+            count += (gap.last < to? gap.last: to) - first + 1;
+        }
+    }
+    zspool_walk_close (&walk);
+    return count;
+}
+
 int
 zspool_state_trim_entries (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                            uint64_t floor)

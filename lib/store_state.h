@@ -106,4 +106,9 @@ int
 void
     zspool_walk_close (zspool_walk_t *self);
 
+//  How many sequences in (after, to] lie in gaps
+uint64_t
+    zspool_state_count_gaps (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint64_t after,
+                             uint64_t to);
+
 #endif

@@ -108,22 +108,35 @@ s_check_counts (s_verify_t *self, const zspool_spool_info_t *info, const s_tally
         s_report (self, info->name, 0, 0, "sequence ceiling is below the last sequence");
 }
 
+//  What is wrong with a cursor; NULL when nothing is. `now` is the spool as it was no earlier than that.
+static const char *
+s_cursor_problem (const zspool_cursor_info_t *cursor, const zspool_spool_info_t *info,
+                  const zspool_spool_info_t *now)
+{
+    if (cursor->floor > cursor->sent_to)
+        return "acknowledges what it was not sent";
+    if (cursor->sent_to > now->last_sequence)
+        return "was sent what was never stored";
+    if (info->blocks > 0 && cursor->floor + 1 < info->first_sequence && cursor->pending
+        && info->messages < cursor->pending)
+        return "waits for messages that are gone";
+    return NULL;
+}
+
 static int
-s_check_cursors (s_verify_t *self, const zspool_spool_info_t *info)
+s_check_cursors (s_verify_t *self, size_t spool_index, const zspool_spool_info_t *info)
 {
     zspool_cursor_info_t cursor;
+    zspool_spool_info_t now;
     char text [ZSPOOL_NAME_MAX + 80];
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK; index++) {
         rc = zspool_store_cursor_info (self->store, info->id, index, &cursor);
+        if (rc == ZSPOOL_OK)
+            rc = zspool_store_spool_info (self->store, spool_index, &now);
         if (rc)
             break;
-        const char *problem = NULL;
-        if (cursor.floor > cursor.sent_to)
-            problem = "acknowledges what it was not sent";
-        else if (info->blocks > 0 && cursor.floor + 1 < info->first_sequence && cursor.pending
-                 && info->messages < cursor.pending)
-            problem = "waits for messages that are gone";
+        const char *problem = s_cursor_problem (&cursor, info, &now);
         if (problem) {
             snprintf (text, sizeof text, "cursor %s %s", cursor.name, problem);
             s_report (self, info->name, 0, 0, text);
@@ -173,7 +186,7 @@ s_verify_spool (s_verify_t *self, size_t index)
     s_tally_t tally = { 0, 0, 0, 0, INT64_MIN, false };
     rc = s_read_blocks (self, &before, &tally);
     if (rc == ZSPOOL_OK)
-        rc = s_check_cursors (self, &before);
+        rc = s_check_cursors (self, index, &before);
     if (rc == ZSPOOL_OK)
         rc = s_check_records (self, &before);
     if (rc == ZSPOOL_OK)

@@ -210,9 +210,9 @@ class Account:
 def kill_loop(options):
     """Run the loop in the current directory; give a summary."""
     whims = random.Random(options.seed)
-    device = Device("--ack", options.ack, "--durability", options.durability,
-                    *{"settled": ["--settle", str(SETTLE_MS)],
-                      "explicit": ["--ack-timeout", str(ACK_TIMEOUT_MS)]}.get(options.ack, []))
+    endpoints = {"endpoint_in": "ipc://in", "endpoint_out": "ipc://out"} if options.ipc else {}
+    times = {"settled": ["--settle", str(SETTLE_MS)], "explicit": ["--ack-timeout", str(ACK_TIMEOUT_MS)], "sent": []}
+    device = Device("--ack", options.ack, "--durability", options.durability, *times[options.ack], **endpoints)
     consumers = [Consumer(number, device, options.seed) for number in range(options.consumers)]
     producers = [Producer(number, device.endpoint_in, options.rate, options.seed)
                  for number in range(options.producers)]
@@ -281,6 +281,7 @@ def parse(arguments):
     parser.add_argument("--consumers", type=int, default=3)
     parser.add_argument("--rate", type=int, default=4000, help="messages a second of each producer")
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between kills, on average")
+    parser.add_argument("--ipc", action="store_true", help="ipc:// instead of tcp://")
     parser.add_argument("--keep", action="store_true", help="keep the directory when it fails")
     return parser.parse_args(arguments)
 

@@ -106,17 +106,18 @@ def test_failing_disk_at_the_start_is_refused():
 
 def test_failing_disk_at_the_stop_is_told():
     shim = Shim(sync=errno.EIO)
-    device = Device("--settle", "60000", environment=shim.environment)
-    send(producer(device.endpoint_in), numbered(0, 10))
-    source = consumer(device.endpoint_out)
-    receive(source, 10)
-    time.sleep(0.3)
-    shim.begin()
+    device = Device(environment=shim.environment)
     target = producer(device.endpoint_in)
-    send(target, numbered(10, 20))
+    target.send(b"0")
+    device.wait_stored(1)
+    device.signal(signal.SIGSTOP)
+    send(target, numbered(1, 20))
+    time.sleep(0.05)
+    shim.begin()
     device.signal(signal.SIGTERM)
+    device.signal(signal.SIGCONT)
     assert device.wait() == 1, "what was lost was not told"
-    assert device.log().count("\n") == 1
+    assert device.log().count("\n") == 1, device.log()
 
 
 run_tests(globals())

@@ -11,11 +11,6 @@ from device import *
 from shim import Shim
 
 
-def sent_all(target, messages):
-    """Send, and let the socket be closed only when the system has it all."""
-    send(target, messages)
-
-
 def check_stored(device, count):
     assert device.info()["last_sequence"] == count, f"{device.info()['last_sequence']} of {count} are stored"
 

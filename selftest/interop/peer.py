@@ -3,7 +3,7 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  usage: peer.py ENDPOINT [option=value...]
+#  usage: peer.py ENDPOINT [option=value...]      binds when the endpoint begins with @
 #
 #  Prints each message's last frame in a line, unbuffered: what it has printed it has received. Options:
 #    count=N     receive so many, then only keep the connection
@@ -22,8 +22,11 @@ rate = options.pop("rate", 0)
 source = zmq.Context().socket(zmq.PULL)
 for option, number in options.items():
     setattr(source, option, number)
-source.connect(endpoint)
-print("connecting", flush=True)
+if endpoint.startswith("@"):
+    source.bind(endpoint[1:])
+else:
+    source.connect(endpoint)
+print("started", flush=True)
 started_s = time.monotonic()
 received = 0
 while received != count:

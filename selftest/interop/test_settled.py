@@ -148,6 +148,86 @@ def test_floor_follows_when_pipe_depth_was_sent_after():
     assert numbers(receive(source, 3999 - first)) == list(range(first + 1, 4000))
 
 
+def test_killed_consumer_that_binds_loses_nothing():
+    endpoint = tcp()
+    device = settled(settle_s=60, endpoint_out=">" + endpoint)
+    send(producer(device.endpoint_in), numbered(0, 3000))
+    for count in 1, 1500:
+        peer = Peer("@" + endpoint, count=count)
+        peer.wait_received(count)
+        peer.kill()
+    assert receive(consumer("@" + endpoint), 3000) == numbered(0, 3000)
+
+
+def test_consumers_that_come_and_go_all_the_time_lose_nothing():
+    device = settled(settle_s=2)
+    target = producer(device.endpoint_in)
+    peers = []
+    sent = 0
+    for number in range(20 * LONG):
+        peers.append(Peer(device.endpoint_out, f"peer{number}"))
+        send(target, numbered(sent, sent + 100))
+        sent += 100
+        if len(peers) > 2:
+            random.choice(peers[-3:]).kill()
+    source = consumer(device.endpoint_out)
+    for peer in peers:
+        peer.kill()
+    missing = set(range(sent)).difference(*[peer.received() for peer in peers])
+    while missing:
+        missing.discard(int(source.recv()))
+
+
+def test_device_that_was_stopped_for_a_while_settles_nothing_meanwhile():
+    for number in range(3):
+        device = settled(store=f"store{number}")
+        peer = Peer(device.endpoint_out, count=0)
+        send(producer(device.endpoint_in), numbered(0, 100))
+        wait_until(lambda: device.info()["sent_to"] == 100, "all are sent")
+        device.signal(signal.SIGSTOP)
+        peer.kill()
+        time.sleep(SETTLE_S * 1.5)
+        device.signal(signal.SIGCONT)
+        assert receive(consumer(device.endpoint_out), 100) == numbered(0, 100)
+        device.kill()
+
+
+def test_policy_may_change_from_start_to_start():
+    endpoints = {"endpoint_in": tcp(), "endpoint_out": tcp(), "ack_in": tcp()}
+    first = 0
+    whims = random.Random(1)
+    acknowledged = set()
+    wanted = set()
+    for _ in range(2):
+        for policy in "settled", "explicit", "sent", "explicit", "settled":
+            ack_in = endpoints["ack_in"] if policy == "explicit" else None
+            device = Device("--ack", policy, "--durability", whims.choice(["sync", "async"]),
+                            **{**endpoints, "ack_in": ack_in})
+            target = producer(device.endpoint_in)
+            send(target, numbered(first, first + 300))
+            device.wait_stored(first + 300)
+            wanted |= set(range(first, first + 300))
+            first += 300
+            source = consumer(device.endpoint_out)
+            acks = producer(ack_in) if ack_in else None
+            seen = set()
+            while not wanted <= seen:
+                *ticket, number = source.recv_multipart()
+                seen.add(int(number))
+                if ticket and int(number) % 3 == 0:
+                    acks.send(ticket[0])
+                    acknowledged.add(int(number))
+            if policy == "explicit":
+                wait_until(lambda: device.info()["pending"] <= len(wanted - acknowledged), "tickets count")
+                wanted -= acknowledged
+            if policy == "sent":
+                device.wait_empty()
+                wanted = set()
+            device.stop()
+            source.close()
+            target.close()
+
+
 def test_sent_replays_only_what_was_not_sent():
     device = Device("--ack", "sent")
     target = producer(device.endpoint_in)

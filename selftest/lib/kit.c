@@ -388,3 +388,27 @@ kit_block_key (uint8_t key [10], uint64_t first, uint16_t chunk)
     put_u16_be (key + 8, chunk);
     return (zspool_bytes_t) { key, 10 };
 }
+
+void
+kit_edit_block (const char *directory, uint32_t spool, uint64_t first, uint16_t chunk,
+                void (*edit) (uint8_t *bytes, size_t *size))
+{
+    zspool_txn_t *txn;
+    zspool_table_t state;
+    zspool_engine_t *engine = kit_engine_begin (directory, &txn, &state);
+    zspool_table_t table = kit_engine_blocks (engine, spool);
+    uint8_t key_bytes [10];
+    zspool_bytes_t key = kit_block_key (key_bytes, first, chunk), value;
+    if (edit) {
+        CHECK_OK (zspool_txn_get (txn, table, key, &value));
+        uint8_t *copy = (uint8_t *) zmalloc (value.size);
+        memcpy (copy, value.data, value.size);
+        value.data = copy;
+        edit (copy, &value.size);
+        CHECK_OK (zspool_txn_put (txn, table, key, value));
+        free (copy);
+    }
+    else
+        CHECK_OK (zspool_txn_delete (txn, table, key));
+    kit_engine_commit (&engine);
+}

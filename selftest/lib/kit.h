@@ -134,4 +134,10 @@ zspool_table_t
 zspool_bytes_t
     kit_block_key (uint8_t key [10], uint64_t first, uint16_t chunk);
 
+//  Change a stored block of a closed store: the bytes under its first key, or those of a part of it. Without
+//  a function it is deleted; else that changes up to *size bytes and may set a smaller size.
+void
+    kit_edit_block (const char *directory, uint32_t spool, uint64_t first, uint16_t chunk,
+                    void (*edit) (uint8_t *bytes, size_t *size));
+
 #endif

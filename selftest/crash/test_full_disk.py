@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+#  test_full_disk.py - a full disk holds the producers; what is acknowledged makes room, and all goes on by itself
+#
+#  SPDX-License-Identifier: MPL-2.0
+#
+#  Needs root, to mount small file systems: in a mount namespace of its own, so that none can be left behind.
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+from device import *
+
+UNSHARED = "ZSPOOL_TEST_UNSHARED"
+DISK_MIB = 96       #  64 MiB at a time are reserved by the device
+PADDING = b"x" * 8000
+
+
+def small_disk(mib=DISK_MIB):
+    """Mount an ext4 file system of this size on ./disk."""
+    with open("image", "wb") as image:
+        image.truncate(mib << 20)
+    os.mkdir("disk")
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", "image"], ["mount", "-o", "loop", "image", "disk"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Skip(f"{command[0]}: {done.stderr.strip()}")
+
+
+def fill_up(device, target, first=0):
+    """Send until the producer is held; give the number of the message that was refused."""
+    number = first
+    target.sndtimeo = 700
+    try:
+        while True:
+            target.send_multipart([PADDING, b"%d" % number])
+            number += 1
+            assert number - first < DISK_MIB * 200, "the disk does not get full"
+    except zmq.Again:
+        target.sndtimeo = WAIT_S * 1000
+    wait_until(lambda: "no space" in device.log(), "the device warns")
+    return number
+
+
+def cpu_ticks(device):
+    with open(f"/proc/{device.process.pid}/stat", encoding="ascii") as stat:
+        return sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+def take(device, source, first, end, feed=None):
+    """Receive these numbers, in order, and acknowledge them if there are tickets. Meanwhile send: feed is a
+    producer and the numbers that it is to send."""
+    acks = producer(device.ack_in) if device.ack_in else None
+    target, number, feed_end = feed or (None, 0, 0)
+    while first < end:
+        if number < feed_end and target.poll(0, zmq.POLLOUT):
+            target.send_multipart([PADDING, b"%d" % number])
+            number += 1
+        elif source.poll(20 if number < feed_end else WAIT_S * 1000):
+            message = source.recv_multipart()
+            if acks:
+                acks.send(message.pop(0))
+            assert message == [PADDING, b"%d" % first], f"{message[-1]} is not {first}"
+            first += 1
+        else:
+            assert number < feed_end, f"message {first} does not come"
+
+
+def check_goes_on(*options, cycles=1):
+    """Fill the disk and drain it; nothing is lost, and nobody helps the device."""
+    small_disk()
+    device = Device(*options, store="disk/store")
+    target = producer(device.endpoint_in, sndhwm=100)
+    first = 0
+    for cycle in range(1, cycles + 1):
+        held = fill_up(device, target, first)
+        assert device.log().count("no space") == cycle, device.log()
+        assert device.info()["messages"] > 1000
+        before = cpu_ticks(device)
+        time.sleep(1)
+        assert cpu_ticks(device) - before < 25, "it burns the CPU while it waits"
+        assert device.log().count("no space") == cycle, "it warns again and again"
+        source = consumer(device.endpoint_out)
+        take(device, source, first, held + 500, (target, held, held + 500))
+        device.wait_empty()
+        wait_until(lambda: device.log().count("space again") == cycle, "the device tells that there is space again")
+        source.close()
+        first = held + 500
+    assert device.log().count("\n") == 2 * cycles, device.log()
+    device.stop()
+
+
+def test_settled_goes_on_when_consumers_come():
+    check_goes_on("--settle", "200", cycles=2)
+
+
+def test_settled_async_goes_on_when_consumers_come():
+    check_goes_on("--settle", "200", "--durability", "async", cycles=2)
+
+
+def test_explicit_goes_on_when_tickets_come():
+    check_goes_on("--ack", "explicit")
+
+
+def test_sent_goes_on_when_consumers_come():
+    check_goes_on("--ack", "sent")
+
+
+def test_device_goes_on_when_others_make_room():
+    small_disk(DISK_MIB + 64)
+    device = Device(store="disk/store")
+    target = producer(device.endpoint_in, sndhwm=100)
+    send(target, [[PADDING, b"0"]])
+    device.wait_stored(1)
+    subprocess.run("head -c 200M /dev/zero > disk/other 2> errors", shell=True, check=False)
+    held = fill_up(device, target, 1)
+    os.remove("disk/other")
+    target.send_multipart([PADDING, b"%d" % held])
+    device.wait_stored(held)
+    assert device.log().count("\n") == 2 and "space again" in device.log(), device.log()
+
+
+def test_kill_on_a_full_disk_loses_nothing_stored():
+    small_disk()
+    device = Device("--settle", "200", store="disk/store")
+    fill_up(device, producer(device.endpoint_in, sndhwm=100))
+    stored = device.info()["last_sequence"]
+    device.restart(kill=True)
+    take(device, consumer(device.endpoint_out), 0, stored)
+    device.wait_empty()
+
+
+def test_stop_on_a_full_disk_tells_what_was_lost():
+    small_disk()
+    device = Device("--settle", "200", store="disk/store")
+    fill_up(device, producer(device.endpoint_in, sndhwm=100))
+    stored = device.info()["last_sequence"]
+    device.signal(signal.SIGTERM)
+    assert device.wait() == 1
+    assert "messages were received but could not be stored" in device.log(), device.log()
+    assert device.log().count("\n") == 2, device.log()
+    device.start()
+    take(device, consumer(device.endpoint_out), 0, stored)
+
+
+if UNSHARED not in os.environ:
+    if os.geteuid() or not shutil.which("unshare") or not shutil.which("mkfs.ext4"):
+        print("needs root, unshare and mkfs.ext4")
+        sys.exit(77)
+    if subprocess.run(["unshare", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        print("may not mount anything here")
+        sys.exit(77)
+    os.environ[UNSHARED] = "1"
+    os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv])
+run_tests(globals())
