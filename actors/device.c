@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the application's; all work is done by the actors. What belongs together is started in the order
-//  writer, outlet, inlet and stopped in the order inlet, outlet, writer, so that nothing taken in is lost.
+//  Thread: the application's; all work is done by the actors. What belongs together is started in
+//  the order writer, outlet, inlet and stopped in the order inlet, outlet, writer, so that nothing
+//  taken in is lost.
 
 #include "zspool_device.h"
 #include "inlet.h"
@@ -66,7 +67,7 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
     return zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Starting
 
 //  A pipe between two actors: a pair of sockets without high-water marks. Returns 0 or -1.
@@ -90,7 +91,8 @@ s_new_pipe (zsock_t **one, zsock_t **other)
     return zsock_connect (*other, "%s", endpoint);
 }
 
-//  Create spool and cursor when they are not there, and under `async` raise the ceiling, in one commit.
+//  Create spool and cursor when they are not there, and under `async` raise the ceiling, in one
+//  commit.
 static int
 s_prepare_spool (zspool_device_t *self, s_parts_t *parts)
 {
@@ -203,7 +205,8 @@ s_create_actors (zspool_device_t *self, s_parts_t *parts)
     return ZSPOOL_OK;
 }
 
-//  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too early.
+//  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too
+//  early.
 static int
 s_start_actors (zspool_device_t *self)
 {
@@ -293,7 +296,7 @@ zspool_device_destroy (zspool_device_t **self_p)
     *self_p = NULL;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Commands
 
 //  Receive from the writer; when it says that it failed, note that and return NULL.

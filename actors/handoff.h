@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  24 bytes, so that ZeroMQ keeps them inside its message and nothing is allocated. A pointer handed over
-//  belongs to the receiver from then on.
+//  24 bytes, so that ZeroMQ keeps them inside its message and nothing is allocated. A pointer
+//  handed over belongs to the receiver from then on.
 
 #ifndef ZSPOOL_HANDOFF_H_INCLUDED
 #define ZSPOOL_HANDOFF_H_INCLUDED
@@ -30,8 +30,8 @@ typedef struct {
     uint64_t number;
 } zspool_handoff_t;
 
-//  Send; the pipes have no high-water mark, what is under way is bounded by the protocol. Only a context
-//  that is shutting down refuses: then the pointer stays with the caller. Returns 0 or -1.
+//  Send; the pipes have no high-water mark, what is under way is bounded by the protocol. Only a
+//  context that is shutting down refuses: then the pointer stays with the caller. Returns 0 or -1.
 static inline int
 zspool_handoff_send (void *socket, zspool_handoff_kind_t kind, void *pointer, uint64_t number)
 {

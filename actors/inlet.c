@@ -2,12 +2,12 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A block is handed to the writer when it is full, or when the writer is free and the socket has run dry
-//  or the block is worth a commit. So an idle device stores each message at once, and a busy one spreads
-//  a commit over as many messages as came during the one before.
+//  A block is handed to the writer when it is full, or when the writer is free and the socket has
+//  run dry or the block is worth a commit. So an idle device stores each message at once, and a
+//  busy one spreads a commit over as many messages as came during the one before.
 //
-//  States: idle (before START); taking; paused; held (a message waits for room in a block: the socket is not
-//  read, and ZeroMQ's high-water mark holds the producers); stopping; failed.
+//  States: idle (before START); taking; paused; held (a message waits for room in a block: the
+//  socket is not read, and ZeroMQ's high-water mark holds the producers); stopping; failed.
 //
 //  Invariants
 //  1. Messages go into blocks, and blocks to the writer, in the order they were received.
@@ -26,22 +26,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  Blocks: those with the writer, the one being filled, and those that an outlet still forwards or ZeroMQ
-//  still sends from
+//  Blocks: those with the writer, the one being filled, and those that an outlet still forwards or
+//  ZeroMQ still sends from
 #define POOL_BLOCKS 72
 //  Most bytes in blocks that are handed over and not durable, unless a single block has more
 #define HANDED_BYTES_MAX (8 * 1024 * 1024)
 //  A block with so many bytes is worth a commit though more messages are at hand
 #define SEAL_BYTES (448 * 1024)
-//  Messages that come at this rate or above are a stream: a block is worth waiting for, but not longer than this
+//  Messages that come at this rate or above are a stream: a block is worth waiting for, but not
+//  longer than this
 #define STREAM_PER_MS 100
 #define STREAM_WAIT_US 4000
 //  Most frames received between two looks at the pipes
 #define BATCH_FRAMES_MAX 2000
 //  Try again for a block after this, when outlets hold all of them
 #define HELD_RETRY_MS 2
-//  While there is no hurry the socket is left alone for so long, if less than this part of ZeroMQ's pipe fills
-//  up meanwhile
+//  While there is no hurry the socket is left alone for so long, if less than this part of ZeroMQ's
+//  pipe fills up meanwhile
 #define REST_MS 1
 #define REST_PIPE_PART 2
 //  Stopping: nothing came for so long; at most so long; and for storing what came
@@ -125,7 +126,7 @@ s_self_new (const zspool_inlet_args_t *args)
     return self;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Blocks
 
 //  Count at what rate messages come, over a millisecond or more.
@@ -216,7 +217,7 @@ s_pack_message (self_t *self)
     return true;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Receiving
 
 static void
@@ -228,7 +229,8 @@ s_close_frames (self_t *self)
     self->frames_bytes = 0;
 }
 
-//  Make room for another frame of the message at hand; false when it has too many, or memory is out.
+//  Make room for another frame of the message at hand; false when it has too many, or memory is
+//  out.
 static bool
 s_grow_frames (self_t *self)
 {
@@ -319,7 +321,7 @@ s_is_taking (const self_t *self)
     return self->socket && !self->held && !self->failed && (!self->paused || self->stop_quiet_ms);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Handlers
 
 //  Answer a flush or a stop when what it waits for is durable.
@@ -340,8 +342,8 @@ s_check_flush (self_t *self)
     self->flushing = false;
 }
 
-//  Answer when everything taken in until now is durable: the block being filled goes as soon as the writer
-//  is free, and what is held follows in the next.
+//  Answer when everything taken in until now is durable: the block being filled goes as soon as the
+//  writer is free, and what is held follows in the next.
 static void
 s_begin_flush (self_t *self)
 {
@@ -364,8 +366,8 @@ s_start (self_t *self)
         zsock_destroy (&self->socket);
 }
 
-//  Taking or paused -> stopping. The endpoint stays bound while the inlet drains: unbinding would cut the
-//  connections, and lose what the kernel holds for them.
+//  Taking or paused -> stopping. The endpoint stays bound while the inlet drains: unbinding would
+//  cut the connections, and lose what the kernel holds for them.
 static void
 s_stop (self_t *self)
 {
@@ -453,8 +455,8 @@ s_timeout_ms (const self_t *self)
     return self->stop_by_ms? 10: -1;
 }
 
-//  While a commit is under way, or a stream fills a block, nothing is gained by waking for each message: let
-//  them gather in ZeroMQ's pipe, unless they come so fast that it would fill up.
+//  While a commit is under way, or a stream fills a block, nothing is gained by waking for each
+//  message: let them gather in ZeroMQ's pipe, unless they come so fast that it would fill up.
 static bool
 s_may_rest (const self_t *self)
 {

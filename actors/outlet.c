@@ -3,13 +3,15 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Messages are built from sealed blocks, live or read back. The policy decides when one counts as
-//  acknowledged: `sent`, at once; `settled`, as lib/settle.c has it; `explicit`, when its ticket comes back
-//  (lib/cursor.c knows which are due again). What changed goes to the writer every CHANGE_MS.
+//  acknowledged: `sent`, at once; `settled`, as lib/settle.c has it; `explicit`, when its ticket
+//  comes back (lib/cursor.c knows which are due again). What changed goes to the writer every
+//  CHANGE_MS.
 //
 //  States: idle (before START); forwarding; blocked (no peer takes a message now); stopped; failed.
 //
 //  Invariants
-//  1. First deliveries go out in order of sequence; a message is delivered again only under `settled` after
+//  1. First deliveries go out in order of sequence; a message is delivered again only under
+//  `settled` after
 //     a disconnect, and under `explicit` after its timeout.
 //  2. A message's cursor state never says acknowledged before the policy does.
 
@@ -29,7 +31,8 @@
 //  Most messages sent, and tickets taken, between two looks at the other sockets
 #define BATCH_MESSAGES 1000
 #define BATCH_TICKETS 4000
-//  A peer that sends a larger frame to ack-in is cut off by ZeroMQ; smaller ones that are no tickets count
+//  A peer that sends a larger frame to ack-in is cut off by ZeroMQ; smaller ones that are no
+//  tickets count
 #define TICKET_FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 512
@@ -88,7 +91,7 @@ typedef struct {
     uint64_t bad;                  //  frames that are no tickets
 } self_t;
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Constructor and destructor
 
 static void
@@ -145,7 +148,7 @@ s_self_new (const zspool_outlet_args_t *args)
     return self;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Sending
 
 //  Running -> failed: tell the writer, who tells all
@@ -199,7 +202,8 @@ s_send_frame (self_t *self, zspool_block_t *block, const void *data, size_t size
     return false;
 }
 
-//  Send a message. When a frame is refused ZeroMQ has taken back those before it: false, send all again.
+//  Send a message. When a frame is refused ZeroMQ has taken back those before it: false, send all
+//  again.
 static bool
 s_send_message (self_t *self, zspool_block_t *block, const zspool_record_t *record)
 {
@@ -312,7 +316,7 @@ s_forward (self_t *self)
         zspool_settle_blocked (&self->settle, self->now_ms);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Sending again, under explicit
 
 //  Have the message at hand in again_record; false when it cannot be had (now).
@@ -370,7 +374,7 @@ s_send_due (self_t *self)
     }
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Cursor changes
 
 //  Tell the writer what changed, if anything did.
@@ -412,7 +416,7 @@ s_acknowledge (self_t *self)
     }
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Handlers
 
 static void
@@ -450,9 +454,10 @@ s_handle_tickets (self_t *self)
     zmq_msg_close (&frame);
 }
 
-//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back, but not at
-//  once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and what is sent between goes
-//  there too. So hold, then go back. If another one goes meanwhile, go back once more, without holding again.
+//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back,
+//  but not at once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and
+//  what is sent between goes there too. So hold, then go back. If another one goes meanwhile, go
+//  back once more, without holding again.
 static void
 s_handle_peers (self_t *self)
 {
@@ -575,7 +580,7 @@ s_handle_pipe (self_t *self)
     zstr_free (&command);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Loop
 
 //  Whether there is something to send at once, or when a writable socket is worth waiting for
@@ -609,8 +614,8 @@ s_timeout_ms (self_t *self, bool work)
     return timeout_ms > 0? timeout_ms: 0;
 }
 
-//  Read the clock. Time in which the process was stopped, or had no processor, does not count: nobody has
-//  looked at the peers meanwhile, so nothing may settle or be due for it.
+//  Read the clock. Time in which the process was stopped, or had no processor, does not count:
+//  nobody has looked at the peers meanwhile, so nothing may settle or be due for it.
 static void
 s_tick (self_t *self)
 {

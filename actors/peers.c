@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A connection is accepted (its descriptor is told), then maybe finishes its handshake (no descriptor is told),
-//  and ends (descriptor). When several are in their handshake, one that finishes makes peers of all of them: a
-//  peer too many costs messages sent twice, one too few would cost messages lost.
+//  A connection is accepted (its descriptor is told), then maybe finishes its handshake (no
+//  descriptor is told), and ends (descriptor). When several are in their handshake, one that
+//  finishes makes peers of all of them: a peer too many costs messages sent twice, one too few
+//  would cost messages lost.
 
 #include "peers.h"
 

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  libzmq reports every connection that ends, also those that never were peers: port scanners, HTTP requests.
-//  Only the loss of one that had finished its handshake means that messages may be lost with it. Over inproc
-//  there are no events.
+//  libzmq reports every connection that ends, also those that never were peers: port scanners, HTTP
+//  requests. Only the loss of one that had finished its handshake means that messages may be lost
+//  with it. Over inproc there are no events.
 
 #ifndef ZSPOOL_PEERS_H_INCLUDED
 #define ZSPOOL_PEERS_H_INCLUDED

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A frame sent by reference keeps its whole block in memory until ZeroMQ is done with it, in an I/O thread,
-//  perhaps after the outlet has ended. So blocks are pinned within a limit of bytes; when that is reached
-//  frames are copied.
+//  A frame sent by reference keeps its whole block in memory until ZeroMQ is done with it, in an
+//  I/O thread, perhaps after the outlet has ended. So blocks are pinned within a limit of bytes;
+//  when that is reached frames are copied.
 
 #ifndef ZSPOOL_PIN_H_INCLUDED
 #define ZSPOOL_PIN_H_INCLUDED

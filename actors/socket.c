@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  libzmq takes a connection whose first byte is not 0xFF for a peer of ZMTP 1.0, so an HTTP request would be
-//  given messages, or put some in. With a ZAP domain set it refuses such peers. No ZAP handler is needed; where
-//  the application runs one, it is asked about this domain.
+//  libzmq takes a connection whose first byte is not 0xFF for a peer of ZMTP 1.0, so an HTTP
+//  request would be given messages, or put some in. With a ZAP domain set it refuses such peers. No
+//  ZAP handler is needed; where the application runs one, it is asked about this domain.
 #define ZAP_DOMAIN "zspool"
 
 zsock_t *

@@ -1,4 +1,5 @@
-//  tsan.h - tells ThreadSanitizer of hand-overs through libzmq, whose synchronisation it does not see
+//  tsan.h - tells ThreadSanitizer of hand-overs through libzmq, whose synchronisation it does not
+//  see
 //
 //  SPDX-License-Identifier: MPL-2.0
 

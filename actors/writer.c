@@ -1,17 +1,22 @@
-//  writer.c - the one actor that writes a store: numbers blocks, commits them in groups, hands them on
+//  writer.c - the one actor that writes a store: numbers blocks, commits them in groups, hands them
+//  on
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  There is no timer to group by: whatever has come while a commit was under way makes the next one. Under
-//  `sync` commits run on this thread, which has nothing else to do. As soon as a lane is `async` they run
-//  on a thread of their own, the committer, so that blocks are numbered and forwarded meanwhile.
+//  There is no timer to group by: whatever has come while a commit was under way makes the next
+//  one. Under `sync` commits run on this thread, which has nothing else to do. As soon as a lane is
+//  `async` they run on a thread of their own, the committer, so that blocks are numbered and
+//  forwarded meanwhile.
 //
-//  States: running; full (the last commit had no room: try again when something was acknowledged, or after
-//  RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any more).
+//  States: running; full (the last commit had no room: try again when something was acknowledged,
+//  or after RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any
+//  more).
 //
 //  Invariants
-//  1. sync: a block goes to outlets, and is confirmed to its inlet, only after the commit that stored it.
-//  2. async: a block goes to outlets only when its last sequence is at or below the committed ceiling.
+//  1. sync: a block goes to outlets, and is confirmed to its inlet, only after the commit that
+//  stored it.
+//  2. async: a block goes to outlets only when its last sequence is at or below the committed
+//  ceiling.
 //  3. Blocks are committed in the order they were numbered in.
 
 #include "writer.h"
@@ -74,7 +79,7 @@ s_now_ms (void)
     return zclock_mono ();
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Committer: a thread that runs one commit at a time
 
 static void
@@ -97,7 +102,7 @@ s_committer (zsock_t *pipe, void *args)
     }
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Constructor and destructor
 
 static void
@@ -177,7 +182,7 @@ s_self_new (const zspool_writer_args_t *args)
     return self;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Handing on
 
 static s_waiting_t *
@@ -233,7 +238,7 @@ s_fail (self_t *self, const char *reason)
     zstr_sendx (self->pipe, "FAILED", self->reason, NULL);
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Commits
 
 //  The first blocks that wait are durable: hand on and confirm each, and let it go.
@@ -329,7 +334,8 @@ s_begin_commit (self_t *self)
     }
 }
 
-//  When the next commit is to begin, in milliseconds of the clock; INT64_MAX when nothing waits for one.
+//  When the next commit is to begin, in milliseconds of the clock; INT64_MAX when nothing waits for
+//  one.
 static int64_t
 s_commit_due_ms (self_t *self)
 {
@@ -361,7 +367,7 @@ s_commit_due_ms (self_t *self)
     return due_ms;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Handlers
 
 //  Number a block of a lane's inlet and let it wait for its commit.
@@ -399,7 +405,8 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
         s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
 }
 
-//  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of its own.
+//  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of
+//  its own.
 static void
 s_accept_change (self_t *self, zspool_cursor_change_t *change)
 {

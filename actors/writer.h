@@ -16,8 +16,8 @@
 //  Under `async`, how far numbers may be given, and messages forwarded, ahead of what is committed
 #define ZSPOOL_CEILING_WINDOW (64 * 1024)
 
-//  The way of one device's messages through the writer. The pipes are PAIR sockets that carry handoffs;
-//  the writer owns their ends from its start.
+//  The way of one device's messages through the writer. The pipes are PAIR sockets that carry
+//  handoffs; the writer owns their ends from its start.
 typedef struct {
     uint32_t spool;
     bool async;                   //  forward before committing
@@ -29,8 +29,8 @@ typedef struct {
     size_t outlets_count;
 } zspool_writer_lane_t;
 
-//  What to start a writer with. The store must be open for writing; from now on it is the writer's, who
-//  closes it when it ends.
+//  What to start a writer with. The store must be open for writing; from now on it is the writer's,
+//  who closes it when it ends.
 typedef struct {
     zspool_store_t *store;
     zspool_writer_lane_t *lanes;  //  copied

@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A block is filled by one thread, sealed, and from then on immutable and shared by reference count:
-//  any thread may read it, and take or drop a reference. The layout is documented in lib/block.c.
+//  A block is filled by one thread, sealed, and from then on immutable and shared by reference
+//  count: any thread may read it, and take or drop a reference. The layout is documented in
+//  lib/block.c.
 
 #ifndef ZSPOOL_BLOCK_H_INCLUDED
 #define ZSPOOL_BLOCK_H_INCLUDED
@@ -38,9 +39,9 @@ typedef struct {
     size_t next_offset;      //  private: where the next record starts
 } zspool_record_t;
 
-//  Create an empty block with room for `capacity` bytes of records (1 to 192 MiB); a message takes its bytes
-//  plus 8, plus 4 for each frame beyond the first. Returns NULL when memory is out or capacity is out of
-//  range. The caller holds one reference.
+//  Create an empty block with room for `capacity` bytes of records (1 to 192 MiB); a message takes
+//  its bytes plus 8, plus 4 for each frame beyond the first. Returns NULL when memory is out or
+//  capacity is out of range. The caller holds one reference.
 ZSPOOL_EXPORT zspool_block_t *
     zspool_block_new (size_t capacity);
 
@@ -52,26 +53,26 @@ ZSPOOL_EXPORT zspool_block_t *
 ZSPOOL_EXPORT void
     zspool_block_destroy (zspool_block_t **self_p);
 
-//  Append one message: its frames in order, copied, and when it arrived (microseconds since 1970, UTC).
-//  Errors: EFULL, no room (the block is unchanged: seal it and use another); ETOOBIG, over
+//  Append one message: its frames in order, copied, and when it arrived (microseconds since 1970,
+//  UTC). Errors: EFULL, no room (the block is unchanged: seal it and use another); ETOOBIG, over
 //  ZSPOOL_MESSAGE_BYTES_MAX or ZSPOOL_MESSAGE_FRAMES_MAX; EINVAL, no frames or the block is sealed.
 ZSPOOL_EXPORT int
     zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
                          int64_t arrival_us);
 
-//  Seal the block: header and checksums are written, nothing can be appended any more. EINVAL when it is
-//  empty or sealed already. Nothing is durable: see zspool_store_append ().
+//  Seal the block: header and checksums are written, nothing can be appended any more. EINVAL when
+//  it is empty or sealed already. Nothing is durable: see zspool_store_append ().
 ZSPOOL_EXPORT int
     zspool_block_seal (zspool_block_t *self);
 
-//  Rebuild a block from bytes that zspool_block_bytes () gave, copying them. Every checksum, size and
-//  record is checked; no byte outside [bytes, bytes + size) is read. Errors: ECORRUPT, EVERSION, ENOMEM.
-//  On success the caller owns the reference in *self_p.
+//  Rebuild a block from bytes that zspool_block_bytes () gave, copying them. Every checksum, size
+//  and record is checked; no byte outside [bytes, bytes + size) is read. Errors: ECORRUPT,
+//  EVERSION, ENOMEM. On success the caller owns the reference in *self_p.
 ZSPOOL_EXPORT int
     zspool_block_decode (zspool_block_t **self_p, const void *bytes, size_t size);
 
-//  The sealed block's bytes, stamp and header included, and their number; valid while a reference is held.
-//  NULL and 0 when it is not sealed.
+//  The sealed block's bytes, stamp and header included, and their number; valid while a reference
+//  is held. NULL and 0 when it is not sealed.
 ZSPOOL_EXPORT const void *
     zspool_block_bytes (const zspool_block_t *self);
 ZSPOOL_EXPORT size_t
@@ -87,8 +88,8 @@ ZSPOOL_EXPORT uint64_t
 ZSPOOL_EXPORT uint64_t
     zspool_block_last_sequence (const zspool_block_t *self);
 
-//  When the first message arrived, and when the block was stamped for the store (0 before): microseconds
-//  since 1970, UTC. The latter never decreases within a spool.
+//  When the first message arrived, and when the block was stamped for the store (0 before):
+//  microseconds since 1970, UTC. The latter never decreases within a spool.
 ZSPOOL_EXPORT int64_t
     zspool_block_arrival_us (const zspool_block_t *self);
 ZSPOOL_EXPORT int64_t

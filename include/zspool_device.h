@@ -1,10 +1,11 @@
-//  zspool_device.h - a store-and-forward device: takes messages in, stores them, forwards and replays them
+//  zspool_device.h - a store-and-forward device: takes messages in, stores them, forwards and
+//  replays them
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A device runs on threads of its own and uses CZMQ's global context, so an application can host one and
-//  reach it over inproc:// too. One thread at a time may call these functions on a device; only
-//  zspool_device_socket () is for polling.
+//  A device runs on threads of its own and uses CZMQ's global context, so an application can host
+//  one and reach it over inproc:// too. One thread at a time may call these functions on a device;
+//  only zspool_device_socket () is for polling.
 
 #ifndef ZSPOOL_DEVICE_H_INCLUDED
 #define ZSPOOL_DEVICE_H_INCLUDED
@@ -18,12 +19,13 @@ extern "C" {
 
 typedef struct zspool_device zspool_device_t;
 
-//  Create a device with default options; it does nothing before zspool_device_start (). NULL when memory
-//  is out.
+//  Create a device with default options; it does nothing before zspool_device_start (). NULL when
+//  memory is out.
 ZSPOOL_EXPORT zspool_device_t *
     zspool_device_new (void);
 
-//  Stop the device if it runs (zspool_device_stop ()), and free it; sets *self_p to NULL. NULL-safe.
+//  Stop the device if it runs (zspool_device_stop ()), and free it; sets *self_p to NULL.
+//  NULL-safe.
 ZSPOOL_EXPORT void
     zspool_device_destroy (zspool_device_t **self_p);
 
@@ -43,30 +45,33 @@ ZSPOOL_EXPORT void
 //    hwm              high-water mark of both sockets, messages, 1 to 1000000, default 1000
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
-//  EINVAL: no such option, a value out of range, or the device runs; zspool_device_reason () says which.
+//  EINVAL: no such option, a value out of range, or the device runs; zspool_device_reason () says
+//  which.
 ZSPOOL_EXPORT int
     zspool_device_set (zspool_device_t *self, const char *option, const char *value);
 
-//  Start the device: open the store, bind and connect. When it returns 0, producers can send, and replay
-//  of what was not acknowledged has begun. Otherwise a code (EINVAL for options that do not fit together,
-//  EADDR, or any of zspool_store_open ()), nothing runs, and zspool_device_reason () has one line of text.
+//  Start the device: open the store, bind and connect. When it returns 0, producers can send, and
+//  replay of what was not acknowledged has begun. Otherwise a code (EINVAL for options that do not
+//  fit together, EADDR, or any of zspool_store_open ()), nothing runs, and zspool_device_reason ()
+//  has one line of text.
 ZSPOOL_EXPORT int
     zspool_device_start (zspool_device_t *self);
 
-//  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 10 s when the
-//  disk is slow), commit, and close the store cleanly. When it returns
-//  0 everything that was taken in is durable. Otherwise ENOSPC (the disk is full) or EFAILED, and
-//  zspool_device_reason () says how many messages are lost. It can be started again. 0 when it does not run.
+//  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 10 s
+//  when the disk is slow), commit, and close the store cleanly. When it returns 0 everything that
+//  was taken in is durable. Otherwise ENOSPC (the disk is full) or EFAILED, and
+//  zspool_device_reason () says how many messages are lost. It can be started again. 0 when it does
+//  not run.
 ZSPOOL_EXPORT int
     zspool_device_stop (zspool_device_t *self);
 
-//  One line that says why the last call failed, or why a running device failed; "" when none did. Valid
-//  until the next call.
+//  One line that says why the last call failed, or why a running device failed; "" when none did.
+//  Valid until the next call.
 ZSPOOL_EXPORT const char *
     zspool_device_reason (zspool_device_t *self);
 
-//  The endpoints in use, with wildcard ports resolved; NULL while not running, and for ack-in without
-//  explicit. Valid until the device is destroyed.
+//  The endpoints in use, with wildcard ports resolved; NULL while not running, and for ack-in
+//  without explicit. Valid until the device is destroyed.
 ZSPOOL_EXPORT const char *
     zspool_device_in (const zspool_device_t *self);
 ZSPOOL_EXPORT const char *
@@ -74,8 +79,8 @@ ZSPOOL_EXPORT const char *
 ZSPOOL_EXPORT const char *
     zspool_device_ack_in (const zspool_device_t *self);
 
-//  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy ().
-//  NULL when the device does not run. Names:
+//  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
+//  (). NULL when the device does not run. Names:
 //    state                                running, full (the disk; inlets wait) or failed
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
 //    store/waiting                        blocks that are not durable yet
@@ -90,20 +95,21 @@ ZSPOOL_EXPORT const char *
 ZSPOOL_EXPORT zconfig_t *
     zspool_device_status (zspool_device_t *self);
 
-//  PAUSE: stop taking messages in; ZeroMQ's high-water marks hold the producers. Forwarding goes on.
-//  RESUME: take them in again. EINVAL when the device does not run.
+//  PAUSE: stop taking messages in; ZeroMQ's high-water marks hold the producers. Forwarding goes
+//  on. RESUME: take them in again. EINVAL when the device does not run.
 ZSPOOL_EXPORT int
     zspool_device_pause (zspool_device_t *self);
 ZSPOOL_EXPORT int
     zspool_device_resume (zspool_device_t *self);
 
-//  FLUSH: return when every message the inlet had taken in before the call is committed, hence durable.
-//  EFAILED when the store has failed, EINVAL when the device does not run. Waits while the disk is full.
+//  FLUSH: return when every message the inlet had taken in before the call is committed, hence
+//  durable. EFAILED when the store has failed, EINVAL when the device does not run. Waits while the
+//  disk is full.
 ZSPOOL_EXPORT int
     zspool_device_flush (zspool_device_t *self);
 
-//  A socket to poll for reading: it becomes readable when the device has failed. Then receive nothing
-//  from it: call zspool_device_reason () and destroy the device.
+//  A socket to poll for reading: it becomes readable when the device has failed. Then receive
+//  nothing from it: call zspool_device_reason () and destroy the device.
 ZSPOOL_EXPORT zsock_t *
     zspool_device_socket (zspool_device_t *self);
 

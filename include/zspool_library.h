@@ -24,8 +24,8 @@
 extern "C" {
 #endif
 
-//  Every fallible function of this library returns ZSPOOL_OK (0) or one of these negative codes, and
-//  leaves its outputs untouched on failure.
+//  Every fallible function of this library returns ZSPOOL_OK (0) or one of these negative codes,
+//  and leaves its outputs untouched on failure.
 typedef enum {
     ZSPOOL_OK = 0,
     ZSPOOL_EINVAL = -1,     //  an argument or an option is out of its range, or a call out of order
@@ -51,7 +51,8 @@ typedef enum {
     ZSPOOL_ESYSTEM = -21    //  the system refused something else; errno says what
 } zspool_error_t;
 
-//  A short English phrase for a code of zspool_error_t, never NULL. The string is static. Thread-safe.
+//  A short English phrase for a code of zspool_error_t, never NULL. The string is static.
+//  Thread-safe.
 ZSPOOL_EXPORT const char *
     zspool_strerror (int code);
 

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A reader copies one block at a time and holds no snapshot between calls, so it never keeps the store
-//  from reusing space. It belongs to one thread, which need not be the store's; destroy it before the
-//  store. What it gives is committed, hence durable.
+//  A reader copies one block at a time and holds no snapshot between calls, so it never keeps the
+//  store from reusing space. It belongs to one thread, which need not be the store's; destroy it
+//  before the store. What it gives is committed, hence durable.
 
 #ifndef ZSPOOL_READER_H_INCLUDED
 #define ZSPOOL_READER_H_INCLUDED
@@ -17,8 +17,8 @@ extern "C" {
 
 typedef struct zspool_reader zspool_reader_t;
 
-//  Create a reader of a spool that the store knows (zspool_store_spool ()), standing before its oldest
-//  message. Call it from the store's thread. NULL when memory is out or the spool unknown.
+//  Create a reader of a spool that the store knows (zspool_store_spool ()), standing before its
+//  oldest message. Call it from the store's thread. NULL when memory is out or the spool unknown.
 ZSPOOL_EXPORT zspool_reader_t *
     zspool_reader_new (zspool_store_t *store, uint32_t spool);
 
@@ -30,20 +30,20 @@ ZSPOOL_EXPORT void
 ZSPOOL_EXPORT void
     zspool_reader_seek (zspool_reader_t *self, uint64_t sequence);
 
-//  Stand before the first block stored at or after this time (microseconds since 1970, UTC): a search in
-//  the order of log2 of the number of blocks. ENOENT when there is none yet.
+//  Stand before the first block stored at or after this time (microseconds since 1970, UTC): a
+//  search in the order of log2 of the number of blocks. ENOENT when there is none yet.
 ZSPOOL_EXPORT int
     zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us);
 
-//  Give the next block, which may start before the message sought. ENOENT at the end (more may come);
-//  ECORRUPT when the next block is damaged, EVERSION when a newer zspool wrote it: it is passed over and
-//  zspool_reader_damage () tells what was in it; ENOMEM, EIO. On success the caller owns the reference in
-//  *block_p.
+//  Give the next block, which may start before the message sought. ENOENT at the end (more may
+//  come); ECORRUPT when the next block is damaged, EVERSION when a newer zspool wrote it: it is
+//  passed over and zspool_reader_damage () tells what was in it; ENOMEM, EIO. On success the caller
+//  owns the reference in *block_p.
 ZSPOOL_EXPORT int
     zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p);
 
-//  The sequences of the last block that was passed over: *last is the best that can be known. It is not
-//  reported again when the reader stands before it once more, unless another was meanwhile.
+//  The sequences of the last block that was passed over: *last is the best that can be known. It is
+//  not reported again when the reader stands before it once more, unless another was meanwhile.
 ZSPOOL_EXPORT void
     zspool_reader_damage (const zspool_reader_t *self, uint64_t *first, uint64_t *last);
 

@@ -6,11 +6,14 @@
 //
 //  Caveats
 //  - Open a directory once per process, never across fork (), never on a remote file system.
-//  - A store opened for writing belongs to one thread, as do its transactions. Readers (zspool_reader.h)
+//  - A store opened for writing belongs to one thread, as do its transactions. Readers
+//  (zspool_reader.h)
 //    made from it may live in other threads, each in one; destroy them before the store.
-//  - A commit that fails is final (EFAILED ever after): close the store, find out why, open it again.
+//  - A commit that fails is final (EFAILED ever after): close the store, find out why, open it
+//  again.
 //    What was committed before is safe; what was not confirmed is as if never appended.
-//  - ENOSPC is not final: nothing was changed, acknowledging still works, appending may succeed later.
+//  - ENOSPC is not final: nothing was changed, acknowledging still works, appending may succeed
+//  later.
 
 #ifndef ZSPOOL_STORE_H_INCLUDED
 #define ZSPOOL_STORE_H_INCLUDED
@@ -62,26 +65,28 @@ typedef struct {
     uint64_t in_flight;           //  of those: delivered at least once
 } zspool_cursor_info_t;
 
-//  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is empty.
+//  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is
+//  empty.
 ZSPOOL_EXPORT zspool_store_t *
     zspool_store_new (const char *directory);
 
-//  Close the store and set *self_p to NULL; an open transaction is rolled back. A clean close needs no
-//  recovery at the next open. NULL-safe.
+//  Close the store and set *self_p to NULL; an open transaction is rolled back. A clean close needs
+//  no recovery at the next open. NULL-safe.
 ZSPOOL_EXPORT void
     zspool_store_destroy (zspool_store_t **self_p);
 
-//  Size of the memory map in bytes (ZSPOOL_MAP_BYTES_MIN to 2^46, default ZSPOOL_MAP_BYTES), before opening.
-//  It costs address space, not memory, and bounds what the store can hold; a part of it, 16 MiB, is kept for
-//  acknowledging. A store that holds more already opens all the same. EINVAL when out of range or open.
+//  Size of the memory map in bytes (ZSPOOL_MAP_BYTES_MIN to 2^46, default ZSPOOL_MAP_BYTES), before
+//  opening. It costs address space, not memory, and bounds what the store can hold; a part of it,
+//  16 MiB, is kept for acknowledging. A store that holds more already opens all the same. EINVAL
+//  when out of range or open.
 ZSPOOL_EXPORT int
     zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes);
 
-//  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above all
-//  that may have been forwarded, and the gap is recorded, durably, before this returns.
-//  Errors: ENOENT (reading, no such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC,
-//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these cases;
-//  but when ENOSPC or EIO stopped a store from being created, it may be there, empty.
+//  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above
+//  all that may have been forwarded, and the gap is recorded, durably, before this returns. Errors:
+//  ENOENT (reading, no such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC,
+//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these
+//  cases; but when ENOSPC or EIO stopped a store from being created, it may be there, empty.
 ZSPOOL_EXPORT int
     zspool_store_open (zspool_store_t *self, zspool_mode_t mode);
 
@@ -95,8 +100,8 @@ ZSPOOL_EXPORT const char *
 ZSPOOL_EXPORT uint64_t
     zspool_store_incarnation (const zspool_store_t *self);
 
-//  Begin a transaction: what follows until commit becomes durable and visible together, or not at all.
-//  EINVAL when one is open, EREADONLY, EFAILED, ENOMEM.
+//  Begin a transaction: what follows until commit becomes durable and visible together, or not at
+//  all. EINVAL when one is open, EREADONLY, EFAILED, ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_begin (zspool_store_t *self);
 
@@ -112,21 +117,22 @@ ZSPOOL_EXPORT int
     zspool_store_cursor (zspool_store_t *self, uint32_t spool, const char *name, uint64_t start,
                          uint32_t *cursor);
 
-//  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors as
-//  zspool_block_append () has them (never EFULL), and ENOSPC, EFAILED, EINVAL. Durable after commit.
+//  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors
+//  as zspool_block_append () has them (never EFULL), and ENOSPC, EFAILED, EINVAL. Durable after
+//  commit.
 ZSPOOL_EXPORT int
     zspool_store_put (zspool_store_t *self, uint32_t spool, const zspool_frame_t *frames, size_t count,
                       uint64_t *sequence);
 
-//  Append a sealed block to a spool, in a transaction. The block is stamped with its sequences, so it
-//  must be the caller's alone, appended once, and in memory until the transaction ends. Durable after
-//  commit. EINVAL, ENOSPC, EFAILED.
+//  Append a sealed block to a spool, in a transaction. The block is stamped with its sequences, so
+//  it must be the caller's alone, appended once, and in memory until the transaction ends. Durable
+//  after commit. EINVAL, ENOSPC, EFAILED.
 ZSPOOL_EXPORT int
     zspool_store_append (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 
-//  Acknowledge the messages first..last on a cursor, in a transaction. ESTALE when one of them is not
-//  stored or is acknowledged already, and then none is. Durable after commit. Messages that every cursor
-//  of their spool has acknowledged are removed, whole blocks at a time.
+//  Acknowledge the messages first..last on a cursor, in a transaction. ESTALE when one of them is
+//  not stored or is acknowledged already, and then none is. Durable after commit. Messages that
+//  every cursor of their spool has acknowledged are removed, whole blocks at a time.
 ZSPOOL_EXPORT int
     zspool_store_ack (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t first,
                       uint64_t last);
@@ -136,8 +142,8 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_store_trim (zspool_store_t *self, uint32_t spool, uint64_t sequence);
 
-//  Commit: when this returns 0, all of the transaction is on disk, fsynced. On EIO or EFAILED nothing of
-//  it is, and the store takes no more changes. EINVAL when no transaction is open.
+//  Commit: when this returns 0, all of the transaction is on disk, fsynced. On EIO or EFAILED
+//  nothing of it is, and the store takes no more changes. EINVAL when no transaction is open.
 ZSPOOL_EXPORT int
     zspool_store_commit (zspool_store_t *self);
 
@@ -145,8 +151,8 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT void
     zspool_store_rollback (zspool_store_t *self);
 
-//  List spools, and the cursors of one: call with index 0, 1, ... until ENOENT. What is committed counts.
-//  Not inside a transaction (EINVAL).
+//  List spools, and the cursors of one: call with index 0, 1, ... until ENOENT. What is committed
+//  counts. Not inside a transaction (EINVAL).
 ZSPOOL_EXPORT int
     zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t *info);
 ZSPOOL_EXPORT int
@@ -164,9 +170,10 @@ ZSPOOL_EXPORT uint64_t
 typedef void (zspool_verify_fn) (void *arg, const char *spool, uint64_t first, uint64_t last,
                                  const char *problem);
 
-//  Read every block, cursor and count of the store and check them against each other. Returns the number
-//  of findings, 0 for a sound store, or a negative code when reading is impossible. `blocks`, if not
-//  NULL, is the number of blocks read. Takes time in proportion to the store; holds no snapshot meanwhile.
+//  Read every block, cursor and count of the store and check them against each other. Returns the
+//  number of findings, 0 for a sound store, or a negative code when reading is impossible.
+//  `blocks`, if not NULL, is the number of blocks read. Takes time in proportion to the store;
+//  holds no snapshot meanwhile.
 ZSPOOL_EXPORT int
     zspool_store_verify (zspool_store_t *self, zspool_verify_fn *report, void *arg, uint64_t *blocks);
 

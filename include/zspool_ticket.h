@@ -3,7 +3,8 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Under the `explicit` policy an outlet puts a ticket before each message as a first frame. To the
-//  consumer it is opaque: send it back to the device's ack-in endpoint. These functions are for tools.
+//  consumer it is opaque: send it back to the device's ack-in endpoint. These functions are for
+//  tools.
 
 #ifndef ZSPOOL_TICKET_H_INCLUDED
 #define ZSPOOL_TICKET_H_INCLUDED

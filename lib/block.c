@@ -20,12 +20,15 @@
 //      properties, property_words * 4 bytes (none is written yet, a reader skips them)
 //      the frames' bytes
 //
-//  body_bytes is what follows the record's first 8 bytes. record_bytes is stored_bytes before compression.
+//  body_bytes is what follows the record's first 8 bytes. record_bytes is stored_bytes before
+//  compression.
 //
-//  To raise the version: write the new number in the header, keep reading the old layout here, and add a
-//  file of the old version to selftest/fixtures/. A reader refuses versions and flags it does not know.
+//  To raise the version: write the new number in the header, keep reading the old layout here, and
+//  add a file of the old version to selftest/fixtures/. A reader refuses versions and flags it does
+//  not know.
 //
-//  Invariant: a sealed block has passed s_check_records (), so that iterating needs no further checks.
+//  Invariant: a sealed block has passed s_check_records (), so that iterating needs no further
+//  checks.
 
 #include "block.h"
 #include "bytes.h"
@@ -472,7 +475,7 @@ zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame)
     return true;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Pool
 
 zspool_block_pool_t *
@@ -496,7 +499,8 @@ zspool_block_pool_destroy (zspool_block_pool_t **self_p)
     *self_p = NULL;
 }
 
-//  The slots are tried in order, so that the ones in use stay few and warm in the processor's caches.
+//  The slots are tried in order, so that the ones in use stay few and warm in the processor's
+//  caches.
 static zspool_block_t *
 s_pool_take_slot (zspool_block_pool_t *self)
 {

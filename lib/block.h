@@ -27,8 +27,9 @@ void
     zspool_block_stamp (zspool_block_t *self, uint64_t first_sequence, int64_t stored_us,
                         uint64_t incarnation);
 
-//  A buffer for size bytes of a block to be read in: fill it, then zspool_block_load () checks them and
-//  makes them the sealed content. NULL when it does not fit the block's capacity. ECORRUPT, EVERSION.
+//  A buffer for size bytes of a block to be read in: fill it, then zspool_block_load () checks them
+//  and makes them the sealed content. NULL when it does not fit the block's capacity. ECORRUPT,
+//  EVERSION.
 uint8_t *
     zspool_block_buffer (zspool_block_t *self, size_t size);
 int
@@ -56,10 +57,10 @@ size_t
 size_t
     zspool_block_used (const zspool_block_t *self);
 
-//  --------------------------------------------------------------------------------------------------------
-//  A fixed set of blocks that are used again: allocated when first needed, freed with the pool. Taking is
-//  for one thread; dropping the last reference, which gives a block back, may happen in any. The pool
-//  lives until its owner and the last block have let it go.
+//  ------------------------------------------------------------------------------------------------
+//  A fixed set of blocks that are used again: allocated when first needed, freed with the pool.
+//  Taking is for one thread; dropping the last reference, which gives a block back, may happen in
+//  any. The pool lives until its owner and the last block have let it go.
 
 typedef struct zspool_block_pool zspool_block_pool_t;
 
@@ -69,8 +70,8 @@ zspool_block_pool_t *
 void
     zspool_block_pool_destroy (zspool_block_pool_t **self_p);
 
-//  An empty block with room for at least `bytes` of records, or NULL when none is free now. One larger than
-//  the pool's capacity comes from the heap, and goes back there.
+//  An empty block with room for at least `bytes` of records, or NULL when none is free now. One
+//  larger than the pool's capacity comes from the heap, and goes back there.
 zspool_block_t *
     zspool_block_pool_take (zspool_block_pool_t *self, size_t bytes);
 

@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Everything zspool writes to disk or wire goes through these, so that a store can move between machines.
+//  Everything zspool writes to disk or wire goes through these, so that a store can move between
+//  machines.
 
 #ifndef ZSPOOL_BYTES_H_INCLUDED
 #define ZSPOOL_BYTES_H_INCLUDED

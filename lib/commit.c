@@ -21,8 +21,8 @@ s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
-//  Store the changes. Under `async` one may speak of messages that the disk had no room for yet: then what it
-//  says of those before is stored, and it is to be stored again, with all behind it.
+//  Store the changes. Under `async` one may speak of messages that the disk had no room for yet:
+//  then what it says of those before is stored, and it is to be stored again, with all behind it.
 static int
 s_store_changes (zspool_commit_t *self, zspool_store_t *store)
 {

@@ -26,8 +26,8 @@ typedef struct {
     int64_t commit_us;       //  result: how long it took, microseconds
 } zspool_commit_t;
 
-//  Commit as much as there is room for: the blocks from the first on, and what the changes say of messages
-//  that are stored by then. On any failure but a full disk nothing is, and rc says why.
+//  Commit as much as there is room for: the blocks from the first on, and what the changes say of
+//  messages that are stored by then. On any failure but a full disk nothing is, and rc says why.
 void
     zspool_commit_run (zspool_commit_t *self, zspool_store_t *store);
 

@@ -1,4 +1,5 @@
-//  cursor_block.h - what a cursor knows of one block: which messages are acknowledged, how often delivered
+//  cursor_block.h - what a cursor knows of one block: which messages are acknowledged, how often
+//  delivered
 //
 //  SPDX-License-Identifier: MPL-2.0
 

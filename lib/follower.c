@@ -2,12 +2,14 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  States: live (what is next is in a live block, or has not come yet); behind (it is in the store).
+//  States: live (what is next is in a live block, or has not come yet); behind (it is in the
+//  store).
 //
 //  Invariants
 //  1. Messages are given in order, each once between two seeks.
 //  2. Live blocks are in order; those that end before `next` are dropped when they are met.
-//  3. Between `next` and the oldest live block there is nothing but what ends at or below dropped_to.
+//  3. Between `next` and the oldest live block there is nothing but what ends at or below
+//  dropped_to.
 
 #include "follower.h"
 
@@ -88,7 +90,8 @@ zspool_follower_stored (zspool_follower_t *self)
 void
 zspool_follower_seek (zspool_follower_t *self, uint64_t next)
 {
-    //  What was given, and what is left of the block at hand, was live perhaps: the store has it, or will.
+    //  What was given, and what is left of the block at hand, was live perhaps: the store has it,
+    //  or will.
     uint64_t taken_to = self->block? zspool_block_last_sequence (self->block): self->next - 1;
     if (self->dropped_to < taken_to)
         self->dropped_to = taken_to;

@@ -1,9 +1,10 @@
-//  follower.h - gives the messages of a spool in order: from live blocks, or from the store when behind
+//  follower.h - gives the messages of a spool in order: from live blocks, or from the store when
+//  behind
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: one. Memory is bounded: at most ZSPOOL_FOLLOWER_LIVE_MAX live blocks are kept, none larger than
-//  ZSPOOL_FOLLOWER_LIVE_BYTES; what is dropped is read back from the store.
+//  Thread: one. Memory is bounded: at most ZSPOOL_FOLLOWER_LIVE_MAX live blocks are kept, none
+//  larger than ZSPOOL_FOLLOWER_LIVE_BYTES; what is dropped is read back from the store.
 
 #ifndef ZSPOOL_FOLLOWER_H_INCLUDED
 #define ZSPOOL_FOLLOWER_H_INCLUDED
@@ -46,8 +47,8 @@ void
 void
     zspool_follower_seek (zspool_follower_t *self, uint64_t next);
 
-//  Have the next message at hand, in self->record of self->block. ENOENT: there is none for now; ECORRUPT:
-//  a damaged block was passed over, zspool_reader_damage () tells which, go on; or what
+//  Have the next message at hand, in self->record of self->block. ENOENT: there is none for now;
+//  ECORRUPT: a damaged block was passed over, zspool_reader_damage () tells which, go on; or what
 //  zspool_reader_next () gives.
 int
     zspool_follower_peek (zspool_follower_t *self);

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: any one. Each block is copied out of a view that is released before it is looked at, so a slow
-//  reader never keeps the store from reusing space.
+//  Thread: any one. Each block is copied out of a view that is released before it is looked at, so
+//  a slow reader never keeps the store from reusing space.
 
 #include "store.h"
 #include "store_blocks.h"
@@ -59,7 +59,8 @@ zspool_reader_seek (zspool_reader_t *self, uint64_t sequence)
     self->next = sequence > 0? sequence: 1;
 }
 
-//  Note a block that cannot be used, and go on behind it. Where it ends is best told by its neighbour.
+//  Note a block that cannot be used, and go on behind it. Where it ends is best told by its
+//  neighbour.
 static void
 s_pass_over (zspool_reader_t *self, zspool_iter_t *iter, uint64_t first)
 {

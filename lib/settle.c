@@ -78,7 +78,8 @@ s_drain_ms (const zspool_settle_t *self)
 void
 zspool_settle_blocked (zspool_settle_t *self, int64_t now_ms)
 {
-    //  The rate is that of the last pipe_depth bytes, or since the outlet was last settled and at rest.
+    //  The rate is that of the last pipe_depth bytes, or since the outlet was last settled and at
+    //  rest.
     bool rested = self->blocked_ms == INT64_MIN || now_ms - self->blocked_ms > self->settle_ms;
     if (rested || self->sent_bytes - self->rate_since_bytes > self->pipe_depth) {
         self->drain_before_ms = rested? 0: s_drain_ms (self);

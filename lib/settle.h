@@ -10,8 +10,8 @@
 //    have taken at the rate that was seen while it was refused now and then. Without this a queue
 //    that goes idle after a burst would keep its last pipe_depth bytes for ever.
 //
-//  Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that was sent in a
-//  part of the settle time. Times are milliseconds of the caller's monotonic clock.
+//  Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that was sent in
+//  a part of the settle time. Times are milliseconds of the caller's monotonic clock.
 
 #ifndef ZSPOOL_SETTLE_H_INCLUDED
 #define ZSPOOL_SETTLE_H_INCLUDED

@@ -2,12 +2,14 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the owner's. Opening is in store_open.c, cursors and trimming in store_cursors.c, listing in
-//  store_info.c.
+//  Thread: the owner's. Opening is in store_open.c, cursors and trimming in store_cursors.c,
+//  listing in store_info.c.
 //
 //  Invariants
-//  1. What is `now` becomes `committed` only after the engine's commit returned; a rollback sets it back.
-//  2. Sequences of a spool rise by one from block to block; a jump is recorded as a gap in the same commit.
+//  1. What is `now` becomes `committed` only after the engine's commit returned; a rollback sets it
+//  back.
+//  2. Sequences of a spool rise by one from block to block; a jump is recorded as a gap in the same
+//  commit.
 //  3. After each commit: floors <= sent_to of each cursor, floor <= last_sequence < next_sequence,
 //     last_sequence <= sequence_ceiling.
 //  4. After a commit failed nothing is changed any more.
@@ -19,17 +21,20 @@
 
 //  On a full disk this much reserved space is left alone by appending
 #define FULL_DISK_SPARE_BYTES (8 * 1024 * 1024)
+//  On a full disk so much free space is worth a commit that makes it usable
+#define AGED_FREE_BYTES_MIN (256 * 1024)
 //  How much the file grows between two looks at how scattered its free space is
 #define CHUNKED_CHECK_BYTES (32ULL * 1024 * 1024)
 //  Less free space than this part of the file is not worth using in single pages
 #define CHUNKED_FREE_PART 8
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Transactions
 
-//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages in a
-//  row: when free space is scattered, LMDB searches it in vain for each block and extends the file. So
-//  whenever the file has grown a good deal while much of it is free, single pages use that up.
+//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages
+//  in a row: when free space is scattered, LMDB searches it in vain for each block and extends the
+//  file. So whenever the file has grown a good deal while much of it is free, single pages use that
+//  up.
 static void
 s_choose_layout (zspool_store_t *self)
 {
@@ -39,6 +44,25 @@ s_choose_layout (zspool_store_t *self)
     uint64_t free_bytes = zspool_engine_reusable_bytes (self->engine);
     self->chunked = free_bytes > CHUNKED_CHECK_BYTES / 2 && free_bytes > used / CHUNKED_FREE_PART;
     self->chunked_check_bytes = used + CHUNKED_CHECK_BYTES;
+}
+
+//  The disk is full. What the last commit freed can be used only behind a further one: make that.
+static int
+s_age_free_pages (zspool_store_t *self)
+{
+    if (zspool_store_free_bytes (self)
+        < zspool_engine_reusable_bytes (self->engine) + AGED_FREE_BYTES_MIN)
+        return ZSPOOL_OK;
+    int rc = zspool_engine_begin (self->engine, &self->txn);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_put_store (self->txn, self->state, &self->record);
+    if (rc) {
+        zspool_engine_abort (self->engine);
+        return rc;
+    }
+    rc = zspool_engine_commit (self->engine);
+    self->failed = rc != ZSPOOL_OK;
+    return rc? ZSPOOL_EFAILED: ZSPOOL_OK;
 }
 
 bool
@@ -59,7 +83,9 @@ zspool_store_begin (zspool_store_t *self)
         return zspool_store_fail_code (self, ZSPOOL_EFAILED);
     //  Room for acknowledging is reserved at all times; when the disk is full the headroom is used.
     zspool_engine_reserve (self->engine, ZSPOOL_TXN_OVERHEAD_BYTES);
-    int rc = zspool_engine_begin (self->engine, &self->txn);
+    int rc = self->disk_full? s_age_free_pages (self): ZSPOOL_OK;
+    if (rc == ZSPOOL_OK)
+        rc = zspool_engine_begin (self->engine, &self->txn);
     if (rc)
         return zspool_store_fail_code (self, rc);
     self->in_txn = true;
@@ -167,7 +193,7 @@ zspool_store_commit (zspool_store_t *self)
     return ZSPOOL_OK;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Spools and cursors by name
 
 static bool
@@ -305,7 +331,7 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
     return ZSPOOL_OK;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Appending
 
 //  Make sure that the open transaction may take so much more of the file.
@@ -314,6 +340,7 @@ s_make_room (zspool_store_t *self, uint64_t bytes)
 {
     uint64_t needed = self->txn_bytes + bytes;
     int rc = zspool_engine_reserve (self->engine, needed);
+    self->disk_full = rc == ZSPOOL_ENOSPC;
     if (rc == ZSPOOL_ENOSPC && zspool_engine_spare_bytes (self->engine) >= FULL_DISK_SPARE_BYTES
         && zspool_engine_reusable_bytes (self->engine) >= needed) {
         //  The disk is full, but free pages of the file itself will do, if taken one by one.
@@ -391,8 +418,8 @@ zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *bl
     return zspool_store_append_stamped (self, spool_id, block);
 }
 
-//  Begin a block for messages put one by one, the first of which takes so many bytes. Room in the file is
-//  made now: what was put is never refused later.
+//  Begin a block for messages put one by one, the first of which takes so many bytes. Room in the
+//  file is made now: what was put is never refused later.
 static int
 s_begin_filling (zspool_store_t *self, zspool_spool_state_t *spool, size_t record_bytes)
 {
@@ -438,7 +465,7 @@ zspool_store_put (zspool_store_t *self, uint32_t spool_id, const zspool_frame_t 
     return ZSPOOL_OK;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  For the writer
 
 int

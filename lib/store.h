@@ -51,6 +51,7 @@ struct zspool_store {
     uint64_t map_bytes;
     bool in_txn;
     bool failed;                      //  a commit failed: sticky
+    bool disk_full;                   //  the last reservation of space found none
     bool chunked;                     //  blocks are written in one-page chunks now
     uint64_t chunked_check_bytes;     //  decide again when the file has grown to this
     uint64_t txn_bytes;               //  file space that the open transaction may take
@@ -88,7 +89,7 @@ zspool_cursor_state_t *
 int64_t
     zspool_now_us (void);
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  For the writer, which numbers blocks itself, before their transaction
 
 //  What the next block of a spool is to be numbered from, and the time its stamp must not precede.
@@ -96,24 +97,24 @@ int
     zspool_store_numbering (zspool_store_t *self, uint32_t spool, uint64_t *next_sequence,
                             int64_t *stored_us);
 
-//  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL, ENOSPC (the
-//  transaction can go on without it), EFAILED.
+//  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL, ENOSPC
+//  (the transaction can go on without it), EFAILED.
 int
     zspool_store_append_stamped (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 
-//  Let each commit raise the spool's ceiling this far above its last sequence: what may be forwarded
-//  before it is committed. 0, the default: nothing.
+//  Let each commit raise the spool's ceiling this far above its last sequence: what may be
+//  forwarded before it is committed. 0, the default: nothing.
 int
     zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool, uint64_t sequences);
 
-//  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of another
-//  generation is ignored. EINVAL when there is no such cursor or the change makes no sense.
+//  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of
+//  another generation is ignored. EINVAL when there is no such cursor or the change makes no sense.
 int
     zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change);
 
-//  Make a cursor's tracker as it is stored: for whoever delivers through this cursor, in any thread. Call
-//  it from the store's thread; the caller owns the tracker. Blocks above the floor are covered as far as
-//  they have stored entries.
+//  Make a cursor's tracker as it is stored: for whoever delivers through this cursor, in any
+//  thread. Call it from the store's thread; the caller owns the tracker. Blocks above the floor are
+//  covered as far as they have stored entries.
 int
     zspool_store_track_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor,
                                zspool_cursor_t **tracker_p);
@@ -126,11 +127,11 @@ bool
 void
     zspool_store_check_readers (zspool_store_t *self);
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Within lib
 
-//  Load spools, and cursors of one, that are in the store but not in memory yet: at opening, and when a
-//  reader meets new ones.
+//  Load spools, and cursors of one, that are in the store but not in memory yet: at opening, and
+//  when a reader meets new ones.
 int
     zspool_store_load (zspool_store_t *self);
 int
@@ -159,8 +160,8 @@ int
     zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
                                 size_t blocks_max);
 
-//  A reader that fills blocks of a pool; NULL pool: of the heap. zspool_reader_next () then may also give
-//  EFULL: no block is free in the pool.
+//  A reader that fills blocks of a pool; NULL pool: of the heap. zspool_reader_next () then may
+//  also give EFULL: no block is free in the pool.
 zspool_reader_t *
     zspool_reader_new_pooled (zspool_store_t *store, uint32_t spool, zspool_block_pool_t *pool);
 

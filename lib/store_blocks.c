@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Key, big-endian: first sequence u64, chunk u16. A block is one value under chunk 0, or several of
-//  ZSPOOL_PAGE_VALUE_BYTES each but the last, under chunks 0, 1, 2, ... Its size stands in its own head, at
-//  the start of chunk 0; which of the two ways it was written follows from the size of that value.
+//  Key, big-endian: first sequence u64, chunk u16. A block is one value under chunk 0, or several
+//  of ZSPOOL_PAGE_VALUE_BYTES each but the last, under chunks 0, 1, 2, ... Its size stands in its
+//  own head, at the start of chunk 0; which of the two ways it was written follows from the size of
+//  that value.
 
 #include "store_blocks.h"
 #include "bytes.h"
@@ -75,7 +76,8 @@ s_seek (zspool_iter_t *iter, uint64_t sequence, uint64_t *first, zspool_block_he
     return rc? rc: s_read_head (key, value, first, head);
 }
 
-//  First sequence of the block before the one that the iterator stands on; ENOENT when there is none.
+//  First sequence of the block before the one that the iterator stands on; ENOENT when there is
+//  none.
 static int
 s_previous (zspool_iter_t *iter, bool at_end, uint64_t *first)
 {

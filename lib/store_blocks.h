@@ -8,7 +8,8 @@
 #include "block.h"
 #include "store_engine.h"
 
-//  Write a stamped block behind all others of the table: in one piece, or in chunks of one page each.
+//  Write a stamped block behind all others of the table: in one piece, or in chunks of one page
+//  each.
 int
     zspool_blocks_write (zspool_txn_t *txn, zspool_table_t table, const zspool_block_t *block,
                          bool chunked);
@@ -17,10 +18,10 @@ int
 uint64_t
     zspool_blocks_room (size_t block_size);
 
-//  Stand on the block that holds the message, or on the first block behind it. *first is the sequence in
-//  the block's key; *head what the block says of itself. ENOENT when there is none; ECORRUPT when the
-//  block's head is damaged or not that of its key, EVERSION when it is of a newer version: *first is valid
-//  then too; EIO when the table is damaged.
+//  Stand on the block that holds the message, or on the first block behind it. *first is the
+//  sequence in the block's key; *head what the block says of itself. ENOENT when there is none;
+//  ECORRUPT when the block's head is damaged or not that of its key, EVERSION when it is of a newer
+//  version: *first is valid then too; EIO when the table is damaged.
 int
     zspool_blocks_seek (zspool_iter_t *iter, uint64_t sequence, uint64_t *first,
                         zspool_block_head_t *head);
@@ -36,12 +37,14 @@ zspool_blocks_unusable (int rc)
 int
     zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
 
-//  Copy the block that the iterator stands on, `size` bytes by its head, to where `to` points. ECORRUPT
-//  when a chunk is missing or has the wrong size. Then the iterator stands on its last chunk.
+//  Copy the block that the iterator stands on, `size` bytes by its head, to where `to` points.
+//  ECORRUPT when a chunk is missing or has the wrong size. Then the iterator stands on its last
+//  chunk.
 int
     zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *to);
 
-//  Delete the block that starts at `first`, all its chunks, whole or damaged. *bytes is what it had.
+//  Delete the block that starts at `first`, all its chunks, whole or damaged. *bytes is what it
+//  had.
 int
     zspool_blocks_delete (zspool_iter_t *iter, uint64_t first, uint64_t *bytes);
 

@@ -3,17 +3,17 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Thread: the store's owner. A cursor is changed in one of two ways, never both at a time: by
-//  zspool_store_ack () through a tracker kept here, or by changes that an outlet hands in, whose tracker
-//  lives with the outlet.
+//  zspool_store_ack () through a tracker kept here, or by changes that an outlet hands in, whose
+//  tracker lives with the outlet.
 
 #include "store.h"
 #include "store_blocks.h"
 
 #include <stdlib.h>
 
-//  Tell a tracker of the blocks in [from, to], with what is stored of each; *known_to becomes the last
-//  message of the last one. The view or transaction shows both. Damaged blocks are left out: they can never
-//  be delivered.
+//  Tell a tracker of the blocks in [from, to], with what is stored of each; *known_to becomes the
+//  last message of the last one. The view or transaction shows both. Damaged blocks are left out:
+//  they can never be delivered.
 static int
 s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
          zspool_cursor_t *tracker, uint64_t from, uint64_t to, uint64_t *known_to)
@@ -56,8 +56,8 @@ s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, u
     return rc;
 }
 
-//  The last message that has a stored entry, or `to` if that is behind it. Entries may lie above sent_to: what
-//  is acknowledged through the API need not have been sent.
+//  The last message that has a stored entry, or `to` if that is behind it. Entries may lie above
+//  sent_to: what is acknowledged through the API need not have been sent.
 static int
 s_last_entry (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
               uint64_t *to)
@@ -210,7 +210,7 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
     return rc;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Trimming
 
 static uint64_t

@@ -2,12 +2,14 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  LMDB's own locks are lost when a process opens a database twice and closes it once, so a list of the
-//  directories this process has open refuses that. Writers of other processes are kept out by flock () on
-//  a file of our own, which holds the writer's process number for the one who finds it locked. A child that
-//  was forked meanwhile holds that lock too, so it is given up in so many words.
+//  LMDB's own locks are lost when a process opens a database twice and closes it once, so a list of
+//  the directories this process has open refuses that. Writers of other processes are kept out by
+//  flock () on a file of our own, which holds the writer's process number for the one who finds it
+//  locked. A child that was forked meanwhile holds that lock too, so it is given up in so many
+//  words.
 
 #include "store_directory.h"
+#include "store_engine.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -24,8 +26,16 @@
 
 #define LOCK_FILE "zspool.lock"
 #define DATA_FILE "data.mdb"
+//  LMDB's file starts with two pages that look like this
 #define LMDB_MAGIC 0xBEEFC0DEU
 #define LMDB_MAGIC_OFFSET 16
+#define LMDB_PAGE_BYTES_OFFSET 40
+#define LMDB_TXN_OFFSET 144           //  number of the transaction that wrote the page; 0: at creation
+#define LMDB_HEAD_BYTES 152
+#define LMDB_PAGE_BYTES_MIN 512
+#define LMDB_PAGE_BYTES_MAX 65536
+//  What a database can have grown to when its first commit is cut off
+#define TORN_BYTES_MAX (256 * 1024)
 
 struct zspool_claim {
     int directory_fd;      //  the directory
@@ -34,6 +44,7 @@ struct zspool_claim {
     ino_t inode;
     pid_t pid;             //  who made the claim
     bool has_database;     //  when the claim was made
+    bool is_torn;          //  creating the database was cut off: start over
     zspool_claim_t *next;  //  in the list of this process's claims
 };
 
@@ -136,6 +147,52 @@ s_check_empty (zspool_claim_t *self)
     return rc;
 }
 
+//  One of LMDB's two first pages
+typedef struct {
+    bool missing;          //  not in the file, or all zero
+    uint32_t page_bytes;
+    uint64_t txn;
+} s_page_t;
+
+//  Read one of them. ENOTSTORE when it is something else.
+static int
+s_read_page (int fd, off_t offset, s_page_t *page)
+{
+    static const uint8_t zero [LMDB_HEAD_BYTES];
+    uint8_t head [LMDB_HEAD_BYTES] = { 0 };
+    uint32_t magic;
+    if (pread (fd, head, sizeof head, offset) < 0)
+        return ZSPOOL_EIO;
+    memcpy (&magic, head + LMDB_MAGIC_OFFSET, sizeof magic);
+    memcpy (&page->page_bytes, head + LMDB_PAGE_BYTES_OFFSET, sizeof page->page_bytes);
+    memcpy (&page->txn, head + LMDB_TXN_OFFSET, sizeof page->txn);
+    page->missing = memcmp (head, zero, sizeof head) == 0;
+    if (page->missing)
+        return ZSPOOL_OK;
+    return magic == LMDB_MAGIC && page->page_bytes >= LMDB_PAGE_BYTES_MIN
+           && page->page_bytes <= LMDB_PAGE_BYTES_MAX? ZSPOOL_OK: ZSPOOL_ENOTSTORE;
+}
+
+//  Look at the database's file. LMDB writes both pages at once, and syncs them with its first commit. So when
+//  one is missing, and the other does not know of a commit, there never was one.
+static int
+s_look_at_data (zspool_claim_t *self, int fd)
+{
+    s_page_t first, second;
+    struct stat status;
+    if (fstat (fd, &status))
+        return ZSPOOL_EIO;
+    int rc = s_read_page (fd, 0, &first);
+    if (rc == ZSPOOL_OK)
+        rc = s_read_page (fd, first.missing? ZSPOOL_PAGE_BYTES: first.page_bytes, &second);
+    if (rc)
+        return rc;
+    self->has_database = !first.missing && !second.missing;
+    self->is_torn = !self->has_database && first.txn == 0 && second.txn == 0
+                    && status.st_size <= TORN_BYTES_MAX;
+    return self->has_database || self->is_torn? ZSPOOL_OK: ZSPOOL_ENOTSTORE;
+}
+
 //  Check that the directory holds a database, or for writing nothing at all.
 static int
 s_check_content (zspool_claim_t *self, const char *directory, zspool_mode_t mode, char *reason)
@@ -143,29 +200,35 @@ s_check_content (zspool_claim_t *self, const char *directory, zspool_mode_t mode
     int fd = openat (self->directory_fd, DATA_FILE, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT)
         return s_fail_errno (reason, directory);
-    uint32_t magic = 0;
-    ssize_t size = 0;
-    if (fd >= 0) {
-        char head [LMDB_MAGIC_OFFSET + sizeof magic];
-        size = pread (fd, head, sizeof head, 0);
-        if (size == (ssize_t) sizeof head)
-            memcpy (&magic, head + LMDB_MAGIC_OFFSET, sizeof magic);
+    int rc = fd < 0? ZSPOOL_OK: s_look_at_data (self, fd);
+    if (fd >= 0)
         close (fd);
-    }
-    self->has_database = magic == LMDB_MAGIC;
+    if (rc)
+        return s_fail (reason, directory, rc);
     if (self->has_database)
         return ZSPOOL_OK;
-    if (size < 0)
-        return s_fail (reason, directory, ZSPOOL_EIO);
-    if (size > 0)
-        return s_fail (reason, directory, ZSPOOL_ENOTSTORE);
-    //  No file, or one that a crash left empty
     if (mode == ZSPOOL_READ) {
         snprintf (reason, ZSPOOL_REASON_MAX, "%s: no store here", directory);
         return ZSPOOL_ENOENT;
     }
-    int rc = s_check_empty (self);
+    rc = s_check_empty (self);
     return rc? s_fail (reason, directory, rc): ZSPOOL_OK;
+}
+
+//  Empty the file of a database whose creation was cut off. Under the lock.
+static int
+s_remove_torn (zspool_claim_t *self)
+{
+    int fd = openat (self->directory_fd, DATA_FILE, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return ZSPOOL_EIO;
+    //  Another process may have created the store meanwhile.
+    self->is_torn = false;
+    int rc = s_look_at_data (self, fd);
+    if (rc == ZSPOOL_OK && self->is_torn && ftruncate (fd, 0))
+        rc = ZSPOOL_EIO;
+    close (fd);
+    return rc;
 }
 
 bool
@@ -194,7 +257,8 @@ zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSP
     int length = snprintf (text, sizeof text, "%ld\n", (long) getpid ());
     if (ftruncate (self->lock_fd, 0) == 0)
         (void) !pwrite (self->lock_fd, text, (size_t) length, 0);
-    return ZSPOOL_OK;
+    int rc = self->is_torn? s_remove_torn (self): ZSPOOL_OK;
+    return rc? s_fail (reason, directory, rc): ZSPOOL_OK;
 }
 
 static bool

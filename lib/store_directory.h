@@ -11,9 +11,9 @@
 
 typedef struct zspool_claim zspool_claim_t;
 
-//  Claim a directory for this process; for writing, create it when it is not there. On failure *reason has
-//  a line of text and nothing was changed. Errors: ENOENT, ENOTSTORE, EOPEN, EACCES, EREMOTE, ENOSPC,
-//  ENOMEM, EIO. Thread-safe.
+//  Claim a directory for this process; for writing, create it when it is not there. On failure
+//  *reason has a line of text and nothing was changed. Errors: ENOENT, ENOTSTORE, EOPEN, EACCES,
+//  EREMOTE, ENOSPC, ENOMEM, EIO. Thread-safe.
 int
     zspool_claim_new (zspool_claim_t **self_p, const char *directory, zspool_mode_t mode,
                       char reason [ZSPOOL_REASON_MAX]);

@@ -2,10 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The only implementation is store_lmdb.c. Threads: an engine and its write transaction belong to one
-//  thread; a view (read snapshot) belongs to one thread at a time, any. Bytes given out by get and by
-//  iterators are the database's own: they end with the transaction or view that gave them. In a forked
-//  child views give EINVAL, and the engine must not be used.
+//  The only implementation is store_lmdb.c. Threads: an engine and its write transaction belong to
+//  one thread; a view (read snapshot) belongs to one thread at a time, any. Bytes given out by get
+//  and by iterators are the database's own: they end with the transaction or view that gave them.
+//  In a forked child views give EINVAL, and the engine must not be used.
 
 #ifndef ZSPOOL_STORE_ENGINE_H_INCLUDED
 #define ZSPOOL_STORE_ENGINE_H_INCLUDED
@@ -32,15 +32,16 @@ typedef enum {
     ZSPOOL_ENGINE_WRITE   //  creates the database when it is not there
 } zspool_engine_mode_t;
 
-//  Open the database in a directory that exists. map_bytes, for writing: what the file may grow to. Errors
-//  as zspool_store_open () lists them; *sys_error is errno's value or 0.
+//  Open the database in a directory that exists. map_bytes, for writing: what the file may grow to.
+//  Errors as zspool_store_open () lists them; *sys_error is errno's value or 0.
 int
     zspool_engine_open (zspool_engine_t **self_p, const char *directory, zspool_engine_mode_t mode,
                         uint64_t map_bytes, int *sys_error);
 void
     zspool_engine_close (zspool_engine_t **self_p);
 
-//  Begin the write transaction (one at a time); commit it, durable on return; or drop it. Both end it.
+//  Begin the write transaction (one at a time); commit it, durable on return; or drop it. Both end
+//  it.
 int
     zspool_engine_begin (zspool_engine_t *self, zspool_txn_t **txn);
 int
@@ -48,8 +49,8 @@ int
 void
     zspool_engine_abort (zspool_engine_t *self);
 
-//  Create a view; take () makes it see what is committed now, release () lets that go. A view that was
-//  taken keeps the database from reusing space: release it soon.
+//  Create a view; take () makes it see what is committed now, release () lets that go. A view that
+//  was taken keeps the database from reusing space: release it soon.
 int
     zspool_view_new (zspool_engine_t *engine, zspool_txn_t **view_p);
 int
@@ -59,8 +60,8 @@ void
 void
     zspool_view_destroy (zspool_txn_t **view_p);
 
-//  Open a table by name, to be used in any transaction from then on. Within the write transaction it is
-//  created when it is not there; otherwise: ENOENT. Only on the engine's thread.
+//  Open a table by name, to be used in any transaction from then on. Within the write transaction
+//  it is created when it is not there; otherwise: ENOENT. Only on the engine's thread.
 int
     zspool_engine_table (zspool_engine_t *self, const char *name, zspool_table_t *table);
 
@@ -71,14 +72,16 @@ int
 int
     zspool_txn_delete (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key);
 
-//  Append a value of `size` bytes under a key higher than all in the table; the caller fills *to at once.
+//  Append a value of `size` bytes under a key higher than all in the table; the caller fills *to at
+//  once.
 int
     zspool_txn_append (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, size_t size,
                        uint8_t **to);
 
-//  Iterate in order of keys: open, seek or go to the last, next (at first: the first pair) or previous
-//  until ENOENT, close. Deleting removes the current pair; next then gives the one behind it. A damaged
-//  database gives EIO here, at whatever pair: never ECORRUPT, which is for what is in a pair.
+//  Iterate in order of keys: open, seek or go to the last, next (at first: the first pair) or
+//  previous until ENOENT, close. Deleting removes the current pair; next then gives the one behind
+//  it. A damaged database gives EIO here, at whatever pair: never ECORRUPT, which is for what is in
+//  a pair.
 int
     zspool_iter_open (zspool_txn_t *txn, zspool_table_t table, zspool_iter_t **iter_p);
 void
@@ -95,21 +98,21 @@ int
 int
     zspool_iter_delete (zspool_iter_t *self);
 
-//  Make sure that a transaction may add `bytes` to the file, and that ZSPOOL_HEADROOM_BYTES are left for
-//  acknowledging and trimming after that: ENOSPC when the disk or the map has no room.
+//  Make sure that a transaction may add `bytes` to the file, and that ZSPOOL_HEADROOM_BYTES are
+//  left for acknowledging and trimming after that: ENOSPC when the disk or the map has no room.
 #define ZSPOOL_HEADROOM_BYTES (16 * 1024 * 1024)
 int
     zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes);
 
-//  Bytes of the file in use as of the last commit, and how much it may grow for sure, on space that is
-//  reserved already.
+//  Bytes of the file in use as of the last commit, and how much it may grow for sure, on space that
+//  is reserved already.
 uint64_t
     zspool_engine_used_bytes (zspool_engine_t *self);
 uint64_t
     zspool_engine_spare_bytes (zspool_engine_t *self);
 
-//  Bytes of the file that the open write transaction could use again, page by page; and in a view, all
-//  that are free. Counted now: a walk over the free list, some ms for each GiB free.
+//  Bytes of the file that the open write transaction could use again, page by page; and in a view,
+//  all that are free. Counted now: a walk over the free list, some ms for each GiB free.
 uint64_t
     zspool_engine_reusable_bytes (zspool_engine_t *self);
 uint64_t

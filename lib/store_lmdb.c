@@ -2,15 +2,17 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  LMDB's default flags only, plus MDB_NOTLS (a view belongs to an object, not to a thread). The modes that
-//  leave out an fsync or write through the map can leave a store that does not open after a power cut.
+//  LMDB's default flags only, plus MDB_NOTLS (a view belongs to an object, not to a thread). The
+//  modes that leave out an fsync or write through the map can leave a store that does not open
+//  after a power cut.
 //
-//  File space. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an fsync
-//  after a file has grown block by block is several times slower. So space is reserved ahead with
-//  fallocate (): reserved_end is how far the file system has promised room, beyond the file's size.
+//  File space. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an
+//  fsync after a file has grown block by block is several times slower. So space is reserved ahead
+//  with fallocate (): reserved_end is how far the file system has promised room, beyond the file's
+//  size.
 //
-//  The map. Its end is fatal to LMDB as well. So a map given too small for what is stored is made larger
-//  than map_bytes, which then only says that nothing may be added.
+//  The map. Its end is fatal to LMDB as well. So a map given too small for what is stored is made
+//  larger than map_bytes, which then only says that nothing may be added.
 
 #include "store_engine.h"
 
@@ -408,8 +410,8 @@ zspool_engine_spare_bytes (zspool_engine_t *self)
 static uint64_t
 s_free_bytes (MDB_txn *txn, size_t before)
 {
-    //  Table 0 is LMDB's free list: the key is the transaction that freed the pages, the value a list of
-    //  page numbers, its length first.
+    //  Table 0 is LMDB's free list: the key is the transaction that freed the pages, the value a
+    //  list of page numbers, its length first.
     MDB_cursor *cursor;
     if (mdb_cursor_open (txn, 0, &cursor))
         return 0;
@@ -446,8 +448,8 @@ s_lower_to_reader (const char *line, void *arg)
 uint64_t
 zspool_engine_reusable_bytes (zspool_engine_t *self)
 {
-    //  LMDB uses again what was freed before the oldest transaction that a reader, or the last commit,
-    //  still shows.
+    //  LMDB uses again what was freed before the oldest transaction that a reader, or the last
+    //  commit, still shows.
     MDB_envinfo info;
     mdb_env_info (self->env, &info);
     size_t oldest = info.me_last_txnid;

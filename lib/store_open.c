@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the owner's. Opening reads the records of spools and cursors, never blocks, so it takes the same
-//  time whatever is stored.
+//  Thread: the owner's. Opening reads the records of spools and cursors, never blocks, so it takes
+//  the same time whatever is stored.
 
 #include "store.h"
 
@@ -85,7 +85,8 @@ s_close (zspool_store_t *self)
     zspool_claim_destroy (&self->claim);
 }
 
-//  Nothing is under way: ceilings come down to what is stored, so that the next open finds a clean stop.
+//  Nothing is under way: ceilings come down to what is stored, so that the next open finds a clean
+//  stop.
 static void
 s_lower_ceilings (zspool_store_t *self)
 {
@@ -254,7 +255,8 @@ s_create (zspool_store_t *self)
     return rc;
 }
 
-//  After an unclean stop messages up to the ceiling may have been forwarded and lost: number above them.
+//  After an unclean stop messages up to the ceiling may have been forwarded and lost: number above
+//  them.
 static int
 s_recover_numbering (zspool_store_t *self)
 {

@@ -11,9 +11,10 @@
 //    'C' spool u32 cursor u32                         generation u32, floor u64, sent_to u64, name
 //    'E' spool u32 cursor u32 first_sequence u64      messages u32, has_counts u32, acked bits, counts
 //    'G' spool u32 first u64                          last u64, found_us i64
-//  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with that of
-//  the key. The format number is raised when any of this, or the way blocks are kept, changes; a store of a
-//  higher one is refused, of a lower one brought up to date at opening for writing.
+//  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
+//  that of the key. The format number is raised when any of this, or the way blocks are kept,
+//  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
+//  writing.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -190,7 +191,7 @@ zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     return rc;
 }
 
-//  --------------------------------------------------------------------------------------------------------
+//  ------------------------------------------------------------------------------------------------
 //  Walks
 
 static int

@@ -69,13 +69,13 @@ int
     zspool_state_trim_entries (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                                uint32_t cursor, uint64_t floor);
 
-//  Reading. ENOENT when it is not there, ECORRUPT when its checksum fails, EVERSION (store only) when a
-//  newer zspool wrote it.
+//  Reading. ENOENT when it is not there, ECORRUPT when its checksum fails, EVERSION (store only)
+//  when a newer zspool wrote it.
 int
     zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store);
 
-//  A walk over records of one kind, in order of their keys: open, next until ENOENT, close. What next
-//  gives ends with the transaction. ECORRUPT concerns one record: next goes on behind it.
+//  A walk over records of one kind, in order of their keys: open, next until ENOENT, close. What
+//  next gives ends with the transaction. ECORRUPT concerns one record: next goes on behind it.
 typedef struct {
     zspool_iter_t *iter;
     uint8_t prefix [9];   //  kind, spool, cursor: what all keys of the walk start with

@@ -3,8 +3,9 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  32 bytes, little-endian: version u8 (1); reserved u8 (0); attempt u16; spool u32; cursor u32;
-//  generation u32; sequence u64; incarnation u64. To change the layout raise the version: devices ignore,
-//  and count, tickets of a version they do not know, so deliveries made before an upgrade are sent again.
+//  generation u32; sequence u64; incarnation u64. To change the layout raise the version: devices
+//  ignore, and count, tickets of a version they do not know, so deliveries made before an upgrade
+//  are sent again.
 
 #include "zspool_ticket.h"
 #include "bytes.h"

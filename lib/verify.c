@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Works on a store in use: each spool's counts are compared only when nothing was committed meanwhile.
+//  Works on a store in use: each spool's counts are compared only when nothing was committed
+//  meanwhile.
 
 #include "store.h"
 
@@ -108,7 +109,8 @@ s_check_counts (s_verify_t *self, const zspool_spool_info_t *info, const s_tally
         s_report (self, info->name, 0, 0, "sequence ceiling is below the last sequence");
 }
 
-//  What is wrong with a cursor; NULL when nothing is. `now` is the spool as it was no earlier than that.
+//  What is wrong with a cursor; NULL when nothing is. `now` is the spool as it was no earlier than
+//  that.
 static const char *
 s_cursor_problem (const zspool_cursor_info_t *cursor, const zspool_spool_info_t *info,
                   const zspool_spool_info_t *now)

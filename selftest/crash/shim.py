@@ -103,10 +103,10 @@ class Shim:
         with open("shim.c", "w", encoding="ascii") as source:
             source.write(SOURCE)
         subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", "shim.so", "shim.c", "-ldl"], check=True)
-        preload = [os.path.abspath("shim.so")]
-        if os.environ.get("LD_PRELOAD"):
-            preload.insert(0, os.environ["LD_PRELOAD"])
-        self.environment = {"LD_PRELOAD": ":".join(preload), "SHIM_FAULT": f"{kind.removesuffix('_ms')} {number}"}
+        sanitizer = os.environ.get("ASAN_OPTIONS", "")
+        self.environment = {"LD_PRELOAD": os.path.abspath("shim.so"),
+                            "SHIM_FAULT": f"{kind.removesuffix('_ms')} {number}",
+                            "ASAN_OPTIONS": f"{sanitizer}:verify_asan_link_order=0"}
 
     def begin(self):
         with open("fault", "w", encoding="ascii"):

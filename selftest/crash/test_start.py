@@ -37,9 +37,9 @@ def test_killed_while_it_opens_the_store_it_has_everything_the_next_time():
         for _ in range(20 * LONG):
             start_and_kill(device, random.random() * 0.03)
         device.start()
-        assert receive(consumer(device.endpoint_out), 1000) == numbered(0, 1000)
-        send(producer(device.endpoint_in), numbered(1000, 1001))
-        assert receive(consumer(device.endpoint_out), 1)
+        source = consumer(device.endpoint_out)
+        send(producer(device.endpoint_in), numbered(1000, 1010))
+        assert receive(source, 1010) == numbered(0, 1010)
         device.kill()
 
 

@@ -163,6 +163,19 @@ def test_wrong_kinds_of_sockets_change_nothing():
     assert device.info()["last_sequence"] == 100
 
 
+def test_endless_commands_and_messages_cost_no_memory():
+    device = Device("--ack", "explicit")
+    before = device.anonymous_bytes()
+    for endpoint in device.endpoint_in, device.endpoint_out, device.ack_in:
+        for flags in b"\x06", b"\x02":
+            with dial(endpoint) as connection:
+                shout(connection, GREETING + flags + (3 << 30).to_bytes(8, "big"))
+                for _ in range(200):
+                    shout(connection, bytes(1 << 20))
+                used = device.anonymous_bytes() - before
+                assert used < 16 << 20, f"{used} bytes at {endpoint}"
+
+
 def test_connections_that_come_and_go_leave_no_memory_and_no_descriptors():
     device = Device("--settle", "60000")
     source = consumer(device.endpoint_out)

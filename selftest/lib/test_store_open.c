@@ -124,6 +124,53 @@ TEST (test_store_left_blank_by_a_crash_is_created)
     CHECK_OK (kit_try_open (KIT_STORE, ZSPOOL_READ));
 }
 
+TEST (test_store_left_torn_by_a_crash_is_created)
+{
+    //  Of LMDB's two first pages, only parts have reached the disk.
+    static uint8_t pages [8192], none [100000];
+    zspool_engine_t *engine = NULL;
+    int sys_error;
+    CHECK (mkdir (KIT_STORE, 0700) == 0);
+    CHECK_OK (zspool_engine_open (&engine, KIT_STORE, ZSPOOL_ENGINE_WRITE, SELFTEST_MAP_BYTES,
+                                  &sys_error));
+    zspool_engine_close (&engine);
+    FILE *file = fopen (KIT_STORE "/data.mdb", "r");
+    CHECK (file && fread (pages, sizeof pages, 1, file) == 1);
+    fclose (file);
+    s_write_file (KIT_STORE "/data.mdb", pages, 4096);
+    CHECK_CODE (kit_try_open (KIT_STORE, ZSPOOL_READ), ZSPOOL_ENOENT);
+    CHECK_OK (kit_try_open (KIT_STORE, ZSPOOL_WRITE));
+    memset (pages, 0, 4096);
+    s_write_file (KIT_STORE "/data.mdb", pages, sizeof pages);
+    CHECK_CODE (kit_try_open (KIT_STORE, ZSPOOL_READ), ZSPOOL_ENOENT);
+    CHECK_OK (kit_try_open (KIT_STORE, ZSPOOL_WRITE));
+    s_write_file (KIT_STORE "/data.mdb", none, sizeof none);
+    CHECK_OK (kit_try_open (KIT_STORE, ZSPOOL_WRITE));
+    s_create ();
+    CHECK_OK (kit_try_open (KIT_STORE, ZSPOOL_READ));
+    //  Too large for one that was never committed to
+    CHECK (truncate (KIT_STORE "/data.mdb", 0) == 0);
+    CHECK (truncate (KIT_STORE "/data.mdb", 10 * 1024 * 1024) == 0);
+    s_check_refused (ZSPOOL_ENOTSTORE);
+    //  In company of other files it is not ours.
+    s_write_file (KIT_STORE "/data.mdb", none, sizeof none);
+    s_write_file (KIT_STORE "/letter.txt", "text", 4);
+    CHECK_CODE (kit_try_open (KIT_STORE, ZSPOOL_WRITE), ZSPOOL_ENOTSTORE);
+}
+
+TEST (test_store_with_a_first_page_gone_is_left_alone)
+{
+    static const uint8_t none [4096];
+    for (off_t offset = 0; offset <= 4096; offset += 4096) {
+        s_create ();
+        int fd = open (KIT_STORE "/data.mdb", O_WRONLY);
+        CHECK (fd != -1 && pwrite (fd, none, sizeof none, offset) == sizeof none);
+        close (fd);
+        s_check_refused (ZSPOOL_ENOTSTORE);
+        CHECK (system ("rm -r " KIT_STORE) == 0);
+    }
+}
+
 //  ---- opening again
 
 TEST (test_store_reopened_has_its_incarnation)
