@@ -31,9 +31,8 @@
 //  Most messages sent, and tickets taken, between two looks at the other sockets
 #define BATCH_MESSAGES 1000
 #define BATCH_TICKETS 4000
-//  A peer that sends a larger frame to ack-in is cut off by ZeroMQ; smaller ones that are no
-//  tickets count
-#define TICKET_FRAME_BYTES_MAX 4096
+//  What peers of both sockets may send: tickets. One that sends a larger frame is cut off by ZeroMQ.
+#define FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 512
 //  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
@@ -508,14 +507,14 @@ s_attach (self_t *self, const char **reason)
 {
     int hwm = (int) self->options.hwm;
     *reason = "out of memory or sockets";
-    self->socket = zspool_socket_new (self->socket_type, hwm, -1, LINGER_MS);
+    self->socket = zspool_socket_new (self->socket_type, hwm, FRAME_BYTES_MAX, LINGER_MS);
     if (!self->socket || zspool_peers_watch (&self->peers, zsock_resolve (self->socket)))
         return ZSPOOL_ENOMEM;
     zsock_set_immediate (self->socket, 1);
     int rc = zspool_socket_attach (self->socket, self->options.out, reason);
     if (rc || !self->cursor)
         return rc;
-    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, TICKET_FRAME_BYTES_MAX, 0);
+    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, FRAME_BYTES_MAX, 0);
     return self->ack_in? zspool_socket_attach (self->ack_in, self->options.ack_in, reason): ZSPOOL_ENOMEM;
 }
 

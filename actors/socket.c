@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 //  libzmq takes a connection whose first byte is not 0xFF for a peer of ZMTP 1.0, so an HTTP
 //  request would be given messages, or put some in. With a ZAP domain set it refuses such peers. No
@@ -35,11 +38,43 @@ s_port_is_too_high (const char *endpoints)
     return strstr (endpoints, "tcp://") && colon && strtol (colon + 1, NULL, 10) > 65535;
 }
 
+//  libzmq removes the file of an ipc endpoint that is in use, and so takes it over. Whether somebody
+//  answers there
+static bool
+s_is_taken (const char *endpoint)
+{
+    if (*endpoint == '@')
+        endpoint++;
+    const char *path = strncmp (endpoint, "ipc://", 6) == 0? endpoint + 6: "";
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t length = strcspn (path, ",");
+    if (length == 0 || length >= sizeof address.sun_path || *path == '@' || *path == '*')
+        return false;
+    memcpy (address.sun_path, path, length);
+    int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool taken = fd >= 0 && connect (fd, (struct sockaddr *) &address, sizeof address) == 0;
+    if (fd >= 0)
+        close (fd);
+    return taken;
+}
+
+//  The same for one of several endpoints
+static bool
+s_one_is_taken (const char *endpoints)
+{
+    bool taken = s_is_taken (endpoints);
+    while (!taken && (endpoints = strchr (endpoints, ',')))
+        taken = s_is_taken (++endpoints);
+    return taken;
+}
+
 int
 zspool_socket_attach (zsock_t *socket, const char *endpoints, const char **reason)
 {
     if (s_port_is_too_high (endpoints))
         errno = EINVAL;
+    else if (s_one_is_taken (endpoints))
+        errno = EADDRINUSE;
     else if (zsock_attach (socket, endpoints, true) == 0)
         return ZSPOOL_OK;
     int error = zmq_errno ();

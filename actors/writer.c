@@ -525,6 +525,7 @@ s_finish (self_t *self)
         void *socket = zsock_resolve (self->committer);
         while (zmq_recv (socket, &handoff, sizeof handoff, 0) < 0 && zmq_errno () == EINTR)
             ;
+        zspool_tsan_acquire (handoff.pointer);
         s_commit_ended (self);
     }
     zactor_destroy (&self->committer);

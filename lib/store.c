@@ -82,7 +82,9 @@ zspool_store_begin (zspool_store_t *self)
     if (self->failed)
         return zspool_store_fail_code (self, ZSPOOL_EFAILED);
     //  Room for acknowledging is reserved at all times; when the disk is full the headroom is used.
-    zspool_engine_reserve (self->engine, ZSPOOL_TXN_OVERHEAD_BYTES);
+    uint64_t usual_bytes = ZSPOOL_TXN_OVERHEAD_BYTES + zspool_blocks_room (ZSPOOL_BLOCK_BYTES);
+    if (zspool_engine_reserve (self->engine, usual_bytes) == ZSPOOL_ENOSPC)
+        self->disk_full = true;
     int rc = self->disk_full? s_age_free_pages (self): ZSPOOL_OK;
     if (rc == ZSPOOL_OK)
         rc = zspool_engine_begin (self->engine, &self->txn);

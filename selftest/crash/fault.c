@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,8 @@ s_count (fault_kind_t kind)
         return NULL;
     }
     plan->times--;
+    if (plan->way == FAULT_KILL && kind != FAULT_WRITE)
+        raise (SIGKILL);
     return plan;
 }
 
@@ -127,8 +130,12 @@ pwrite (int fd, const void *bytes, size_t size, off_t offset)
     if (!s_is_watched (fd, path))
         return function (fd, bytes, size, offset);
     const s_plan_t *plan = s_count (FAULT_WRITE);
-    if (plan && plan->way == FAULT_HALF)
-        return function (fd, bytes, size / 2, offset);
+    if (plan && (plan->way == FAULT_HALF || plan->way == FAULT_KILL)) {
+        ssize_t half = function (fd, bytes, size / 2, offset);
+        if (plan->way == FAULT_KILL)
+            raise (SIGKILL);
+        return half;
+    }
     ssize_t written = plan && plan->way == FAULT_BEFORE? -1: function (fd, bytes, size, offset);
     if (!plan) {
         s_report (FAULT_WRITE, fd, path, (uint64_t) offset, bytes, size);

@@ -24,7 +24,8 @@ typedef enum {
 typedef enum {
     FAULT_BEFORE,                      //  nothing is done
     FAULT_HALF,                        //  half of it is written, and that is told: only for writes
-    FAULT_AFTER                        //  all is done, and an error told
+    FAULT_AFTER,                       //  all is done, and an error told
+    FAULT_KILL                         //  half of it is written, if it is a write; then SIGKILL
 } fault_way_t;
 
 //  Look at the files below this directory, which need not exist yet; calls are counted from here.

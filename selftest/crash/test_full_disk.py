@@ -38,7 +38,7 @@ def fill_up(device, target, first=0):
             assert number - first < DISK_MIB * 200, "the disk does not get full"
     except zmq.Again:
         target.sndtimeo = WAIT_S * 1000
-    wait_until(lambda: "no space" in device.log(), "the device warns")
+    wait_until(lambda: device.log().count("no space") > device.log().count("space again"), "the device warns")
     return number
 
 
@@ -74,19 +74,20 @@ def check_goes_on(*options, cycles=1):
     first = 0
     for cycle in range(1, cycles + 1):
         held = fill_up(device, target, first)
-        assert device.log().count("no space") == cycle, device.log()
         assert device.info()["messages"] > 1000
-        before = cpu_ticks(device)
+        before, warnings = cpu_ticks(device), device.log().count("\n")
+        assert warnings % 2 == 1, device.log()
         time.sleep(1)
         assert cpu_ticks(device) - before < 25, "it burns the CPU while it waits"
-        assert device.log().count("no space") == cycle, "it warns again and again"
+        assert device.log().count("\n") == warnings, "it warns again and again"
         source = consumer(device.endpoint_out)
         take(device, source, first, held + 500, (target, held, held + 500))
         device.wait_empty()
-        wait_until(lambda: device.log().count("space again") == cycle, "the device tells that there is space again")
+        #  At the brink it may get full again, but not all the time.
+        wait_until(lambda: device.log().count("space again") == device.log().count("no space"), "it tells of space")
+        assert device.log().count("\n") <= 10 * cycle, device.log()
         source.close()
         first = held + 500
-    assert device.log().count("\n") == 2 * cycles, device.log()
     device.stop()
 
 

@@ -218,6 +218,20 @@ def receive(source, count):
     return [source.recv_multipart() for _ in range(count)]
 
 
+def receive_from(sources, count):
+    """So many messages from several sockets, by socket."""
+    poller = zmq.Poller()
+    for source in sources:
+        poller.register(source, zmq.POLLIN)
+    received = {source: [] for source in sources}
+    while sum(map(len, received.values())) < count:
+        ready = poller.poll(WAIT_S * 1000)
+        assert ready, f"{count} messages do not come: {[len(messages) for messages in received.values()]}"
+        for source, _ in ready:
+            received[source].append(source.recv_multipart())
+    return received
+
+
 def receive_for(source, for_s):
     """Everything that comes within so long."""
     received = []

@@ -87,15 +87,8 @@ def test_several_producers_and_consumers_share_the_messages():
     for number in range(2000):
         for name, target in enumerate(targets):
             target.send_multipart([b"%d" % name, b"%d" % number])
-    poller = zmq.Poller()
-    for source in sources:
-        poller.register(source, zmq.POLLIN)
-    received = {source: [] for source in sources}
-    while sum(map(len, received.values())) < 6000:
-        ready = poller.poll(WAIT_S * 1000)
-        assert ready, "messages are missing"
-        for source, _ in ready:
-            received[source].append(tuple(map(int, source.recv_multipart())))
+    received = receive_from(sources, 6000)
+    received = {source: [tuple(map(int, message)) for message in messages] for source, messages in received.items()}
     for messages in received.values():
         assert messages, "a consumer got none"
         for name in range(3):
@@ -166,8 +159,8 @@ def test_lists_of_endpoints_work():
     sources = consumer(first_out), consumer("ipc://out")
     for target in targets:
         send(target, numbered(0, 100))
-    received = [message for source in sources for message in receive(source, 100)]
-    assert sorted(received) == sorted(numbered(0, 100) * 2)
+    received = receive_from(sources, 200)
+    assert sorted(sum(received.values(), [])) == sorted(numbered(0, 100) * 2)
     device.stop()
 
 
