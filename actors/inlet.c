@@ -36,6 +36,7 @@
 //  Messages that come at this rate or above are a stream: a block is worth waiting for, but not
 //  longer than this
 #define STREAM_PER_MS 100
+#define STREAM_BYTES_PER_MS (64 * 1024)
 #define STREAM_WAIT_US 4000
 //  Most frames received between two looks at the pipes
 #define BATCH_FRAMES_MAX 2000
@@ -82,8 +83,10 @@ typedef struct {
     uint64_t stored_messages;   //  messages that are durable
     uint64_t flush_to;          //  flushing: reply when so many are stored
     uint64_t rate_per_ms;       //  messages that came in a millisecond, lately
-    int64_t rate_since_us;      //  it is counted from this time on,
-    uint64_t rate_since;        //  when so many had been taken in
+    uint64_t bytes_per_ms;      //  their bytes
+    int64_t rate_since_us;      //  both are counted from this time on,
+    uint64_t rate_since;        //  when so many messages
+    uint64_t rate_since_bytes;  //  and bytes had been taken in
     uint64_t messages;          //  taken in
     uint64_t bytes;             //  taken in
     uint64_t dropped;           //  messages over a limit
@@ -138,8 +141,10 @@ s_count_rate (self_t *self)
     if (passed_us < 1000)
         return;
     self->rate_per_ms = (self->messages - self->rate_since) * 1000 / (uint64_t) passed_us;
+    self->bytes_per_ms = (self->bytes - self->rate_since_bytes) * 1000 / (uint64_t) passed_us;
     self->rate_since_us = now_us;
     self->rate_since = self->messages;
+    self->rate_since_bytes = self->bytes;
 }
 
 static void
@@ -470,8 +475,9 @@ s_is_worth_a_commit (const self_t *self, bool dry)
 {
     if (zspool_block_used (self->block) >= SEAL_BYTES || self->flushing)
         return true;
-    return dry && (self->rate_per_ms < STREAM_PER_MS
-                   || zspool_now_us () - zspool_block_arrival_us (self->block) > STREAM_WAIT_US);
+    bool stream =
+        self->rate_per_ms >= STREAM_PER_MS || self->bytes_per_ms >= STREAM_BYTES_PER_MS;
+    return dry && (!stream || zspool_now_us () - zspool_block_arrival_us (self->block) > STREAM_WAIT_US);
 }
 
 static void

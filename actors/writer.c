@@ -33,7 +33,7 @@
 #define CHANGES_MAX (2 * ZSPOOL_COMMIT_CHANGES_MAX) //  cursor changes that wait; then outlets' pipes do
 #define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
 #define READERS_CHECK_MS 10000
-#define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 4) //  async: with so many waiting commit early
+#define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 2) //  async: with so many waiting commit early
 
 //  A block that is not durable yet
 typedef struct {

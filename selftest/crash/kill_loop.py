@@ -59,6 +59,9 @@ def consume(endpoint, ack_in, ledger_name, seed):
         acks = context.socket(zmq.PUSH)
         acks.connect(ack_in)
     whims = random.Random(seed)
+    #  A write that was killed at the end of a page may have left half a record.
+    if os.path.exists(ledger_name):
+        os.truncate(ledger_name, os.path.getsize(ledger_name) // RECORD.size * RECORD.size)
     with open(ledger_name, "ab", buffering=0) as ledger:
         while True:
             frames = source.recv_multipart()

@@ -114,18 +114,18 @@ TEST (test_store_full_disk_takes_more_when_some_is_acknowledged)
 {
     s_mount ();
     s_setup_t self = s_setup ();
-    uint64_t count = s_fill_store (self.store, self.spool, 256 * 1024);
+    uint64_t count = s_fill_store (self.store, self.spool, MIB);
     printf ("%" PRIu64 " messages found room\n", count);
-    CHECK (count > 200);
-    for (int round = 0; round < 20; round++) {
-        s_ack_oldest (&self, 40);
-        uint64_t more = s_fill_store (self.store, self.spool, 256 * 1024);
+    CHECK (count > 60);
+    for (int round = 0; round < 8; round++) {
+        s_ack_oldest (&self, 20);
+        uint64_t more = s_fill_store (self.store, self.spool, MIB);
         printf ("%" PRIu64 " more\n", more);
-        CHECK (more >= 30);
+        CHECK (more >= 15);
     }
     s_ack_oldest (&self, kit_cursor_info (self.store, self.spool, self.cursor).pending);
     CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).messages, 0);
-    CHECK (s_fill_store (self.store, self.spool, 256 * 1024) > count * 9 / 10);
+    CHECK (s_fill_store (self.store, self.spool, MIB) > count * 9 / 10);
     s_done (&self);
 }
 
@@ -133,11 +133,11 @@ TEST (test_store_full_disk_carries_steady_traffic)
 {
     s_mount ();
     s_setup_t self = s_setup ();
-    uint64_t count = s_fill_store (self.store, self.spool, 60 * 1024);
+    uint64_t count = s_fill_store (self.store, self.spool, MIB);
     s_ack_oldest (&self, count / 2);
     s_fill_disk ();
-    for (int round = 0; round < 1000; round++) {
-        CHECK_OK (s_try_append (self.store, self.spool, 60 * 1024));
+    for (int round = 0; round < 100; round++) {
+        CHECK_OK (s_try_append (self.store, self.spool, 300 * 1024));
         s_ack_oldest (&self, 1);
     }
     s_free_disk ();
@@ -168,14 +168,14 @@ TEST (test_store_full_disk_after_reopening_still_acknowledges_and_takes_more)
 {
     s_mount ();
     s_setup_t self = s_setup ();
-    uint64_t count = s_fill_store (self.store, self.spool, 256 * 1024);
+    uint64_t count = s_fill_store (self.store, self.spool, MIB);
     s_fill_disk ();
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 3; round++) {
         zspool_store_destroy (&self.store);
         self.store = kit_open (STORE, ZSPOOL_WRITE);
-        CHECK_CODE (s_try_append (self.store, self.spool, 256 * 1024), ZSPOOL_ENOSPC);
-        s_ack_oldest (&self, 20);
-        CHECK (s_fill_store (self.store, self.spool, 256 * 1024) >= 15);
+        CHECK_CODE (s_try_append (self.store, self.spool, MIB), ZSPOOL_ENOSPC);
+        s_ack_oldest (&self, 10);
+        CHECK (s_fill_store (self.store, self.spool, MIB) >= 7);
     }
     s_ack_oldest (&self, count / 2);
     s_free_disk ();
@@ -188,7 +188,7 @@ s_leave (void *arg)
 {
     s_setup_t self = s_setup ();
     CHECK_OK (zspool_store_set_ceiling_window (self.store, self.spool, 100));
-    s_fill_store (self.store, self.spool, 256 * 1024);
+    s_fill_store (self.store, self.spool, MIB);
     s_fill_disk ();
     _exit (0);
     (void) arg;
@@ -200,13 +200,11 @@ TEST (test_store_full_disk_after_a_crash_opens_and_records_the_gap)
     CHECK_EQ_I64 (kit_run (s_leave, NULL), 0);
     s_setup_t self = s_setup ();
     CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).lost, 100);
-    s_ack_oldest (&self, 50);
-    uint64_t more = s_fill_store (self.store, self.spool, 256 * 1024);
-    printf ("%" PRIu64 " more\n", more);
-    printf ("%" PRIu64 " bytes of file, %" PRIu64 " free, %" PRIu64 " to spare\n",
-            zspool_store_file_bytes (self.store), zspool_store_free_bytes (self.store),
-            zspool_engine_spare_bytes (self.store->engine));
-    CHECK (more >= 40);
+    s_ack_oldest (&self, 20);
+    //  What the last commit freed may have to wait for another attempt.
+    uint64_t more = s_fill_store (self.store, self.spool, MIB);
+    more += s_fill_store (self.store, self.spool, MIB);
+    CHECK (more >= 15);
     s_free_disk ();
     s_done (&self);
 }
@@ -226,13 +224,13 @@ TEST (test_store_full_disk_with_a_purged_spool_has_room_for_others)
 {
     s_mount ();
     s_setup_t self = s_setup ();
-    uint64_t count = s_fill_store (self.store, self.spool, 20 * 1024);
+    uint64_t count = s_fill_store (self.store, self.spool, 100 * 1024);
     uint32_t other = kit_spool (self.store, "other");
     s_fill_disk ();
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_trim (self.store, self.spool, count));
     CHECK_OK (zspool_store_commit (self.store));
-    CHECK (s_fill_store (self.store, other, MIB) >= count / 60);
+    CHECK (s_fill_store (self.store, other, MIB) >= count / 12);
     s_free_disk ();
     s_done (&self);
 }

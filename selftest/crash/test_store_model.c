@@ -24,6 +24,7 @@ typedef struct {
     uint64_t lost;                     //  sequences in gaps
     uint32_t cursors;                  //  that were created
     uint64_t floors [CURSORS];         //  where a cursor started, or was moved to
+    uint64_t trimmed_to;               //  messages up to here may be gone, whoever waits for them
     uint8_t messages [SEQUENCES];      //  STORED, ACKED (cursor)
 } s_spool_t;
 
@@ -101,7 +102,8 @@ s_check_messages (zspool_store_t *store, uint32_t id, const s_spool_t *spool)
     for (uint64_t sequence = 1; sequence < SEQUENCES; sequence++) {
         if (present [sequence])
             CHECK (spool->messages [sequence] & STORED);
-        bool wanted = (spool->messages [sequence] & STORED) && spool->cursors == 0;
+        bool wanted = (spool->messages [sequence] & STORED) && spool->cursors == 0
+                      && sequence > spool->trimmed_to;
         for (uint32_t cursor = 0; cursor < spool->cursors; cursor++)
             wanted = wanted
                      || ((spool->messages [sequence] & (STORED | ACKED (cursor))) == STORED
@@ -235,8 +237,8 @@ s_step_trim (s_worker_t *self, uint32_t id, s_spool_t *spool)
     for (uint32_t cursor = 0; cursor < spool->cursors; cursor++)
         if (spool->floors [cursor] < sequence)
             spool->floors [cursor] = sequence;
-    for (; sequence > 0 && spool->cursors == 0; sequence--)
-        spool->messages [sequence] = 0;
+    if (spool->trimmed_to < sequence)
+        spool->trimmed_to = sequence;
 }
 
 static void
