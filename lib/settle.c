@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SETTLE_PARTS 64             //  marks that the settle time is divided into
-#define RATE_PARTS 128              //  a rate seen over less than this part of pipe_depth counts as over it
+#define RATE_PARTS 128              //  bytes seen to go count as at least this part of those to drain
 
 void
 zspool_settle_init (zspool_settle_t *self, int64_t settle_ms, uint64_t pipe_depth)
@@ -63,16 +63,27 @@ zspool_settle_sent (zspool_settle_t *self, uint64_t sequence, size_t bytes, int6
     mark->sent_bytes = self->sent_bytes;
 }
 
-//  How long pipe_depth bytes take at the rate seen since rate_since_ms
+//  How long it takes until what is not settled, or pipe_depth bytes, has drained at a rate
 static int64_t
-s_drain_ms (const zspool_settle_t *self)
+s_drain_ms (const zspool_settle_t *self, uint64_t rate_bytes, int64_t rate_ms)
 {
-    uint64_t bytes = self->sent_bytes - self->rate_since_bytes;
-    if (bytes < self->pipe_depth / RATE_PARTS + 1)
-        bytes = self->pipe_depth / RATE_PARTS + 1;
-    double drain_ms = (double) self->pipe_depth / (double) bytes
-                      * (double) (self->blocked_ms - self->rate_since_ms);
+    uint64_t depth = self->sent_bytes - self->settled_bytes;
+    if (depth > self->pipe_depth)
+        depth = self->pipe_depth;
+    if (rate_bytes < depth / RATE_PARTS + 1)
+        rate_bytes = depth / RATE_PARTS + 1;
+    double drain_ms = (double) depth / (double) rate_bytes * (double) rate_ms;
     return drain_ms < (double) (INT64_MAX / 4)? (int64_t) drain_ms: INT64_MAX / 4;
+}
+
+//  The same at the slower of the rates seen lately
+static int64_t
+s_slowest_drain_ms (const zspool_settle_t *self)
+{
+    int64_t before_ms = s_drain_ms (self, self->rate_before_bytes, self->rate_before_ms);
+    int64_t drain_ms = s_drain_ms (self, self->sent_bytes - self->rate_since_bytes,
+                                   self->blocked_ms - self->rate_since_ms);
+    return drain_ms > before_ms? drain_ms: before_ms;
 }
 
 void
@@ -82,7 +93,8 @@ zspool_settle_blocked (zspool_settle_t *self, int64_t now_ms)
     //  rest.
     bool rested = self->blocked_ms == INT64_MIN || now_ms - self->blocked_ms > self->settle_ms;
     if (rested || self->sent_bytes - self->rate_since_bytes > self->pipe_depth) {
-        self->drain_before_ms = rested? 0: s_drain_ms (self);
+        self->rate_before_bytes = rested? 0: self->sent_bytes - self->rate_since_bytes;
+        self->rate_before_ms = rested? 0: now_ms - self->rate_since_ms;
         self->rate_since_ms = now_ms;
         self->rate_since_bytes = self->sent_bytes;
     }
@@ -94,6 +106,7 @@ void
 zspool_settle_disconnected (zspool_settle_t *self)
 {
     self->count = 0;
+    self->settled_bytes = self->sent_bytes;
 }
 
 static bool
@@ -103,10 +116,7 @@ s_is_settled (const zspool_settle_t *self, const zspool_settle_mark_t *mark, int
         return false;
     if (mark->refusals == self->refusals || self->sent_bytes - mark->sent_bytes > self->pipe_depth)
         return true;
-    int64_t drain_ms = s_drain_ms (self);
-    if (drain_ms < self->drain_before_ms)
-        drain_ms = self->drain_before_ms;
-    return now_ms - self->blocked_ms >= self->settle_ms + drain_ms;
+    return now_ms - self->blocked_ms >= self->settle_ms + s_slowest_drain_ms (self);
 }
 
 uint64_t
@@ -118,6 +128,7 @@ zspool_settle_settled (zspool_settle_t *self, int64_t now_ms)
     if (settled == 0)
         return 0;
     uint64_t sequence = self->marks [settled - 1].sequence;
+    self->settled_bytes = self->marks [settled - 1].sent_bytes;
     self->count -= settled;
     memmove (self->marks, &self->marks [settled], self->count * sizeof (zspool_settle_mark_t));
     return sequence;

@@ -6,9 +6,9 @@
 //  has disconnected since, and one of these holds:
 //  - the outlet stayed writable all that time;
 //  - more than pipe_depth bytes were sent after it;
-//  - the outlet has by now stayed writable for settle_ms and the time that pipe_depth bytes would
-//    have taken at the rate that was seen while it was refused now and then. Without this a queue
-//    that goes idle after a burst would keep its last pipe_depth bytes for ever.
+//  - the outlet has by now stayed writable for settle_ms and the time that what is not settled, or
+//    pipe_depth bytes if that is less, would take at the rate that was seen while it was refused now
+//    and then. Without this a queue that goes idle after a burst would keep its end for ever.
 //
 //  Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that was sent in
 //  a part of the settle time. Times are milliseconds of the caller's monotonic clock.
@@ -37,7 +37,9 @@ typedef struct {
     int64_t blocked_ms;       //  last time the outlet was seen not writable; INT64_MIN: never
     int64_t rate_since_ms;    //  the rate while blocked is measured from this time on,
     uint64_t rate_since_bytes; //  when so many bytes had been sent
-    int64_t drain_before_ms;  //  time for pipe_depth bytes at the rate that was measured before
+    uint64_t rate_before_bytes; //  what was measured before that: so many bytes
+    int64_t rate_before_ms;   //  took so long
+    uint64_t settled_bytes;   //  bytes that were sent up to the last message that settled
     size_t count;             //  marks in use
     zspool_settle_mark_t marks [ZSPOOL_SETTLE_MARKS]; //  oldest first
 } zspool_settle_t;

@@ -190,6 +190,19 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
     return s_write_change (self, spool, cursor, change, spool->now.last_sequence);
 }
 
+//  Store what was acknowledged through the API in this transaction.
+static int
+s_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor)
+{
+    zspool_cursor_change_t *change =
+        cursor->tracker? zspool_cursor_take_change (cursor->tracker): NULL;
+    int rc = ZSPOOL_OK;
+    if (change)
+        rc = s_write_change (self, spool, cursor, change, spool->now.last_sequence);
+    free (change);
+    return rc;
+}
+
 int
 zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
 {
@@ -198,12 +211,7 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
         zspool_cursor_state_t *cursor = &spool->cursors [index];
         if (!cursor->changed)
             continue;
-        if (cursor->tracker) {
-            zspool_cursor_change_t *change = zspool_cursor_take_change (cursor->tracker);
-            if (change)
-                rc = s_write_change (self, spool, cursor, change, spool->now.last_sequence);
-            free (change);
-        }
+        rc = s_write_acked (self, spool, cursor);
         if (rc == ZSPOOL_OK)
             rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
     }
@@ -299,6 +307,24 @@ zspool_store_trim_is_due (zspool_store_t *self)
     return false;
 }
 
+//  Move a cursor that stands before the sequence up to it.
+static int
+s_move_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+               uint64_t sequence)
+{
+    int rc = s_write_acked (self, spool, cursor);
+    if (rc || cursor->now.floor >= sequence)
+        return rc;
+    //  Tickets and changes that were under way concern another generation.
+    zspool_cursor_destroy (&cursor->tracker);
+    cursor->now.generation++;
+    cursor->now.floor = sequence;
+    if (cursor->now.sent_to < sequence)
+        cursor->now.sent_to = sequence;
+    cursor->changed = true;
+    return zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
+}
+
 int
 zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
 {
@@ -310,20 +336,9 @@ zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
         return rc;
     if (sequence > spool->now.last_sequence)
         sequence = spool->now.last_sequence;
-    for (size_t index = 0; index < spool->cursors_count; index++) {
-        zspool_cursor_state_t *cursor = &spool->cursors [index];
-        if (cursor->now.floor >= sequence)
-            continue;
-        //  Moved by force: tickets and changes that were under way concern another generation.
-        zspool_cursor_destroy (&cursor->tracker);
-        cursor->now.generation++;
-        cursor->now.floor = sequence;
-        if (cursor->now.sent_to < sequence)
-            cursor->now.sent_to = sequence;
-        cursor->changed = true;
-        rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
-        if (rc)
-            return zspool_store_fail (self, rc, "%s: %s", self->directory, zspool_strerror (rc));
-    }
-    return zspool_store_delete_blocks (self, spool, sequence, SIZE_MAX);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
+        rc = s_move_cursor (self, spool, &spool->cursors [index], sequence);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_delete_blocks (self, spool, sequence, SIZE_MAX);
+    return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }

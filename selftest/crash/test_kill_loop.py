@@ -8,7 +8,7 @@ from kill_loop import LONG, run_tests
 
 
 def loop(*arguments):
-    options = kill_loop.parse(["--rounds", str(12 * LONG), *arguments])
+    options = kill_loop.parse(["--rounds", str(8 * LONG), *arguments])
     print(kill_loop.kill_loop(options))
 
 

@@ -106,6 +106,15 @@ def test_port_in_use_is_refused_and_its_owner_goes_on():
     Device(store="other").stop()
 
 
+def test_ipc_endpoint_in_use_is_refused_and_its_owner_goes_on():
+    device = Device(endpoint_in="ipc://in", endpoint_out="ipc://out")
+    refused(1, "in .*in use", "--store", "other", endpoint_in="ipc://in")
+    refused(1, "out .*in use", "--store", "other", endpoint_out="@ipc://out")
+    refused(1, "in use", "--store", "other", endpoint_in="ipc://same", endpoint_out="ipc://same")
+    send(producer(device.endpoint_in), numbered(0, 100))
+    assert receive(consumer(device.endpoint_out), 100) == numbered(0, 100)
+
+
 def test_endpoint_that_is_none_is_bad_usage():
     for endpoint in "", ",", "@", ">", "nonsense", "tcp://", "tcp://127.0.0.1", "ipc://", "what://ever", \
                     "udp://127.0.0.1:5", "tcp://%s%n:1", "@@tcp://127.0.0.1:5", ">tcp://", "x" * 2000, \

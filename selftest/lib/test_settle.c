@@ -57,21 +57,21 @@ TEST (test_settle_burst_and_then_silence_settles_when_the_pipe_must_have_drained
 {
     zspool_settle_t settle = s_new ();
     zspool_settle_sent (&settle, 1, 100, 0);
-    //  While refused, half of the depth went out in 100 ms: all of it takes 200.
+    //  While refused, 500 bytes went out in 100 ms: the 600 that are not settled take 120.
     zspool_settle_blocked (&settle, 200);
     zspool_settle_sent (&settle, 2, DEPTH / 2, 250);
     zspool_settle_blocked (&settle, 300);
-    CHECK_EQ_U64 (zspool_settle_settled (&settle, 300 + SETTLE_MS + 199), 0);
-    CHECK_EQ_U64 (zspool_settle_settled (&settle, 300 + SETTLE_MS + 200), 2);
+    CHECK_EQ_U64 (zspool_settle_settled (&settle, 300 + SETTLE_MS + 119), 0);
+    CHECK_EQ_U64 (zspool_settle_settled (&settle, 300 + SETTLE_MS + 120), 2);
 }
 
 TEST (test_settle_slow_peer_is_given_the_time_its_pipe_takes)
 {
     zspool_settle_t settle = s_new ();
-    zspool_settle_sent (&settle, 1, 100, 0);
+    zspool_settle_sent (&settle, 1, 10 * DEPTH, 0);
     for (int64_t now_ms = 1; now_ms <= 10000; now_ms++)
         zspool_settle_blocked (&settle, now_ms);
-    //  Nothing went out in 10 s: that counts as a 128th of the depth.
+    //  Nothing went out in 10 s: that counts as a 128th of the depth, or a little more.
     CHECK_EQ_U64 (zspool_settle_settled (&settle, 10000 + SETTLE_MS + 100 * 10000), 0);
     CHECK_EQ_U64 (zspool_settle_settled (&settle, 10000 + SETTLE_MS + 129 * 10000), 1);
 }
@@ -146,7 +146,9 @@ TEST (test_settle_message_behind_one_that_waits_is_not_settled)
     zspool_settle_blocked (&settle, 900);
     zspool_settle_blocked (&settle, 1000);
     zspool_settle_sent (&settle, 2, 1, 1001);
-    CHECK_EQ_U64 (zspool_settle_settled (&settle, 2 * SETTLE_MS + 1), 0);
+    //  The second would settle at 1001 + SETTLE_MS; the first takes 200 ms more.
+    CHECK_EQ_U64 (zspool_settle_settled (&settle, 1000 + SETTLE_MS + 199), 0);
+    CHECK_EQ_U64 (zspool_settle_settled (&settle, 1000 + SETTLE_MS + 200), 2);
 }
 
 TEST (test_settle_disconnect_forgets_all_that_was_sent)

@@ -196,6 +196,29 @@ TEST (test_store_trim_by_force_moves_cursors_that_stood_before)
     s_done (store);
 }
 
+TEST (test_store_trim_by_force_keeps_what_its_transaction_acknowledged)
+{
+    uint32_t spool;
+    zspool_store_t *store = s_open_filled (&spool, 3);
+    uint32_t cursor = kit_cursor (store, spool, "main", 1);
+    CHECK_OK (zspool_store_begin (store));
+    CHECK_OK (zspool_store_ack (store, spool, cursor, 25, 26));
+    CHECK_OK (zspool_store_trim (store, spool, 15));
+    CHECK_CODE (zspool_store_ack (store, spool, cursor, 25, 25), ZSPOOL_ESTALE);
+    CHECK_OK (zspool_store_ack (store, spool, cursor, 27, 27));
+    CHECK_OK (zspool_store_commit (store));
+    CHECK_EQ_U64 (kit_cursor_info (store, spool, cursor).pending, 12);
+    //  Acknowledged as far as that: the cursor is not moved.
+    CHECK_OK (zspool_store_begin (store));
+    CHECK_OK (zspool_store_ack (store, spool, cursor, 16, 20));
+    CHECK_OK (zspool_store_trim (store, spool, 20));
+    CHECK_OK (zspool_store_commit (store));
+    CHECK_EQ_U64 (kit_cursor_info (store, spool, cursor).generation, 2);
+    CHECK_EQ_U64 (kit_cursor_info (store, spool, cursor).pending, 7);
+    s_check_left (store, spool, 21, 30);
+    s_done (store);
+}
+
 TEST (test_store_trim_by_force_rolled_back_leaves_all)
 {
     uint32_t spool;
