@@ -10,10 +10,11 @@
 #include <czmq.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static int s_pipe [2] = { -1, -1 };       //  read end, write end
-static volatile sig_atomic_t s_requested; //  a signal came
+static atomic_int s_requested; //  a signal came
 
 static void
 s_handle_signal (int number)

@@ -163,6 +163,26 @@ def test_lists_of_endpoints_work():
     device.stop()
 
 
+def test_spools_of_one_store_are_apart():
+    for round_number in range(3):
+        for name in "first", "second":
+            device = Device("--settle", "60000", "--name", name)
+            source = consumer(device.endpoint_out)
+            text = f"{name} {round_number}".encode()
+            send(producer(device.endpoint_in), [[text]])
+            if round_number == 0:
+                wait_until(lambda: info(spool=name)["last_sequence"] == 1, "it is stored")
+                device.kill()
+                continue
+            #  What the round before left is delivered, nothing of the other spool.
+            wanted = {f"{name} {number}".encode() for number in range(round_number + 1)}
+            while wanted:
+                received = source.recv()
+                assert received.startswith(name.encode())
+                wanted.discard(received)
+            device.kill()
+
+
 def test_high_water_mark_of_1_works():
     device = Device("--hwm", "1")
     target, source = producer(device.endpoint_in, sndhwm=1), consumer(device.endpoint_out, rcvhwm=1)
