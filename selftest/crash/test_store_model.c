@@ -348,7 +348,7 @@ s_work_to_death (void *arg)
 {
     s_worker_t *self = (s_worker_t *) arg;
     static const fault_kind_t kinds [] = { FAULT_WRITE, FAULT_WRITE, FAULT_SYNC };
-    unsigned after = (unsigned) kit_below (&self->chance, 200);
+    unsigned after = (unsigned) kit_below (&self->chance, 100);
     fault_watch (KIT_STORE);
     fault_fail (kinds [kit_below (&self->chance, 3)], after, 1, FAULT_KILL, 0);
     s_open (self, false);
@@ -384,7 +384,7 @@ TEST (test_store_model_killed_at_any_call_has_all_that_was_committed)
     s_open (&worker, true);
     s_transact (&worker);
     zspool_store_destroy (&worker.store);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < (SELFTEST_TSAN? 10: 50); round++) {
         kit_random (&worker.chance);
         CHECK_EQ_I64 (kit_run (s_work_to_death, &worker), -SIGKILL);
         s_settle_ledger (worker.ledger);
@@ -400,7 +400,7 @@ TEST (test_store_model_killed_at_any_time_has_all_that_was_committed)
     s_open (&worker, true);
     s_transact (&worker);
     zspool_store_destroy (&worker.store);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < (SELFTEST_TSAN? 10: 30); round++) {
         kit_random (&worker.chance);
         pid_t pid = kit_fork (s_work_on, &worker);
         usleep ((useconds_t) kit_below (&worker.chance, 60000));
