@@ -81,8 +81,9 @@ typedef struct {
     int64_t timeout_ms;            //  of the last poll
     bool settled_down;             //  explicit: nothing was in flight and nothing had changed
     zspool_pins_t *pins;
-    zspool_pin_t *pin;             //  of pin_block, or NULL
-    zspool_block_t *pin_block;     //  the block that pin was asked for last; only compared
+    zspool_pin_t *pin;             //  for large frames of pin_block; NULL: copy
+    zspool_block_t *pin_block;     //  block that a pin was asked for last; only compared
+    uint64_t pin_first;            //  its first sequence
     uint64_t sent;                 //  messages, first deliveries
     uint64_t resent;               //  messages, further deliveries
     uint64_t tickets;              //  good ones
@@ -162,10 +163,13 @@ s_fail (self_t *self)
 static zspool_pin_t *
 s_pin_of (self_t *self, zspool_block_t *block)
 {
-    if (self->pin_block != block) {
+    //  A block may be used again for other messages, and the same messages be read into another.
+    uint64_t first = zspool_block_first_sequence (block);
+    if (self->pin_block != block || self->pin_first != first) {
         zspool_pin_release (&self->pin);
         self->pin = zspool_pin_new (self->pins, block);
         self->pin_block = block;
+        self->pin_first = first;
     }
     return self->pin;
 }

@@ -535,6 +535,9 @@ s_finish (self_t *self)
         before = self->waiting_count + self->changes_count;
         s_begin_commit (self);
     }
+    //  What was forwarded ahead of the store, and finds no room there, keeps its numbers.
+    if (self->waiting_count > 0)
+        zspool_store_keep_ceilings (self->store);
 }
 
 static void

@@ -142,8 +142,9 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_store_trim (zspool_store_t *self, uint32_t spool, uint64_t sequence);
 
-//  Commit: when this returns 0, all of the transaction is on disk, fsynced. On EIO or EFAILED
-//  nothing of it is, and the store takes no more changes. EINVAL when no transaction is open.
+//  Commit: when this returns 0, all of the transaction is on disk, fsynced. Otherwise nothing of it
+//  is; and on EFAILED the store takes no more changes. EINVAL when no transaction is open; ENOMEM,
+//  EIO.
 ZSPOOL_EXPORT int
     zspool_store_commit (zspool_store_t *self);
 

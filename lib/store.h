@@ -52,6 +52,7 @@ struct zspool_store {
     bool in_txn;
     bool failed;                      //  a commit failed: sticky
     bool disk_full;                   //  the last reservation of space found none
+    bool keep_ceilings;               //  closing leaves them: something was forwarded and is lost
     bool chunked;                     //  blocks are written in one-page chunks now
     uint64_t chunked_check_bytes;     //  decide again when the file has grown to this
     uint64_t txn_bytes;               //  file space that the open transaction may take
@@ -106,6 +107,11 @@ int
 //  forwarded before it is committed. 0, the default: nothing.
 int
     zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool, uint64_t sequences);
+
+//  Messages that were forwarded ahead will not be stored: let closing leave the ceilings as they are, so
+//  that their numbers are not given again, and the next open records a gap.
+void
+    zspool_store_keep_ceilings (zspool_store_t *self);
 
 //  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of
 //  another generation is ignored. EINVAL when there is no such cursor or the change makes no sense.

@@ -104,6 +104,12 @@ s_lower_ceilings (zspool_store_t *self)
 }
 
 void
+zspool_store_keep_ceilings (zspool_store_t *self)
+{
+    self->keep_ceilings = true;
+}
+
+void
 zspool_store_destroy (zspool_store_t **self_p)
 {
     zspool_store_t *self = *self_p;
@@ -111,7 +117,7 @@ zspool_store_destroy (zspool_store_t **self_p)
         return;
     if (self->engine && zspool_claim_is_mine (self->claim)) {
         zspool_store_rollback (self);
-        if (self->mode == ZSPOOL_WRITE && !self->failed)
+        if (self->mode == ZSPOOL_WRITE && !self->failed && !self->keep_ceilings)
             s_lower_ceilings (self);
         s_close (self);
     }

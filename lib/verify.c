@@ -129,12 +129,13 @@ static int
 s_check_cursors (s_verify_t *self, size_t spool_index, const zspool_spool_info_t *info)
 {
     zspool_cursor_info_t cursor;
-    zspool_spool_info_t now;
     char text [ZSPOOL_NAME_MAX + 80];
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK; index++) {
         rc = zspool_store_cursor_info (self->store, info->id, index, &cursor);
-        if (rc == ZSPOOL_OK)
+        //  Ahead of what was read: more may have come meanwhile.
+        zspool_spool_info_t now = *info;
+        if (rc == ZSPOOL_OK && cursor.sent_to > info->last_sequence)
             rc = zspool_store_spool_info (self->store, spool_index, &now);
         if (rc)
             break;

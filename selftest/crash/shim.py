@@ -2,8 +2,8 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  A library, preloaded into the device, looks for files in the working directory: while `fault` is there, what it
-#  says comes true. It is compiled on the spot.
+#  A library, compiled on the spot and preloaded into the device: while the file `fault` is in the
+#  working directory, the fault is there.
 
 import os
 import shutil
@@ -21,8 +21,8 @@ SOURCE = r"""
 #include <sys/uio.h>
 #include <unistd.h>
 
-//  What SHIM_FAULT says comes true while the file `fault` exists: slow N (milliseconds), sync N (errno),
-//  write N (errno), short N (bytes)
+//  What SHIM_FAULT says comes true while the file `fault` exists: slow N (milliseconds),
+//  sync N (errno), write N (errno), short N (bytes)
 static int
 s_fault (const char *kind)
 {
@@ -64,7 +64,10 @@ int fsync (int fd) { REAL (fsync); return s_sync_fault (fd)? -1: real (fd); }
 
 #define WRITE_FAULT(fd, call, short_call) \
     if (s_fault ("write ") && s_is_data (fd)) { errno = s_fault ("write "); return -1; } \
-    if (s_fault ("short ") && s_is_data (fd)) { size_t most = (size_t) s_fault ("short "); return short_call; } \
+    if (s_fault ("short ") && s_is_data (fd)) { \
+        size_t most = (size_t) s_fault ("short "); \
+        return short_call; \
+    } \
     return call
 
 #define LESS(size) (size < most? size: most)
@@ -102,7 +105,8 @@ class Shim:
             raise Skip("there is no C compiler")
         with open("shim.c", "w", encoding="ascii") as source:
             source.write(SOURCE)
-        subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", "shim.so", "shim.c", "-ldl"], check=True)
+        subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", "shim.so", "shim.c", "-ldl"],
+                       check=True)
         sanitizer = os.environ.get("ASAN_OPTIONS", "")
         self.environment = {"LD_PRELOAD": os.path.abspath("shim.so"),
                             "SHIM_FAULT": f"{kind.removesuffix('_ms')} {number}",

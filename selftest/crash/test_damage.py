@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_damage.py - a block that is damaged on the disk is told and passed over; all others are delivered
+#  test_damage.py - a block that is damaged on the disk is told and passed over; the rest is delivered
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -37,7 +37,8 @@ def check_passes_over(*options, numbers=(COUNT // 2,)):
     device.kill()
     for number in numbers:
         damage(device, number)
-    verified = subprocess.run([ZSPOOL_BIN, "verify", device.store], capture_output=True, text=True, check=False)
+    verified = subprocess.run([ZSPOOL_BIN, "verify", device.store], capture_output=True, text=True,
+                              check=False)
     assert verified.returncode == 1, verified
     device.start()
     source = consumer(device.endpoint_out)
@@ -53,7 +54,8 @@ def check_passes_over(*options, numbers=(COUNT // 2,)):
     assert len(reported) == len(device.log().splitlines()) == len(numbers), device.log()
     #  What is missing is what was reported: sequences begin at 1.
     missing = sorted(set(range(COUNT)) - set(received))
-    assert missing == [number for first, last in reported for number in range(int(first) - 1, int(last))]
+    assert missing == [number for first, last in reported
+                       for number in range(int(first) - 1, int(last))]
     assert set(numbers) <= set(missing) and len(missing) < COUNT // 2
     device.wait_empty()
     target.send(message(COUNT))

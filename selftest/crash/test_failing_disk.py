@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-#  test_failing_disk.py - when the disk fails the device says so and ends; nothing was forwarded beyond; a
-#  restart recovers
+#  test_failing_disk.py - when the disk fails the device says so and ends; nothing was forwarded beyond;
+#  a restart recovers
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -75,7 +75,8 @@ def test_failing_fdatasync_under_async_ends_the_device():
     assert len(set(received)) >= 300
     device.start()
     state = device.info()
-    assert state["lost"] >= len(set(received)) - state["last_sequence"], "what was forwarded lies in no gap"
+    forwarded = len(set(received))
+    assert state["lost"] >= forwarded - state["last_sequence"], "what was forwarded lies in no gap"
     #  Numbers are never given twice, so this is a new message above the gap.
     send(producer(device.endpoint_in), [[b"-1"]])
     while int(source.recv_multipart()[-1]) != -1:
@@ -97,8 +98,8 @@ def test_failing_disk_at_the_start_is_refused():
     shim = Shim(sync=errno.EIO)
     shim.begin()
     device = Device(environment=shim.environment, start=False)
-    done = subprocess.run(device.command(), capture_output=True, text=True, timeout=WAIT_S, check=False,
-                          env={**os.environ, **shim.environment})
+    done = subprocess.run(device.command(), capture_output=True, text=True, timeout=WAIT_S,
+                          check=False, env={**os.environ, **shim.environment})
     assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done
     shim.end()
     device.start()

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-#  test_full_disk.py - a full disk holds the producers; what is acknowledged makes room, and all goes on by itself
+#  test_full_disk.py - a full disk holds the producers; what is acknowledged makes room, and all goes on
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  Needs root, to mount small file systems: in a mount namespace of its own, so that none can be left behind.
+#  Needs root, to mount small file systems: in a mount namespace of its own, so that none can be left.
 
 import os
 import sys
@@ -21,10 +21,16 @@ def small_disk(mib=DISK_MIB):
     with open("image", "wb") as image:
         image.truncate(mib << 20)
     os.mkdir("disk")
-    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", "image"], ["mount", "-o", "loop", "image", "disk"]):
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", "image"],
+                    ["mount", "-o", "loop", "image", "disk"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Skip(f"{command[0]}: {done.stderr.strip()}")
+
+
+def is_full(device):
+    """Whether that is what it said last."""
+    return device.log().count("no space") > device.log().count("space again")
 
 
 def fill_up(device, target, first=0):
@@ -38,7 +44,7 @@ def fill_up(device, target, first=0):
             assert number - first < DISK_MIB * 200, "the disk does not get full"
     except zmq.Again:
         target.sndtimeo = WAIT_S * 1000
-    wait_until(lambda: device.log().count("no space") > device.log().count("space again"), "the device warns")
+    wait_until(lambda: is_full(device), "the device warns")
     return number
 
 
@@ -48,8 +54,8 @@ def cpu_ticks(device):
 
 
 def take(device, source, first, end, feed=None):
-    """Receive these numbers, in order, and acknowledge them if there are tickets. Meanwhile send: feed is a
-    producer and the numbers that it is to send."""
+    """Receive these numbers, in order, and acknowledge them if there are tickets. Meanwhile send:
+    feed is a producer and the numbers that it is to send."""
     acks = producer(device.ack_in) if device.ack_in else None
     target, number, feed_end = feed or (None, 0, 0)
     while first < end:
@@ -84,7 +90,7 @@ def check_goes_on(*options, cycles=1):
         take(device, source, first, held + 500, (target, held, held + 500))
         device.wait_empty()
         #  At the brink it may get full again, but not all the time.
-        wait_until(lambda: device.log().count("space again") == device.log().count("no space"), "it tells of space")
+        wait_until(lambda: not is_full(device), "it tells that there is space again")
         assert device.log().count("\n") <= 10 * cycle, device.log()
         source.close()
         first = held + 500
@@ -148,7 +154,8 @@ if UNSHARED not in os.environ:
     if os.geteuid() or not shutil.which("unshare") or not shutil.which("mkfs.ext4"):
         print("needs root, unshare and mkfs.ext4")
         sys.exit(77)
-    if subprocess.run(["unshare", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(["unshare", "--mount", "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
         print("may not mount anything here")
         sys.exit(77)
     os.environ[UNSHARED] = "1"

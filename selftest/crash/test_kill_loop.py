@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_kill_loop.py - a device killed again and again under load loses nothing that it had stored or forwarded
+#  test_kill_loop.py - a device killed again and again under load loses nothing that it had stored
 #
 #  SPDX-License-Identifier: MPL-2.0
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_stop.py - SIGTERM loses nothing that producers had sent, whatever the disk and the consumers do
+#  test_stop.py - SIGTERM loses nothing that producers had sent, whatever disk and consumers do
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -12,7 +12,8 @@ from shim import Shim
 
 
 def check_stored(device, count):
-    assert device.info()["last_sequence"] == count, f"{device.info()['last_sequence']} of {count} are stored"
+    stored = device.info()["last_sequence"]
+    assert stored == count, f"{stored} of {count} are stored"
 
 
 def test_what_was_sent_before_is_stored():

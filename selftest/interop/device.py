@@ -1,10 +1,10 @@
-#  device.py - what tests of `zspool queue` share: a device as a process, plain ZeroMQ peers, deadlines
+#  device.py - what tests of `zspool queue` share: a device as a process, plain peers, deadlines
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  A test script defines functions test_<condition>_<outcome> () and ends with run_tests (globals ()); its
-#  arguments select those with such a text in their names. Each function runs in an empty directory of its
-#  own. Whatever it started is killed when it ends.
+#  A test script defines functions test_<condition>_<outcome> () and ends with run_tests
+#  (globals ()); its arguments select those with such a text in their names. Each function runs in an
+#  empty directory of its own. Whatever it started is killed when it ends.
 
 import json
 import os
@@ -27,7 +27,7 @@ except ImportError:
 
 WAIT_S = 30         #  longest wait for anything that must happen
 LOOK_S = 0.005      #  between two looks at what gives no event
-LONG = int(os.environ.get("ZSPOOL_LONG", "1"))  #  by hand: makes tests with a duration so many times longer
+LONG = int(os.environ.get("ZSPOOL_LONG", "1"))  #  by hand: makes tests so many times longer
 
 ZSPOOL_BIN = os.environ["ZSPOOL_BIN"]
 QUEUE_OPTIONS = os.environ.get("ZSPOOL_QUEUE_OPTIONS", "").split()
@@ -64,7 +64,7 @@ def stays_so(condition, what, for_s):
 #  ---- endpoints
 
 def free_port():
-    """A TCP port that nobody listens on, below those that the system gives to outgoing connections."""
+    """A TCP port that nobody listens on, below those of outgoing connections."""
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
         with socket.socket() as probe:
@@ -94,7 +94,8 @@ def spawn(*command, **how):
 
 def info(store="store", spool="main"):
     """What `zspool info` says of a spool, with the numbers of its cursor among them."""
-    text = subprocess.run([ZSPOOL_BIN, "info", store, "--json"], check=True, capture_output=True).stdout
+    text = subprocess.run([ZSPOOL_BIN, "info", store, "--json"], check=True,
+                          capture_output=True).stdout
     for found in json.loads(text)["spools"]:
         if found["name"] == spool:
             return {**found, **found["cursors"][0]} if found["cursors"] else found
@@ -102,7 +103,7 @@ def info(store="store", spool="main"):
 
 
 class Device:
-    """A `zspool queue` process; it can be stopped, killed and started again with the same arguments."""
+    """A `zspool queue` process; it can be stopped, killed and started again as it was."""
 
     def __init__(self, *options, store="store", endpoint_in=None, endpoint_out=None, ack_in=None,
                  environment=None, start=True):
@@ -177,11 +178,13 @@ class Device:
             if re.search("lib[at]san", maps.read()):
                 return 0
         with open(process + "status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+            return next(int(line.split()[1]) * 1024
+                        for line in status if line.startswith("RssAnon"))
 
     def wait_stored(self, messages):
         """Wait until so many messages in all are durable."""
-        wait_until(lambda: self.info()["last_sequence"] >= messages, f"{messages} messages are stored")
+        wait_until(lambda: self.info()["last_sequence"] >= messages,
+                   f"{messages} messages are stored")
 
     def wait_empty(self, limit_s=WAIT_S):
         """Wait until everything is acknowledged and trimmed."""
@@ -226,7 +229,8 @@ def receive_from(sources, count):
     received = {source: [] for source in sources}
     while sum(map(len, received.values())) < count:
         ready = poller.poll(WAIT_S * 1000)
-        assert ready, f"{count} messages do not come: {[len(messages) for messages in received.values()]}"
+        counts = [len(messages) for messages in received.values()]
+        assert ready, f"{count} messages do not come: {counts}"
         for source, _ in ready:
             received[source].append(source.recv_multipart())
     return received
@@ -249,8 +253,8 @@ class Peer:
         self.output = name + ".out"
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
         with open(self.output, "wb") as output:
-            self.process = spawn(sys.executable, script, endpoint,
-                                 *[f"{option}={value}" for option, value in options.items()], stdout=output)
+            settings = [f"{option}={value}" for option, value in options.items()]
+            self.process = spawn(sys.executable, script, endpoint, *settings, stdout=output)
         wait_until(lambda: os.path.getsize(self.output), "the peer runs")
 
     def received(self):

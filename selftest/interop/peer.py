@@ -5,7 +5,8 @@
 #
 #  usage: peer.py ENDPOINT [option=value...]      binds when the endpoint begins with @
 #
-#  Prints each message's last frame in a line, unbuffered: what it has printed it has received. Options:
+#  Prints each message's last frame in a line, unbuffered: what it has printed it has received.
+#  Options:
 #    count=N     receive so many, then only keep the connection
 #    rate=N      receive so many a second at most
 #    NAME=N      of the socket, like rcvhwm or rcvbuf

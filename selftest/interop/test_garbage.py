@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_garbage.py - connections that speak no ZMTP, or not long, change nothing for device and peers
+#  test_garbage.py - connections that speak no ZMTP, or not long, change nothing for anybody else
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -7,9 +7,10 @@ from device import *
 
 SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 GREETING = SIGNATURE + b"\x03\x00" + b"NULL" + bytes(16) + b"\x00" + bytes(31)
-HTTP = (b"GET /status HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) "
-        b"Gecko/20100101 Firefox/115.0\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*\r\n"
-        b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\r\n")
+HTTP = (b"GET /status HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; "
+        b"rv:109.0) Gecko/20100101 Firefox/115.0\r\nAccept: text/html,application/xml;q=0.9,*/*\r\n"
+        b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n"
+        b"Connection: keep-alive\r\n\r\n")
 GARBAGE = {
     "nothing": b"",
     "a byte": b"\xff",
@@ -151,13 +152,13 @@ def test_wrong_kinds_of_sockets_change_nothing():
     source = consumer(device.endpoint_out)
     send(producer(device.endpoint_in), numbered(0, 100))
     assert receive(source, 100) == numbered(0, 100)
-    for endpoint in device.endpoint_in, device.endpoint_out:
-        for kind in zmq.REQ, zmq.DEALER, zmq.SUB, zmq.PUB, zmq.PUSH, zmq.PULL:
-            if (endpoint, kind) in ((device.endpoint_in, zmq.PUSH), (device.endpoint_out, zmq.PULL)):
-                continue
+    others = zmq.REQ, zmq.DEALER, zmq.SUB, zmq.PUB
+    for endpoint, kinds in (device.endpoint_in, (zmq.PULL, *others)), \
+                           (device.endpoint_out, (zmq.PUSH, *others)):
+        for kind in kinds:
             stranger = connect(kind, endpoint)
-            if kind != zmq.PULL and kind != zmq.SUB:
-                stranger.send(b"stranger", zmq.DONTWAIT) if stranger.poll(50, zmq.POLLOUT) else None
+            if kind not in (zmq.PULL, zmq.SUB) and stranger.poll(50, zmq.POLLOUT):
+                stranger.send(b"stranger", zmq.DONTWAIT)
             stranger.close()
     assert receive_for(source, 0.3) == []
     assert device.info()["last_sequence"] == 100
@@ -184,7 +185,7 @@ def test_connections_that_come_and_go_leave_no_memory_and_no_descriptors():
     before = len(os.listdir(descriptors)), device.anonymous_bytes()
     for endpoint in device.endpoint_in, device.endpoint_out:
         scan(endpoint, 1000 * LONG)
-    wait_until(lambda: len(os.listdir(descriptors)) <= before[0] + 2, "descriptors are closed again")
+    wait_until(lambda: len(os.listdir(descriptors)) <= before[0] + 2, "descriptors are closed")
     assert device.anonymous_bytes() - before[1] < 4 << 20
     send(producer(device.endpoint_in), numbered(0, 10))
     assert receive(source, 10) == numbered(0, 10)

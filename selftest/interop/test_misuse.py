@@ -11,11 +11,12 @@ NOBODY = 65534
 
 
 def refused(status, reason, *options, endpoint_in=None, endpoint_out=None, **how):
-    """Run a device that must end at once, with this exit status and a line that holds the reason."""
+    """Run a device that must end at once, with this exit status and a line with the reason."""
     command = [ZSPOOL_BIN, "queue", "--in", tcp() if endpoint_in is None else endpoint_in,
                "--out", tcp() if endpoint_out is None else endpoint_out, *options]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, **how)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False,
+                              **how)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{command[2:]} was not refused") from None
     said = f"{command[2:]}: status {done.returncode}, {done.stderr!r}"
@@ -70,7 +71,8 @@ def test_database_that_is_damaged_or_newer_is_refused():
     send(producer(device.endpoint_in), numbered(0, 10))
     device.wait_stored(10)
     device.stop()
-    for offset, length in (16, 4), (20, 4), (0, 8192):  #  LMDB's magic number, its version, everything
+    #  LMDB's magic number, its version, everything
+    for offset, length in (16, 4), (20, 4), (0, 8192):
         shutil.copytree("store", "other")
         with open("other/data.mdb", "r+b") as data:
             for page in (0, 4096):
@@ -97,7 +99,8 @@ def test_port_in_use_is_refused_and_its_owner_goes_on():
     device = Device()
     refused(1, "in .*in use", "--store", "other", endpoint_in=device.endpoint_in)
     refused(1, "out .*in use", "--store", "other", endpoint_out=device.endpoint_out)
-    refused(1, "ack-in .*in use", "--store", "other", "--ack", "explicit", "--ack-in", device.endpoint_in)
+    refused(1, "ack-in .*in use", "--store", "other", "--ack", "explicit",
+            "--ack-in", device.endpoint_in)
     same = tcp()
     refused(1, "in use", "--store", "other", endpoint_in=same, endpoint_out=same)
     send(producer(device.endpoint_in), numbered(0, 100))
@@ -116,9 +119,9 @@ def test_ipc_endpoint_in_use_is_refused_and_its_owner_goes_on():
 
 
 def test_endpoint_that_is_none_is_bad_usage():
-    for endpoint in "", ",", "@", ">", "nonsense", "tcp://", "tcp://127.0.0.1", "ipc://", "what://ever", \
-                    "udp://127.0.0.1:5", "tcp://%s%n:1", "@@tcp://127.0.0.1:5", ">tcp://", "x" * 2000, \
-                    "@ipc://fine,nonsense":
+    for endpoint in "", ",", "@", ">", "nonsense", "tcp://", "tcp://127.0.0.1", "ipc://", \
+                    "what://ever", "udp://127.0.0.1:5", "tcp://%s%n:1", "@@tcp://127.0.0.1:5", \
+                    ">tcp://", "x" * 2000, "@ipc://fine,nonsense":
         refused(2, "in", "--store", "store", endpoint_in=endpoint)
         refused(2, "out", "--store", "store", endpoint_out=endpoint)
         refused(2, "ack-in", "--store", "store", "--ack", "explicit", "--ack-in", endpoint)
@@ -134,8 +137,9 @@ def test_values_out_of_range_are_bad_usage():
     for option, values in {
             "durability": ["", "no", "SYNC"], "ack": ["", "none", "settled "],
             "settle": ["", "9", "3600001", "-1", "1e3", " 10", "10ms", "99999999999999999999"],
-            "ack-timeout": ["9", "86400001"], "commit-interval": ["0", "60001"], "hwm": ["0", "1000001", "+1"],
-            "pipe-depth": ["-1", "8X", "8MM", "18446744073709551615T", "2T"], "map": ["0", "1K", "65T"],
+            "ack-timeout": ["9", "86400001"], "commit-interval": ["0", "60001"],
+            "hwm": ["0", "1000001", "+1"], "map": ["0", "1K", "65T"],
+            "pipe-depth": ["-1", "8X", "8MM", "18446744073709551615T", "2T"],
             "name": ["", "a/b", "a b", "x" * 128], "store": [""]}.items():
         for value in values:
             refused(2, option, "--store", "store", "--" + option, value)
@@ -155,8 +159,8 @@ def test_options_that_do_not_fit_are_bad_usage():
 
 def test_standard_output_that_is_closed_ends_the_device():
     with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run([ZSPOOL_BIN, "queue", "--store", "store", "--in", tcp(), "--out", tcp()], stdout=full,
-                              stderr=subprocess.PIPE, text=True, timeout=WAIT_S, check=False)
+        done = subprocess.run(Device(start=False).command(), stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=WAIT_S, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done
 
 

@@ -218,8 +218,8 @@ def test_policy_may_change_from_start_to_start():
                     acks.send(ticket[0])
                     acknowledged.add(int(number))
             if policy == "explicit":
-                wait_until(lambda: device.info()["pending"] <= len(wanted - acknowledged), "tickets count")
                 wanted -= acknowledged
+                wait_until(lambda: device.info()["pending"] <= len(wanted), "tickets count")
             if policy == "sent":
                 device.wait_empty()
                 wanted = set()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_tickets.py - explicit: what a plain consumer acknowledges is done with, the rest comes again in time
+#  test_tickets.py - explicit: what a consumer acknowledges is done with, the rest comes again in time
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -30,7 +30,7 @@ class Explicit(Device):
         self.acks = producer(self.ack_in)
 
     def deliver(self, count, attempt, source=None):
-        """Receive so many deliveries, all of this attempt; give the tickets by number of the message."""
+        """Receive so many deliveries, all of this attempt; give the tickets by number."""
         tickets = {}
         for ticket, number in receive(source or self.source, count):
             assert decode(ticket)["attempt"] == attempt, (decode(ticket), number)
@@ -171,16 +171,18 @@ def test_foreign_tickets_and_garbage_change_nothing():
     tickets = device.deliver(100, 1)
     ticket = tickets[0]
     fields = decode(ticket)
-    foreign = [changed(ticket, **{name: fields[name] ^ 1}) for name in fields if name not in ("attempt", "sequence")]
+    foreign = [changed(ticket, **{name: fields[name] ^ 1})
+               for name in fields if name not in ("attempt", "sequence")]
     foreign += [changed(ticket, sequence=sequence) for sequence in (0, 101, 1 << 32, (1 << 64) - 1)]
-    foreign += [changed(ticket, version=255), b"", b"x", ticket[:31], ticket + b"x", bytes(32), b"\xff" * 32]
+    foreign += [changed(ticket, version=255), b"", b"x", ticket[:31], ticket + b"x", bytes(32)]
+    foreign += [b"\xff" * 32, ticket[::-1], ticket * 2]
     noise = random.Random(4)
     foreign += [noise.randbytes(32) for _ in range(5000)]
     foreign += [noise.randbytes(noise.randrange(4000)) for _ in range(1000)]
     for frame in foreign:
         device.acks.send(frame)
     device.acks.send_multipart(foreign)
-    #  Once one and the same message's frames include a good ticket, all before it has been looked at.
+    #  When a good ticket counts, all that was sent before it has been looked at.
     device.acks.send_multipart([b"x", tickets[99], b"", ticket[:5]])
     wait_until(lambda: device.info()["pending"] == 99, "the good ticket counts")
     assert device.info()["floor"] == 0
@@ -207,9 +209,9 @@ def test_huge_frames_to_ack_in_cost_no_memory_and_disturb_nobody():
     device.wait_empty()
 
 
-def test_ticket_of_a_message_not_delivered_since_the_restart_still_counts_later():
-    #  A ticket can come before the restarted device has made the delivery known: it may be passed over, but
-    #  the message comes again, and its new ticket counts.
+def test_tickets_that_come_after_a_kill_leave_nothing_unacknowledged():
+    #  The device may not know of these deliveries: then the messages come again, and their new
+    #  tickets count.
     device = Explicit(timeout_s=1)
     send(device.target, numbered(0, 200))
     tickets = device.deliver(200, 1)

@@ -64,6 +64,22 @@ TEST (test_store_closed_leaves_no_gap)
     zspool_store_destroy (&store);
 }
 
+TEST (test_store_closed_with_forwarded_messages_lost_records_them)
+{
+    //  Under async on a full disk: some were forwarded, and never stored.
+    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    uint32_t spool = kit_spool (store, "main");
+    CHECK_OK (zspool_store_set_ceiling_window (store, spool, WINDOW));
+    kit_append (store, spool, 10, 100);
+    zspool_store_keep_ceilings (store);
+    zspool_store_destroy (&store);
+    store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    CHECK_EQ_U64 (kit_spool_info (store, spool).lost, WINDOW);
+    kit_append (store, spool, 1, 100);
+    CHECK_EQ_U64 (kit_spool_info (store, spool).last_sequence, 11 + WINDOW);
+    zspool_store_destroy (&store);
+}
+
 TEST (test_store_left_unclean_without_window_leaves_no_gap)
 {
     for (int round = 0; round < 3; round++)
