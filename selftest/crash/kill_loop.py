@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  kill_loop.py - kills a device and its consumers again and again under load, and accounts for all messages
+#  kill_loop.py - kills a device and its consumers again and again, and accounts for all messages
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
@@ -31,7 +31,7 @@ from device import *
 
 HEAD = struct.Struct("<II")             #  of a message: producer, number
 TICKET = struct.Struct("<BBHIIIQQ")     #  see lib/ticket.c
-RECORD = struct.Struct("<IIQH?")        #  of a ledger: producer, number, sequence, attempt, unchanged
+RECORD = struct.Struct("<IIQH?")        #  producer, number, sequence, attempt, unchanged
 PATTERN = random.Random(0).randbytes(70000)
 SETTLE_MS = 1000
 ACK_TIMEOUT_MS = 1000
@@ -177,14 +177,18 @@ class Account:
             first = max([before["last_sequence"]] + [last for _, last in self.gaps]) + 1
             self.gaps.append((first, first + after["lost"] - before["lost"] - 1))
 
-    def in_gap(self, sequence):
-        return any(first <= sequence <= last for first, last in self.gaps)
+    def missing(self, last_sequence):
+        """Sequences that lie in no gap and were not delivered."""
+        missing, start = [], 1
+        for first, last in self.gaps + [(last_sequence + 1, last_sequence)]:
+            missing += [number for number in range(start, first) if number not in self.sequences]
+            start = last + 1
+        return missing
 
     def check_all(self, info, producers):
         stored = info["last_sequence"] - info["lost"]
         if self.options.ack == "explicit":
-            missing = [sequence for sequence in range(1, info["last_sequence"] + 1)
-                       if sequence not in self.sequences and not self.in_gap(sequence)]
+            missing = self.missing(info["last_sequence"])
             assert not missing, f"{len(missing)} stored were not delivered, first {missing[0]}"
         elif self.options.ack == "settled":
             delivered = len(self.received)
@@ -207,7 +211,8 @@ class Account:
         duplicates = sum(self.received.values()) - len(self.received)
         return (f"sent {sent}, stored {info['last_sequence'] - info['lost']}, "
                 f"delivered {len(self.received)}, duplicates {duplicates}, "
-                f"never arrived {sent - len(self.received)}, gaps {len(self.gaps)} of {info['lost']}; "
+                f"never arrived {sent - len(self.received)}, "
+                f"gaps {len(self.gaps)} of {info['lost']}; "
                 f"{self.deaths} deaths, {self.departures} departures")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_damage.py - a block that is damaged on the disk is told and passed over; the rest is delivered
+#  test_damage.py - a block damaged on the disk is told and passed over; the rest is delivered
 #
 #  SPDX-License-Identifier: MPL-2.0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-#  test_failing_disk.py - when the disk fails the device says so and ends; nothing was forwarded beyond;
-#  a restart recovers
+#  test_failing_disk.py - when the disk fails the device says so and ends; nothing was forwarded
+#  beyond; a restart recovers
 #
 #  SPDX-License-Identifier: MPL-2.0
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-#  test_full_disk.py - a full disk holds the producers; what is acknowledged makes room, and all goes on
+#  test_full_disk.py - a full disk holds the producers; what is acknowledged makes room again
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  Needs root, to mount small file systems: in a mount namespace of its own, so that none can be left.
+#  Needs root, to mount small file systems: in a mount namespace of its own, so that none is left.
 
 import os
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_backlog.py - a consumer that is absent for long costs disk, not memory, then gets all in order
+#  test_backlog.py - a consumer that is absent for long costs disk, not memory, and then gets all
 #
 #  SPDX-License-Identifier: MPL-2.0
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_tickets.py - explicit: what a consumer acknowledges is done with, the rest comes again in time
+#  test_tickets.py - explicit: what a consumer acknowledges is done with, the rest comes again
 #
 #  SPDX-License-Identifier: MPL-2.0
 

@@ -311,6 +311,17 @@ TEST (test_block_with_sizes_of_another_body_gives_ecorrupt)
     }
 }
 
+TEST (test_block_with_less_or_more_than_it_says_gives_ecorrupt)
+{
+    uint8_t bytes [200];
+    for (size_t said = 0; said < 2 * sizeof s_sample_records; said++) {
+        craft_t craft = craft_usual (3, said);
+        size_t size = craft_block (&craft, s_sample_records, sizeof s_sample_records, bytes);
+        if (said != sizeof s_sample_records)
+            s_check_refused (bytes, size, ZSPOOL_ECORRUPT);
+    }
+}
+
 TEST (test_block_with_another_count_gives_ecorrupt)
 {
     uint8_t bytes [200];
