@@ -52,7 +52,8 @@ def test_what_was_sent_before_is_stored_on_a_slow_disk():
 
 
 def test_stop_with_a_stuck_consumer_is_prompt_and_loses_nothing():
-    device = Device("--settle", "200")
+    #  A settle time that is not over before the buffers on the way are full, however slow we are
+    device = Device("--settle", "60000")
     peer = Peer(device.endpoint_out, count=0, rcvhwm=1)
     target = producer(device.endpoint_in, sndhwm=0)
     padding = b"x" * 5000
