@@ -6,9 +6,9 @@
 #  By hand: ZSPOOL_BIN=... selftest/crash/kill_loop.py --rounds 300 --seed 7 --ack explicit
 #
 #  Producers number their messages; every byte of a message follows from its producer and number.
-#  Consumers are processes that write down what they receive before they acknowledge it. The account:
+#  Consumers are processes that write down what they receive, then acknowledge it. The account:
 #    1. Bytes are unchanged.
-#    2. What is in the store is delivered (not under `sent`: what ZeroMQ held at a kill may be lost).
+#    2. What is in the store is delivered (`sent`: but for what ZeroMQ held at a kill).
 #    3. sync: what was forwarded is in the store. async: what was forwarded and lost lies in a
 #       recorded gap.
 #    4. A sequence never stands for two messages (explicit).

@@ -3,8 +3,8 @@
 #  SPDX-License-Identifier: MPL-2.0
 #
 #  A test script defines functions test_<condition>_<outcome> () and ends with run_tests
-#  (globals ()); its arguments select those with such a text in their names. Each function runs in an
-#  empty directory of its own. Whatever it started is killed when it ends.
+#  (globals ()); its arguments select those with such a text in their names. Each function runs in
+#  an empty directory of its own. Whatever it started is killed when it ends.
 
 import json
 import os

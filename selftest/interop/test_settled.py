@@ -118,14 +118,14 @@ def test_slow_consumer_is_not_cut_off_and_gets_nothing_twice():
 
 
 def test_floor_waits_while_a_consumer_is_stuck():
-    device = settled("--hwm", "10", settle_s=0.3)
+    device = settled("--hwm", "10", settle_s=1)
     peer = Peer(device.endpoint_out, count=0, rcvhwm=10, rcvbuf=4096)
     target = producer(device.endpoint_in, sndhwm=0)
     send(target, padded(0, 1000))
     device.wait_stored(1000)
     sent_to = wait_until(lambda: device.info()["sent_to"], "some are sent")
     assert sent_to < 900, "the consumer is not stuck"
-    stays_so(lambda: device.info()["floor"] == 0, "floor 0", 1.5 * LONG)
+    stays_so(lambda: device.info()["floor"] == 0, "floor 0", 2.5)
     peer.kill()
     source = consumer(device.endpoint_out)
     assert numbers(receive(source, 1000)) == list(range(1000))
