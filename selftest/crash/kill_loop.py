@@ -38,8 +38,12 @@ ACK_TIMEOUT_MS = 1000
 
 
 def message(name, number):
-    """Frames: mostly one small one; sometimes large, sometimes several."""
-    size = number * 37 % 300 if number % 500 else 60000
+    """Frames: mostly one small one; sometimes larger, sometimes several."""
+    size = number * 37 % 300
+    if number % 7 == 0:
+        size = number * 37 % 6000
+    if number % 500 == 0:
+        size = 60000
     start = (number * 7 + name) % 1000
     frames = [HEAD.pack(name, number) + PATTERN[start:start + size]]
     if number % 10 == 0:

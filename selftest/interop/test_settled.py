@@ -178,6 +178,27 @@ def test_consumers_that_come_and_go_all_the_time_lose_nothing():
         missing.discard(int(source.recv()))
 
 
+def test_bytes_are_right_however_often_consumers_go():
+    def make(number):
+        return [b"%d" % number, pattern[number % 997:][:number * 7 % 5000], b"%d" % number]
+    pattern = random.Random(1).randbytes(7000)
+    count = 5000
+    device = settled("--hwm", "50", settle_s=60)
+    target = producer(device.endpoint_in, sndhwm=0)
+    for number in range(count):
+        target.send_multipart(make(number))
+    whims = random.Random(2)
+    for _ in range(20 * LONG):
+        source = consumer(device.endpoint_out, rcvhwm=10)
+        for _ in range(whims.randrange(1000)):
+            received = source.recv_multipart()
+            assert received == make(int(received[0])), f"message {received[0]} has changed"
+        source.close()
+    source = consumer(device.endpoint_out)
+    for number in range(count):
+        assert source.recv_multipart() == make(number), f"message {number} has changed"
+
+
 def test_device_that_was_stopped_for_a_while_settles_nothing_meanwhile():
     for number in range(3):
         device = settled(store=f"store{number}")

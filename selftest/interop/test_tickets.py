@@ -45,8 +45,8 @@ class Explicit(Device):
 
 def test_unacknowledged_messages_come_again_when_due_and_nothing_else_does():
     device = Explicit()
-    send(device.target, numbered(0, 10))
     started_s = time.monotonic()
+    send(device.target, numbered(0, 10))
     tickets = device.deliver(10, 1)
     for number in range(0, 10, 2):
         device.acks.send(tickets[number])
