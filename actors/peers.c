@@ -58,7 +58,7 @@ s_connected (zspool_peers_t *self, int fd)
     //  The end of a connection that was refused early may go untold: its descriptor is used again.
     zspool_connection_t *connection = s_find (self, fd);
     if (connection) {
-        connection->is_peer = false;
+        connection->is_peer = self->unclaimed;
         return;
     }
     if (self->count == self->max) {
@@ -66,11 +66,22 @@ s_connected (zspool_peers_t *self, int fd)
         zspool_connection_t *connections =
             (zspool_connection_t *) realloc (self->connections, max * sizeof *connections);
         if (!connections)
-            return; //  its end will be taken for a peer's
+            return;
         self->connections = connections;
         self->max = max;
     }
-    self->connections [self->count++] = (zspool_connection_t) { fd, false };
+    self->connections [self->count++] = (zspool_connection_t) { fd, self->unclaimed };
+}
+
+static void
+s_handshaken (zspool_peers_t *self)
+{
+    bool claimed = false;
+    for (size_t index = 0; index < self->count; index++) {
+        claimed = claimed || !self->connections [index].is_peer;
+        self->connections [index].is_peer = true;
+    }
+    self->unclaimed = !claimed;
 }
 
 //  Forget a connection. Returns whether it was a peer's; one we do not know may have been.
@@ -83,7 +94,8 @@ s_disconnected (zspool_peers_t *self, int fd)
         *connection = self->connections [--self->count];
         return was_peer;
     }
-    return true;
+    //  With several I/O threads its beginning may be told after its end.
+    return self->unclaimed;
 }
 
 //  Receive an event: number and value. False when there is none.
@@ -116,8 +128,7 @@ zspool_peers_update (zspool_peers_t *self)
         if (event == ZMQ_EVENT_ACCEPTED || event == ZMQ_EVENT_CONNECTED)
             s_connected (self, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            for (size_t index = 0; index < self->count; index++)
-                self->connections [index].is_peer = true;
+            s_handshaken (self);
         else if (event == ZMQ_EVENT_DISCONNECTED)
             gone += s_disconnected (self, value);
     }

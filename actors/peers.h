@@ -24,6 +24,7 @@ typedef struct {
     zspool_connection_t *connections;
     size_t count;             //  connections
     size_t max;               //  room for them
+    bool unclaimed;           //  a handshake was told before its connection: all that come may be it
 } zspool_peers_t;
 
 //  Watch a socket; call it before the socket is bound or connected. Returns 0, or -1 with errno.
