@@ -31,8 +31,10 @@
 //  Most messages sent, and tickets taken, between two looks at the other sockets
 #define BATCH_MESSAGES 1000
 #define BATCH_TICKETS 4000
-//  What peers of both sockets may send: tickets. One that sends a larger frame is cut off by ZeroMQ.
-#define FRAME_BYTES_MAX 4096
+//  What peers may send: nothing worth having to out, frames of tickets to ack-in. One that sends a
+//  larger frame is cut off by ZeroMQ.
+#define OUT_FRAME_BYTES_MAX 4096
+#define ACK_FRAME_BYTES_MAX (ZSPOOL_TICKETS_MAX * ZSPOOL_TICKET_BYTES)
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 512
 //  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
@@ -88,7 +90,7 @@ typedef struct {
     uint64_t resent;               //  messages, further deliveries
     uint64_t tickets;              //  good ones
     uint64_t stale;                //  tickets of another generation or store, or acknowledged already
-    uint64_t bad;                  //  frames that are no tickets
+    uint64_t bad;                  //  frames that hold no tickets, and tickets that are none
 } self_t;
 
 //  ------------------------------------------------------------------------------------------------
@@ -440,20 +442,28 @@ s_take_ticket (self_t *self, const uint8_t *bytes)
         self->stale++;
 }
 
+//  Take the tickets of a frame, one behind the other. Returns what it adds to the batch.
+static size_t
+s_take_frame (self_t *self, const uint8_t *bytes, size_t size)
+{
+    if (size == 0 || size % ZSPOOL_TICKET_BYTES != 0) {
+        self->bad++;
+        return 1;
+    }
+    for (size_t at = 0; at < size; at += ZSPOOL_TICKET_BYTES)
+        s_take_ticket (self, bytes + at);
+    return size / ZSPOOL_TICKET_BYTES;
+}
+
 static void
 s_handle_tickets (self_t *self)
 {
     void *socket = zsock_resolve (self->ack_in);
     zmq_msg_t frame;
     zmq_msg_init (&frame);
-    for (int count = 0; count < BATCH_TICKETS; count++) {
-        if (zmq_msg_recv (&frame, socket, ZMQ_DONTWAIT) < 0)
-            break;
-        if (zmq_msg_size (&frame) == ZSPOOL_TICKET_BYTES)
-            s_take_ticket (self, (const uint8_t *) zmq_msg_data (&frame));
-        else
-            self->bad++;
-    }
+    size_t count = 0;
+    while (count < BATCH_TICKETS && zmq_msg_recv (&frame, socket, ZMQ_DONTWAIT) >= 0)
+        count += s_take_frame (self, (const uint8_t *) zmq_msg_data (&frame), zmq_msg_size (&frame));
     zmq_msg_close (&frame);
 }
 
@@ -511,14 +521,14 @@ s_attach (self_t *self, const char **reason)
 {
     int hwm = (int) self->options.hwm;
     *reason = "out of memory or sockets";
-    self->socket = zspool_socket_new (self->socket_type, hwm, FRAME_BYTES_MAX, LINGER_MS);
+    self->socket = zspool_socket_new (self->socket_type, hwm, OUT_FRAME_BYTES_MAX, LINGER_MS);
     if (!self->socket || zspool_peers_watch (&self->peers, zsock_resolve (self->socket)))
         return ZSPOOL_ENOMEM;
     zsock_set_immediate (self->socket, 1);
     int rc = zspool_socket_attach (self->socket, self->options.out, reason);
     if (rc || !self->cursor)
         return rc;
-    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, FRAME_BYTES_MAX, 0);
+    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, ACK_FRAME_BYTES_MAX, 0);
     return self->ack_in? zspool_socket_attach (self->ack_in, self->options.ack_in, reason): ZSPOOL_ENOMEM;
 }
 

@@ -15,7 +15,7 @@
 #include "bench.h"
 #include "zspool_ticket.h"
 
-#define BATCH_MAX 10000 //  most tickets in one message
+#define BATCH_MAX ZSPOOL_TICKETS_MAX //  most tickets in one frame
 #define LINGER_MS 1000  //  longest wait for the last tickets to leave
 
 typedef struct {
@@ -88,15 +88,13 @@ s_options (int argc, char **argv)
     return options;
 }
 
-//  Send the collected tickets as one message
+//  Send the collected tickets, joined in one frame
 static void
 s_flush_tickets (self_t *self)
 {
-    for (int index = 0; index < self->tickets; index++) {
-        int flags = index + 1 < self->tickets ? ZMQ_SNDMORE : 0;
-        if (zmq_send (self->acks, self->ticket [index], ZSPOOL_TICKET_BYTES, flags) < 0)
-            bench_fail (1, "sending tickets: %s", zmq_strerror (errno));
-    }
+    size_t size = (size_t) self->tickets * ZSPOOL_TICKET_BYTES;
+    if (size > 0 && zmq_send (self->acks, self->ticket, size, 0) < 0)
+        bench_fail (1, "sending tickets: %s", zmq_strerror (errno));
     self->tickets = 0;
 }
 

@@ -3,8 +3,9 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Under the `explicit` policy an outlet puts a ticket before each message as a first frame. To the
-//  consumer it is opaque: send it back to the device's ack-in endpoint. These functions are for
-//  tools.
+//  consumer it is opaque: send it back to the device's ack-in endpoint, alone in a frame or joined
+//  with others, one behind the other; any number of frames make a message. Joined ones cost the
+//  device and the consumer less. These functions are for tools.
 
 #ifndef ZSPOOL_TICKET_H_INCLUDED
 #define ZSPOOL_TICKET_H_INCLUDED
@@ -16,6 +17,7 @@ extern "C" {
 #endif
 
 #define ZSPOOL_TICKET_BYTES 32
+#define ZSPOOL_TICKETS_MAX 4096 //  most tickets joined in one frame; a peer that sends more is cut off
 
 typedef struct {
     uint16_t attempt;     //  1 for the first delivery, at most 65535

@@ -282,14 +282,12 @@ s_take_message (pull_t *self)
     return 1;
 }
 
-//  Offer the tickets to ZeroMQ as one message, one a frame. False when that must be done again.
+//  Offer the tickets to ZeroMQ, joined in one frame. False when that must be done again.
 static bool
 s_offer_tickets (pull_t *self)
 {
-    zspool_frame_t frames [PULL_TICKETS_MAX];
-    for (size_t index = 0; index < self->ticket_count; index++)
-        frames [index] = (zspool_frame_t){ self->tickets [index], ZSPOOL_TICKET_BYTES };
-    return wire_send (self->ack_wire, frames, self->ticket_count) == 0;
+    zspool_frame_t frame = { self->tickets, self->ticket_count * ZSPOOL_TICKET_BYTES };
+    return wire_send (self->ack_wire, &frame, 1) == 0;
 }
 
 //  Hand what was written to the system, then send back the tickets. False when that fails, which is

@@ -91,6 +91,18 @@ def test_many_tickets_in_one_message_acknowledge():
     device.wait_empty()
 
 
+def test_joined_tickets_acknowledge_and_what_is_none_among_them_does_not():
+    device = Explicit(timeout_s=60)
+    send(device.target, numbered(0, 3000))
+    tickets = [ticket for _, ticket in sorted(device.deliver(3000, 1).items())]
+    #  A frame that does not hold whole tickets acknowledges nothing, one of many does all it can.
+    device.acks.send_multipart([b"".join(tickets[:1000]), b"", b"".join(tickets[1000:2000]) + b"odd"])
+    wait_until(lambda: device.info()["floor"] == 1000, "the first frame acknowledges")
+    assert device.info()["pending"] == 2000
+    device.acks.send(b"".join(tickets[:1500] + [b"x" * 32] + tickets[1500:]))
+    device.wait_empty()
+
+
 def test_messages_of_a_dead_consumer_go_to_the_others():
     device = Explicit()
     deaf = consumer(device.endpoint_out)
@@ -175,7 +187,7 @@ def test_foreign_tickets_and_garbage_change_nothing():
                for name in fields if name not in ("attempt", "sequence")]
     foreign += [changed(ticket, sequence=sequence) for sequence in (0, 101, 1 << 32, (1 << 64) - 1)]
     foreign += [changed(ticket, version=255), b"", b"x", ticket[:31], ticket + b"x", bytes(32)]
-    foreign += [b"\xff" * 32, ticket[::-1], ticket * 2]
+    foreign += [b"\xff" * 32, ticket[::-1], ticket * 2 + b"x"]
     noise = random.Random(4)
     foreign += [noise.randbytes(32) for _ in range(5000)]
     foreign += [noise.randbytes(noise.randrange(4000)) for _ in range(1000)]
