@@ -187,8 +187,14 @@ s_parts_destroy (s_parts_t *parts)
 static int
 s_create_actors (zspool_device_t *self, s_parts_t *parts)
 {
-    zspool_inlet_args_t inlet = { ZMQ_PULL, self->options.in, (int) self->options.hwm,
-                                  parts->inlet_pipe };
+    zspool_inlet_args_t inlet = {
+        .socket_type = ZMQ_PULL,
+        .endpoints = self->options.in,
+        .hwm = (int) self->options.hwm,
+        .message_bytes_max = (size_t) self->options.message_bytes_max,
+        .message_frames_max = (size_t) self->options.message_frames_max,
+        .writer = parts->inlet_pipe
+    };
     self->inlet = zspool_inlet_new (&inlet);
     if (self->inlet)
         parts->inlet_pipe = NULL;

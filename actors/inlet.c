@@ -12,10 +12,11 @@
 //  Invariants
 //  1. Messages go into blocks, and blocks to the writer, in the order they were received.
 //  2. At most ZSPOOL_WRITER_BLOCKS_MAX blocks are handed over and not durable.
-//  3. `frames` holds at most one message: one that is not whole yet, or one that is held.
+//  3. At most one message is at hand: one that is not whole yet, or one that is held.
 
 #include "inlet.h"
 #include "block.h"
+#include "message.h"
 #include "socket.h"
 #include "status.h"
 #include "store.h"
@@ -46,10 +47,14 @@
 //  pipe fills up meanwhile
 #define REST_MS 1
 #define REST_PIPE_PART 2
-//  Stopping: nothing came for so long; at most so long; and for storing what came
+//  Stopping: nothing came for so long; at most so long; at most so long on a slow disk
 #define DRAIN_QUIET_MS 100
 #define DRAIN_MAX_MS 2000
-#define STOP_MAX_MS 10000
+#define DRAIN_SLOW_MAX_MS 8000
+//  And then so long for storing what came, or for room to do so
+#define STORE_MAX_MS 8000
+//  Stopping while the spool is at its limit, so much more is taken in: what producers had on the way
+#define DRAIN_OVER_BYTES_MAX (64 * 1024 * 1024)
 
 typedef struct {
     zsock_t *pipe;              //  commands
@@ -61,18 +66,18 @@ typedef struct {
     bool terminated;
     bool paused;
     bool failed;                //  the store has failed
+    bool stopping;
+    bool stop_over_limit;       //  stopping: the spool was at its limit
+    int full;                   //  why the writer has no room now: ZSPOOL_ENOSPC, ZSPOOL_ELIMIT; else 0
     bool flushing;              //  FLUSH or STOP waits for its reply
     int64_t stop_quiet_ms;      //  stopping: drained when nothing came until then; 0: not stopping
     int64_t stop_drained_ms;    //  stopping: drained by then at the latest
-    int64_t stop_by_ms;         //  stopping: reply by then at the latest
+    int64_t stop_slow_ms;       //  stopping: drained by then at the latest, though the disk is slow
+    int64_t stop_by_ms;         //  stopping: reply by then at the latest; 0: not drained yet
+    uint64_t stop_bytes;        //  stopping: taken in before
     zspool_block_pool_t *pool;
     zspool_block_t *block;      //  being filled, or NULL
-    zmq_msg_t *frames;          //  of the message at hand
-    zspool_frame_t *views;      //  the same, as the block takes them
-    size_t frames_count;
-    size_t frames_max;          //  room in both
-    size_t frames_bytes;        //  of the message at hand
-    bool dropping;              //  the rest of the message at hand is over a limit
+    zspool_message_t message;   //  at hand
     bool held;                  //  the message at hand is whole and waits for room
     uint64_t handed;            //  blocks handed to the writer,
     uint64_t taken;             //  of these, it is done with for our purposes,
@@ -81,7 +86,7 @@ typedef struct {
     size_t sizes [ZSPOOL_WRITER_BLOCKS_MAX];    //  of these blocks, bytes: a ring indexed by `handed`
     uint32_t counts [ZSPOOL_WRITER_BLOCKS_MAX]; //  likewise, messages
     uint64_t stored_messages;   //  messages that are durable
-    uint64_t flush_to;          //  flushing: reply when so many are stored
+    uint64_t flush_to;          //  flushing: reply when so many messages are durable
     uint64_t rate_per_ms;       //  messages that came in a millisecond, lately
     uint64_t bytes_per_ms;      //  their bytes
     int64_t rate_since_us;      //  both are counted from this time on,
@@ -89,21 +94,17 @@ typedef struct {
     uint64_t rate_since_bytes;  //  and bytes had been taken in
     uint64_t messages;          //  taken in
     uint64_t bytes;             //  taken in
-    uint64_t dropped;           //  messages over a limit
 } self_t;
 
 static void
 s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
-    for (size_t index = 0; index < self->frames_count; index++)
-        zmq_msg_close (&self->frames [index]);
+    zspool_message_destroy (&self->message);
     zsock_destroy (&self->socket);
     zsock_destroy (&self->writer);
     zspool_block_destroy (&self->block);
     zspool_block_pool_destroy (&self->pool);
-    free (self->frames);
-    free (self->views);
     free (self->endpoints);
     free (self);
     *self_p = NULL;
@@ -115,14 +116,12 @@ s_self_new (const zspool_inlet_args_t *args)
     self_t *self = (self_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->frames_max = 16;
-    self->frames = (zmq_msg_t *) calloc (self->frames_max, sizeof *self->frames);
-    self->views = (zspool_frame_t *) calloc (self->frames_max, sizeof *self->views);
+    int rc = zspool_message_init (&self->message, args->message_bytes_max, args->message_frames_max);
     self->pool = zspool_block_pool_new (POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     self->endpoints = strdup (args->endpoints);
     self->socket_type = args->socket_type;
     self->hwm = args->hwm;
-    if (!self->frames || !self->views || !self->pool || !self->endpoints)
+    if (rc || !self->pool || !self->endpoints)
         s_self_destroy (&self);
     else
         self->writer = args->writer;
@@ -158,6 +157,8 @@ s_hand_over (self_t *self)
     self->handed_bytes += size;
     if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_BLOCK, self->block, 0))
         zspool_block_destroy (&self->block);
+    if (self->flushing)
+        zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
     self->block = NULL;
     self->handed++;
 }
@@ -202,109 +203,45 @@ s_make_room (self_t *self, size_t record_bytes)
 static bool
 s_pack_message (self_t *self)
 {
-    if (!s_make_room (self, zspool_block_record_bytes (self->frames_count, self->frames_bytes)))
+    zspool_message_t *message = &self->message;
+    if (!s_make_room (self, zspool_block_record_bytes (message->count, message->bytes)))
         return false;
     int64_t arrival_us = zspool_block_count (self->block) == 0? zspool_now_us (): 0;
     int rc;
-    if (self->frames_count == 1)
-        rc = zspool_block_append_frame (self->block, zmq_msg_data (&self->frames [0]),
-                                        self->frames_bytes, arrival_us);
-    else {
-        for (size_t index = 0; index < self->frames_count; index++) {
-            self->views [index].data = zmq_msg_data (&self->frames [index]);
-            self->views [index].size = zmq_msg_size (&self->frames [index]);
-        }
-        rc = zspool_block_append (self->block, self->views, self->frames_count, arrival_us);
-    }
+    if (message->count == 1)
+        rc = zspool_block_append_frame (self->block, zmq_msg_data (&message->frames [0]),
+                                        message->bytes, arrival_us);
+    else
+        rc = zspool_block_append (self->block, zspool_message_views (message), message->count, arrival_us);
     assert (rc == ZSPOOL_OK);
     self->messages++;
-    self->bytes += self->frames_bytes;
+    self->bytes += message->bytes;
+    zspool_message_clear (message);
     return true;
 }
 
 //  ------------------------------------------------------------------------------------------------
 //  Receiving
 
-static void
-s_close_frames (self_t *self)
-{
-    for (size_t index = 0; index < self->frames_count; index++)
-        zmq_msg_close (&self->frames [index]);
-    self->frames_count = 0;
-    self->frames_bytes = 0;
-}
-
-//  Make room for another frame of the message at hand; false when it has too many, or memory is
-//  out.
-static bool
-s_grow_frames (self_t *self)
-{
-    if (self->frames_count == ZSPOOL_MESSAGE_FRAMES_MAX)
-        return false;
-    if (self->frames_count < self->frames_max)
-        return true;
-    size_t max = self->frames_max * 2;
-    zmq_msg_t *frames = (zmq_msg_t *) realloc (self->frames, max * sizeof *frames);
-    if (frames)
-        self->frames = frames;
-    zspool_frame_t *views = (zspool_frame_t *) realloc (self->views, max * sizeof *views);
-    if (views)
-        self->views = views;
-    if (!frames || !views)
-        return false;
-    self->frames_max = max;
-    return true;
-}
-
-//  The message at hand is whole: pack it, or let it be held.
-static void
-s_end_message (self_t *self)
-{
-    if (self->dropping)
-        self->dropped++;
-    else if (!s_pack_message (self)) {
-        self->held = true;
-        return;
-    }
-    self->dropping = false;
-    s_close_frames (self);
-}
-
 //  Receive one frame; false when the socket has none.
 static bool
 s_receive_frame (self_t *self, void *socket)
 {
-    if (!s_grow_frames (self)) {
-        self->dropping = true;
-        s_close_frames (self);
+    switch (zspool_message_receive (&self->message, socket)) {
+    case ZSPOOL_MESSAGE_TERMINATED: self->terminated = true; return false;
+    case ZSPOOL_MESSAGE_NONE: return false;
+    case ZSPOOL_MESSAGE_WHOLE: self->held = !s_pack_message (self); return true;
+    default: return true;
     }
-    zmq_msg_t *frame = &self->frames [self->frames_count];
-    zmq_msg_init (frame);
-    int size = zmq_msg_recv (frame, socket, ZMQ_DONTWAIT);
-    if (size < 0) {
-        zmq_msg_close (frame);
-        if (zmq_errno () == ETERM)
-            self->terminated = true;
-        return false;
-    }
-    bool more = zmq_msg_more (frame);
-    self->frames_count++;
-    self->frames_bytes += zmq_msg_size (frame);
-    if (self->frames_bytes > ZSPOOL_MESSAGE_BYTES_MAX)
-        self->dropping = true;
-    if (self->dropping)
-        s_close_frames (self);
-    if (!more)
-        s_end_message (self);
-    return true;
 }
 
-//  Receive until the socket is dry, a message is held, or a batch is full. True when it ran dry.
+//  Receive until the socket is dry, a message is held, or a batch is full, but never a part of a message. True
+//  when it ran dry.
 static bool
 s_receive (self_t *self)
 {
     void *socket = zsock_resolve (self->socket);
-    for (int count = 0; count < BATCH_FRAMES_MAX && !self->held; count++)
+    for (int count = 0; !self->held && (count < BATCH_FRAMES_MAX || self->message.count > 0); count++)
         if (!s_receive_frame (self, socket))
             return true;
     return false;
@@ -314,10 +251,8 @@ s_receive (self_t *self)
 static void
 s_retry_held (self_t *self)
 {
-    if (self->held && s_pack_message (self)) {
-        self->held = false;
-        s_close_frames (self);
-    }
+    if (self->held)
+        self->held = !s_pack_message (self);
 }
 
 static bool
@@ -338,22 +273,23 @@ s_check_flush (self_t *self)
     uint64_t lost = self->messages + self->held - self->stored_messages;
     if (self->failed)
         zsock_send (self->pipe, "i8", ZSPOOL_EFAILED, lost);
-    else if (self->stored >= self->flush_to)
+    else if (self->stored_messages >= self->flush_to)
         zsock_send (self->pipe, "i8", ZSPOOL_OK, (uint64_t) 0);
     else if (self->stop_by_ms && zclock_mono () > self->stop_by_ms)
-        zsock_send (self->pipe, "i8", ZSPOOL_ENOSPC, lost);
+        zsock_send (self->pipe, "i8", self->full? self->full: ZSPOOL_ETIMEDOUT, lost);
     else
         return;
     self->flushing = false;
 }
 
-//  Answer when everything taken in until now is durable: the block being filled goes as soon as the
-//  writer is free, and what is held follows in the next.
+//  Answer when every message taken in until now is durable: the block being filled goes as soon as the writer is
+//  free, and what is held in it or in the next. The writer commits it all at once.
 static void
 s_begin_flush (self_t *self)
 {
-    self->flush_to = self->handed + (self->block? 1: 0) + (self->held? 1: 0);
+    self->flush_to = self->messages + self->held;
     self->flushing = true;
+    zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
 static void
@@ -361,7 +297,8 @@ s_start (self_t *self)
 {
     const char *reason = "out of memory or sockets";
     int rc = ZSPOOL_ENOMEM;
-    self->socket = zspool_socket_new (self->socket_type, self->hwm, ZSPOOL_MESSAGE_BYTES_MAX, 0);
+    self->socket = zspool_socket_new (self->socket_type, self->hwm,
+                                      zspool_message_frame_bytes_max (self->message.bytes_max), 0);
     if (self->socket)
         rc = zspool_socket_attach (self->socket, self->endpoints, &reason);
     if (rc == ZSPOOL_OK)
@@ -372,35 +309,48 @@ s_start (self_t *self)
 }
 
 //  Taking or paused -> stopping. The endpoint stays bound while the inlet drains: unbinding would
-//  cut the connections, and lose what the kernel holds for them.
+//  cut the connections, and lose what the kernel holds for them. For the same reason the spool's limit holds no
+//  more.
 static void
 s_stop (self_t *self)
 {
     int64_t now_ms = zclock_mono ();
+    self->stopping = true;
+    self->stop_over_limit = self->full == ZSPOOL_ELIMIT;
+    self->stop_bytes = self->bytes;
     self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
     self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
-    self->stop_by_ms = now_ms + STOP_MAX_MS;
+    self->stop_slow_ms = now_ms + DRAIN_SLOW_MAX_MS;
+    zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_STOP, NULL, 0);
+}
+
+//  Whether a stop has taken in what it is to take in
+static bool
+s_is_drained (self_t *self, bool received)
+{
+    int64_t now_ms = zclock_mono ();
+    if (self->held && self->full != ZSPOOL_ENOSPC) {
+        //  The disk is slow: what waits for it is neither quiet nor the producers' fault.
+        self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
+        self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
+    }
+    if (received || self->held)
+        self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
+    if (self->stop_over_limit && self->bytes - self->stop_bytes > DRAIN_OVER_BYTES_MAX)
+        return true;
+    return now_ms >= self->stop_quiet_ms || now_ms >= self->stop_drained_ms || now_ms >= self->stop_slow_ms;
 }
 
 //  Stopping: when nothing came for a while, or it takes too long, store what came and answer.
 static void
 s_check_stop (self_t *self, bool received)
 {
-    if (!self->stop_quiet_ms || self->flushing)
-        return;
-    int64_t now_ms = zclock_mono ();
-    if (self->held) {
-        //  The disk is slow: what waits for it is neither quiet nor the producers' fault.
-        self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
-        self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
-    }
-    if (received)
-        self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
-    if (now_ms < self->stop_by_ms && now_ms < self->stop_quiet_ms && now_ms < self->stop_drained_ms && !self->failed)
+    if (!self->stop_quiet_ms || self->flushing || (!self->failed && !s_is_drained (self, received)))
         return;
     zsock_destroy (&self->socket);
     s_begin_flush (self);
     self->stop_quiet_ms = 0;
+    self->stop_by_ms = zclock_mono () + STORE_MAX_MS;
 }
 
 static void
@@ -410,7 +360,7 @@ s_reply_status (self_t *self)
     zspool_status_add (status, "in/paused", self->paused);
     zspool_status_add (status, "in/messages", self->messages);
     zspool_status_add (status, "in/bytes", self->bytes);
-    zspool_status_add (status, "in/dropped", self->dropped);
+    zspool_status_add (status, "in/dropped", self->message.dropped);
     zmsg_send (&status, self->pipe);
 }
 
@@ -444,6 +394,8 @@ s_handle_writer (self_t *self)
             self->taken += handoff.number;
         else if (handoff.kind == HANDOFF_STORED)
             s_blocks_stored (self, handoff.number);
+        else if (handoff.kind == HANDOFF_FULL)
+            self->full = -(int) handoff.number;
         else
             self->failed = true;
     }
@@ -457,7 +409,7 @@ s_timeout_ms (const self_t *self)
         return HELD_RETRY_MS; //  outlets hold all blocks, and do not say when they let one go
     if (self->block && self->taken == self->handed)
         return 1; //  a stream may have ended
-    return self->stop_by_ms? 10: -1;
+    return self->stopping? 10: -1;
 }
 
 //  While a commit is under way, or a stream fills a block, nothing is gained by waking for each
@@ -465,7 +417,7 @@ s_timeout_ms (const self_t *self)
 static bool
 s_may_rest (const self_t *self)
 {
-    return (self->taken < self->handed || self->block) && !self->stop_by_ms
+    return (self->taken < self->handed || self->block) && !self->stopping
            && self->rate_per_ms * REST_MS < (uint64_t) self->hwm / REST_PIPE_PART;
 }
 

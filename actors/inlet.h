@@ -14,6 +14,8 @@ typedef struct {
     int socket_type;        //  ZMQ_PULL
     const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds
     int hwm;                //  messages
+    size_t message_bytes_max;  //  larger messages are dropped, 1 to ZSPOOL_MESSAGE_BYTES_MAX
+    size_t message_frames_max; //  with more frames, too, 1 to ZSPOOL_MESSAGE_FRAMES_MAX
     zsock_t *writer;        //  pipe to the writer; the inlet's from now on
 } zspool_inlet_args_t;
 
@@ -22,7 +24,7 @@ typedef struct {
 //    PAUSE      stop taking messages in. Reply: code, 0
 //    RESUME     take them in again. Reply: code, 0
 //    FLUSH      when all that was taken in is durable, or never can be: code, messages not durable
-//    STOP       take in what is under way, then as FLUSH; waits for 10 s at most
+//    STOP       take in what is under way, then as FLUSH; for 10 s at most, 16 s when the disk is slow
 //    STATUS     reply: names and values, see zspool_device_status ()
 //    $TERM      end; no reply
 //

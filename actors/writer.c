@@ -40,6 +40,7 @@ typedef struct {
     zspool_block_t *block;
     size_t lane;
     bool published;          //  async: outlets have it
+    bool urgent;             //  async: commit it at once
     int64_t since_ms;        //  when it came
 } s_waiting_t;
 
@@ -293,6 +294,10 @@ s_commit_ended (self_t *self)
     if (self->commit.disk_full && !self->disk_full)
         zsys_warning ("%s: no space left: taking no more messages until there is",
                       zspool_store_directory (self->store));
+    if (self->disk_full != self->commit.disk_full)
+        for (size_t lane = 0; lane < self->lanes_count; lane++)
+            zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), HANDOFF_FULL, NULL,
+                                 self->commit.disk_full? (uint64_t) -ZSPOOL_ENOSPC: 0);
     if (self->disk_full && !self->commit.disk_full)
         zsys_warning ("%s: there is space again", zspool_store_directory (self->store));
     self->disk_full = self->commit.disk_full;
@@ -355,8 +360,8 @@ s_commit_due_ms (self_t *self)
         bytes += zspool_block_size (waiting->block);
         //  Half the interval is for the commit itself.
         int64_t block_due_ms = waiting->since_ms + (lane->async? lane->commit_interval_ms / 2: 0);
-        if (!waiting->published && lane->async)
-            block_due_ms = 0; //  held at the ceiling
+        if (lane->async && (!waiting->published || waiting->urgent))
+            block_due_ms = 0; //  held at the ceiling, or waited for
         if (self->disk_full)
             block_due_ms = self->commit_ended_ms + RETRY_MS;
         else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_BLOCKS_MAX)
@@ -388,7 +393,7 @@ s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block)
     s_waiting_t *waiting = s_waiting_at (self, self->waiting_count++);
     waiting->block = block;
     waiting->lane = lane_index;
-    waiting->published = false;
+    waiting->published = waiting->urgent = false;
     waiting->since_ms = s_now_ms ();
     if (!lane->async)
         return;
@@ -397,12 +402,24 @@ s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block)
     zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, 1);
 }
 
+//  Somebody waits for what an inlet has handed over.
+static void
+s_flush_lane (self_t *self, size_t lane)
+{
+    for (size_t index = 0; index < self->waiting_count; index++)
+        if (s_waiting_at (self, index)->lane == lane)
+            s_waiting_at (self, index)->urgent = true;
+}
+
 static void
 s_handle_inlet (self_t *self, size_t lane, void *socket)
 {
     zspool_handoff_t handoff;
     while (zspool_handoff_recv (socket, &handoff) == 0)
-        s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
+        if (handoff.kind == HANDOFF_BLOCK)
+            s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_FLUSH)
+            s_flush_lane (self, lane);
 }
 
 //  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of

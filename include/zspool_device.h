@@ -43,6 +43,8 @@ ZSPOOL_EXPORT void
 //    settle           settled: milliseconds, 10 to 3600000, default 5000
 //    pipe-depth       settled: bytes, with suffix K, M or G, default 8M
 //    hwm              high-water mark of both sockets, messages, 1 to 1000000, default 1000
+//    max-message-size larger messages are dropped, all frames together, bytes, 1 to 128M, default 128M
+//    max-frames       messages with more frames are dropped, 1 to 65535, default 65535
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
 //  EINVAL: no such option, a value out of range, or the device runs; zspool_device_reason () says
@@ -57,11 +59,11 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_device_start (zspool_device_t *self);
 
-//  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 10 s
-//  when the disk is slow), commit, and close the store cleanly. When it returns 0 everything that
-//  was taken in is durable. Otherwise ENOSPC (the disk is full) or EFAILED, and
-//  zspool_device_reason () says how many messages are lost. It can be started again. 0 when it does
-//  not run.
+//  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 8 s
+//  when the disk is slow), commit within 8 s more, and close the store cleanly. When it returns 0
+//  everything that was taken in is durable. Otherwise ENOSPC (the disk is full), ETIMEDOUT (it is too
+//  slow) or EFAILED, and zspool_device_reason () says how many messages are lost. It can be started
+//  again. 0 when it does not run.
 ZSPOOL_EXPORT int
     zspool_device_stop (zspool_device_t *self);
 

@@ -30,6 +30,7 @@ zspool_strerror (int code)
     case ZSPOOL_ELIMIT: return "limit reached";
     case ZSPOOL_EADDR: return "endpoint cannot be used";
     case ZSPOOL_ESYSTEM: return "system error";
+    case ZSPOOL_ETIMEDOUT: return "it took too long";
     default: return "unknown error";
     }
 }

@@ -34,6 +34,8 @@ static const char s_help [] =
     "  --ack-in ENDPOINT     explicit: where tickets come in\n"
     "  --ack-timeout MS      explicit: send again what is not acknowledged by then\n"
     "                        (default 30000)\n"
+    "  --max-message-size SIZE  drop larger messages (default 128M)\n"
+    "  --max-frames N        drop messages with more frames (default 65535)\n"
     "  --hwm N               high-water mark of both sockets, messages (default 1000)\n"
     "  --map SIZE            the most the store can hold (default 1T)\n"
     "  --verbose             tell the endpoints, and the status every second\n"
@@ -64,6 +66,8 @@ static const struct option s_options [] = {
     { "settle", required_argument, NULL, OPTION_DEVICE },
     { "pipe-depth", required_argument, NULL, OPTION_DEVICE },
     { "hwm", required_argument, NULL, OPTION_DEVICE },
+    { "max-message-size", required_argument, NULL, OPTION_DEVICE },
+    { "max-frames", required_argument, NULL, OPTION_DEVICE },
     { "map", required_argument, NULL, OPTION_DEVICE },
     { "verbose", no_argument, NULL, OPTION_VERBOSE },
     COMMAND_OPTIONS_END

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from device import *
@@ -82,6 +83,48 @@ def test_what_was_sent_just_before_the_stop_is_stored():
         time.sleep(0.02)
         check_stored(device, 20)
         device.kill()
+
+
+def test_long_commit_interval_does_not_delay_the_stop():
+    device = Device("--durability", "async", "--commit-interval", "60000")
+    send(producer(device.endpoint_in), numbered(0, 1000))
+    receive(consumer(device.endpoint_out), 1000)
+    started_s = time.monotonic()
+    device.stop()
+    assert time.monotonic() - started_s < 8
+    check_stored(device, 1000)
+
+
+def test_stop_under_full_load_stores_all_that_was_taken_in():
+    #  Frames large enough to hold messages up again and again, several of each: none is cut in two.
+    shim = Shim(slow_ms=100)
+    device = Device("--durability", "async", environment=shim.environment)
+    stopping = threading.Event()
+
+    def feed():
+        target = zmq.Context.instance().socket(zmq.PUSH)
+        target.linger, target.sndtimeo = 0, 50
+        target.connect(device.endpoint_in)
+        while not stopping.is_set():
+            try:
+                target.send_multipart([b"x" * 20000] * 7)
+            except zmq.Again:
+                pass
+        target.close(0)
+    feeders = [threading.Thread(target=feed) for _ in range(2)]
+    for feeder in feeders:
+        feeder.start()
+    device.wait_stored(10)
+    shim.begin()
+    time.sleep(1)
+    try:
+        device.stop()   #  it would exit with 1, had it lost any
+    finally:
+        stopping.set()
+        for feeder in feeders:
+            feeder.join()
+        shim.end()
+    subprocess.run([ZSPOOL_BIN, "verify", "store"], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_second_signal_ends_it_at_once():
