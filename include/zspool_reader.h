@@ -4,7 +4,9 @@
 //
 //  A reader copies one block at a time and holds no snapshot between calls, so it never keeps the
 //  store from reusing space. It belongs to one thread, which need not be the store's; destroy it
-//  before the store. What it gives is committed, hence durable.
+//  before the store. What it gives is committed, hence durable; but for what another process commits at
+//  this moment, or left in memory when it was killed in a commit: that is durable once a store is open for
+//  writing here.
 
 #ifndef ZSPOOL_READER_H_INCLUDED
 #define ZSPOOL_READER_H_INCLUDED

@@ -83,10 +83,13 @@ ZSPOOL_EXPORT int
     zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes);
 
 //  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above
-//  all that may have been forwarded, and the gap is recorded, durably, before this returns. Errors:
-//  ENOENT (reading, no such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC,
-//  EIO, ENOMEM, ECORRUPT; zspool_store_reason () has a line of text. Nothing was changed in these
-//  cases; but when ENOSPC or EIO stopped a store from being created, it may be there, empty.
+//  all that may have been forwarded, and the gap is recorded, durably, before this returns. Opened for
+//  writing, all that the store shows is durable when this returns, whoever wrote it: also what a killed
+//  process left in memory only, or what was copied here. Opened for reading, the last commit that it
+//  shows may not be, for as long as that commit takes. Errors: ENOENT (reading, no such store), ENOTSTORE,
+//  EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC, EIO, ENOMEM, ECORRUPT (also when the end of its file is
+//  missing); zspool_store_reason () has a line of text. Nothing was changed in these cases; but when
+//  ENOSPC or EIO stopped a store from being created, it may be there, empty.
 ZSPOOL_EXPORT int
     zspool_store_open (zspool_store_t *self, zspool_mode_t mode);
 

@@ -10,6 +10,7 @@
 
 #include "store_directory.h"
 #include "store_engine.h"
+#include "store_length.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -235,6 +236,24 @@ bool
 zspool_claim_has_database (const zspool_claim_t *self)
 {
     return self->has_database;
+}
+
+int
+zspool_claim_check_length (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX])
+{
+    int fd = openat (self->directory_fd, DATA_FILE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return s_fail_errno (reason, directory);
+    zspool_length_t length = { 0, 0 };
+    int rc = zspool_length_check (fd, &length);
+    close (fd);
+    if (rc == ZSPOOL_ECORRUPT && length.needed_bytes > 0)
+        snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s is cut off: it has %llu bytes of %llu", directory,
+                  DATA_FILE, (unsigned long long) length.file_bytes,
+                  (unsigned long long) length.needed_bytes);
+    else if (rc)
+        s_fail (reason, directory, rc);
+    return rc;
 }
 
 int

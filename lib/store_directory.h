@@ -22,6 +22,12 @@ int
 bool
     zspool_claim_has_database (const zspool_claim_t *self);
 
+//  Check that no part of the database at the file's end is missing: whoever opens it then would die of
+//  SIGBUS. Errors, with a reason: ECORRUPT, EACCES, ENOMEM, EIO.
+int
+    zspool_claim_check_length (zspool_claim_t *self, const char *directory,
+                               char reason [ZSPOOL_REASON_MAX]);
+
 //  Lock out other writers. Errors, with a reason: ELOCKED, EACCES, ENOSPC, ENOMEM, EIO.
 int
     zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX]);

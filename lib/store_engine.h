@@ -40,6 +40,10 @@ int
 void
     zspool_engine_close (zspool_engine_t **self_p);
 
+//  Make durable what is in the file, whoever wrote it. For writing only. EIO.
+int
+    zspool_engine_sync (zspool_engine_t *self);
+
 //  Begin the write transaction (one at a time); commit it, durable on return; or drop it. Both end
 //  it.
 int

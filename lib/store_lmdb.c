@@ -11,6 +11,10 @@
 //  with fallocate (): reserved_end is how far the file system has promised room, beyond the file's
 //  size.
 //
+//  The file's length. LMDB counts pages as used that it never writes, and a map's pages beyond the end of
+//  the file are fatal to whoever touches them. So the file is made longer before LMDB may need it: always as
+//  long as all that is in use, and mostly by a good deal, which also spares each fsync the new length.
+//
 //  The map. Its end is fatal to LMDB as well. So a map given too small for what is stored is made
 //  larger than map_bytes, which then only says that nothing may be added.
 
@@ -24,6 +28,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RESERVE_STEP_BYTES (64ULL * 1024 * 1024)
@@ -46,6 +52,7 @@ struct zspool_engine {
     zspool_txn_t *free_view;  //  for the free list, which a write transaction does not show
     uint64_t map_bytes;       //  what the file may grow to
     uint64_t reserved_end;    //  the file has room up to here, bytes; 0: not known yet
+    uint64_t file_bytes;      //  the file's length; for writing only
 };
 
 struct zspool_iter {
@@ -133,16 +140,37 @@ s_open_env (zspool_engine_t *self, const char *directory, zspool_engine_mode_t m
     return rc;
 }
 
+//  Make the file so long at least; a hole at its end takes no room. Where that is refused it grows when LMDB
+//  writes to its end, as far as it writes.
+static void
+s_lengthen (zspool_engine_t *self, uint64_t end)
+{
+    //  Going beyond a limit that was set for the process would end it.
+    struct rlimit limit;
+    if (end <= self->file_bytes || getrlimit (RLIMIT_FSIZE, &limit) || end > limit.rlim_cur)
+        return;
+    int fd;
+    mdb_env_get_fd (self->env, &fd);
+    if (ftruncate (fd, (off_t) end) == 0)
+        self->file_bytes = end;
+}
+
 //  Prepare what only writing needs.
 static int
 s_open_for_writing (zspool_engine_t *self)
 {
-    uint64_t map_bytes_min = zspool_engine_used_bytes (self) + MAP_SPARE_BYTES;
-    int rc = MDB_SUCCESS;
+    uint64_t used = zspool_engine_used_bytes (self), map_bytes_min = used + MAP_SPARE_BYTES;
+    int rc = MDB_SUCCESS, fd;
     if (self->map_bytes < map_bytes_min)
         rc = mdb_env_set_mapsize (self->env, map_bytes_min);
     if (rc)
         return s_code (rc);
+    struct stat status;
+    mdb_env_get_fd (self->env, &fd);
+    if (fstat (fd, &status))
+        return ZSPOOL_EIO;
+    self->file_bytes = (uint64_t) status.st_size;
+    s_lengthen (self, used);
     zspool_engine_check_readers (self);
     return zspool_view_new (self, &self->free_view);
 }
@@ -181,6 +209,12 @@ zspool_engine_close (zspool_engine_t **self_p)
         mdb_env_close (self->env);
     free (self);
     *self_p = NULL;
+}
+
+int
+zspool_engine_sync (zspool_engine_t *self)
+{
+    return mdb_env_sync (self->env, 1)? ZSPOOL_EIO: ZSPOOL_OK;
 }
 
 int
@@ -513,6 +547,8 @@ zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
 {
     uint64_t needed_end = zspool_engine_used_bytes (self) + bytes + ZSPOOL_HEADROOM_BYTES;
     int rc = ZSPOOL_OK;
+    if (needed_end > self->file_bytes)
+        s_lengthen (self, (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES);
     if (needed_end > self->reserved_end)
         rc = s_reserve (self, needed_end);
     return rc == ZSPOOL_OK && needed_end > self->map_bytes? ZSPOOL_ENOSPC: rc;

@@ -255,8 +255,6 @@ s_create (zspool_store_t *self)
         return rc;
     }
     rc = zspool_engine_commit (self->engine);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_claim_sync (self->claim);
     self->record = self->committed = record;
     return rc;
 }
@@ -359,16 +357,30 @@ s_open_for_reading (zspool_store_t *self)
     return rc;
 }
 
+//  What a killed process has written, or what was copied here, may be in memory only, names of files
+//  included. What we show, forward or number from must outlive a power cut from now on.
+static int
+s_make_durable (zspool_store_t *self)
+{
+    int rc = zspool_engine_sync (self->engine);
+    return rc? rc: zspool_claim_sync (self->claim);
+}
+
 static int
 s_open_for_writing (zspool_store_t *self)
 {
     int rc = zspool_claim_lock (self->claim, self->directory, self->reason);
     if (rc)
         return rc;
+    bool is_blank = false;
     rc = s_open_engine (self, ZSPOOL_ENGINE_WRITE);
-    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
+    if (rc == ZSPOOL_ENOENT)
+        is_blank = true;
+    else if (rc)
         return rc;
-    rc = rc == ZSPOOL_ENOENT? s_create (self): s_recover_numbering (self);
+    rc = s_make_durable (self);
+    if (rc == ZSPOOL_OK)
+        rc = is_blank? s_create (self): s_recover_numbering (self);
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }
 
@@ -381,6 +393,9 @@ s_open (zspool_store_t *self, zspool_mode_t mode)
     self->mode = mode;
     //  Look first, so that what is refused stays as it is.
     if (zspool_claim_has_database (self->claim)) {
+        rc = zspool_claim_check_length (self->claim, self->directory, self->reason);
+        if (rc)
+            return rc;
         rc = s_open_engine (self, ZSPOOL_ENGINE_LOOK);
         s_close_engine (self);
         if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
