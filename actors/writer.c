@@ -467,6 +467,9 @@ s_reply_status (self_t *self)
     zspool_status_add (status, "store/commits", self->commits);
     zspool_status_add (status, "store/commit_us", (uint64_t) self->commit_us);
     zspool_status_add (status, "store/waiting", self->waiting_count);
+    int64_t process;
+    zspool_status_add (status, "store/oldest_reader_commits",
+                       zspool_store_oldest_reader (self->store, &process));
     zmsg_send (&status, self->pipe);
 }
 

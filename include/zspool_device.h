@@ -86,6 +86,8 @@ ZSPOOL_EXPORT const char *
 //    state                                running, full (the disk; inlets wait) or failed
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
 //    store/waiting                        blocks that are not durable yet
+//    store/oldest_reader_commits          commits since the oldest state that a reader looks at; while it
+//                                         keeps rising the store grows: zspool_store_oldest_reader ()
 //    in/paused                            1 after PAUSE, else 0
 //    in/messages, in/bytes                taken in since the start
 //    in/dropped                           messages over a limit

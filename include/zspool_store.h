@@ -169,6 +169,13 @@ ZSPOOL_EXPORT uint64_t
 ZSPOOL_EXPORT uint64_t
     zspool_store_free_bytes (zspool_store_t *self);
 
+//  How many commits were made since the oldest state that a reader of the store, in any process, still
+//  looks at; *process is the number of that process, 0 when none looks at it now. Space that was freed
+//  since then cannot be used again: a number that keeps rising, as when that process is stopped or hangs, makes
+//  the store grow.
+ZSPOOL_EXPORT uint64_t
+    zspool_store_oldest_reader (zspool_store_t *self, int64_t *process);
+
 //  Called by zspool_store_verify () for each finding: spool name, first and last sequence concerned
 //  (0 when unknown), and what is wrong.
 typedef void (zspool_verify_fn) (void *arg, const char *spool, uint64_t first, uint64_t last,

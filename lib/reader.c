@@ -2,13 +2,18 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: any one. Each block is copied out of a view that is released before it is looked at, so
-//  a slow reader never keeps the store from reusing space.
+//  Thread: any one. A view is held only while a block is looked up: then it is known where its bytes lie in
+//  the map, and what its head says, checksum of all the rest included. The copying, which may have to wait for
+//  the disk, or be stopped for hours, comes after. So a reader never keeps the store from using space again;
+//  and when it did just that with the pages being copied, the copy is not what the head says: then the block is
+//  looked up once more, and copied while the view is held. The map stays in place meanwhile, and no page of
+//  the file goes away, so what is copied may be anything, but is there.
 
 #include "store.h"
 #include "store_blocks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct zspool_reader {
     zspool_txn_t *view;
@@ -17,6 +22,9 @@ struct zspool_reader {
     uint64_t next;              //  sequence sought
     uint64_t damaged_first;     //  last damaged block passed over; 0: none
     uint64_t damaged_last;
+    zspool_bytes_t *parts;      //  where the bytes of a block lie
+    size_t parts_max;
+    size_t parts_count;         //  of the block looked up
 };
 
 zspool_reader_t *
@@ -49,6 +57,7 @@ zspool_reader_destroy (zspool_reader_t **self_p)
     if (!self)
         return;
     zspool_view_destroy (&self->view);
+    free (self->parts);
     free (self);
     *self_p = NULL;
 }
@@ -82,35 +91,61 @@ s_pass_over_body (zspool_reader_t *self, const zspool_block_head_t *head)
     self->next = self->damaged_last + 1;
 }
 
-//  Copy the block that holds the sequence sought, or the next one, unchecked.
+//  A block looked up
+typedef struct {
+    uint64_t first;             //  sequence
+    zspool_block_head_t head;
+    uint8_t head_bytes [ZSPOOL_BLOCK_OVERHEAD_BYTES]; //  as they were in the view
+} s_found_t;
+
+//  Find where the bytes of a block lie.
 static int
-s_copy_block (zspool_reader_t *self, zspool_iter_t *iter, zspool_block_t **block_p,
-              zspool_block_head_t *head)
+s_locate (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
 {
-    uint64_t first;
-    int rc = zspool_blocks_seek (iter, self->next, &first, head);
+    size_t needed = zspool_blocks_parts_max (found->head.size);
+    if (needed > self->parts_max) {
+        zspool_bytes_t *parts = (zspool_bytes_t *) realloc (self->parts, needed * sizeof *parts);
+        if (!parts)
+            return ZSPOOL_ENOMEM;
+        self->parts = parts;
+        self->parts_max = needed;
+    }
+    int rc = zspool_blocks_locate (iter, found->first, found->head.size, self->parts, &self->parts_count);
+    if (rc == ZSPOOL_OK)
+        memcpy (found->head_bytes, self->parts [0].data, sizeof found->head_bytes);
+    return rc;
+}
+
+//  Look up the block that holds the sequence sought, or the next one.
+static int
+s_look_up (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
+{
+    int rc = zspool_blocks_seek (iter, self->next, &found->first, &found->head);
     //  The damaged block that was reported last is no news.
-    if (zspool_blocks_unusable (rc) && first == self->damaged_first)
-        rc = zspool_blocks_next (iter, &first, head);
+    if (zspool_blocks_unusable (rc) && found->first == self->damaged_first)
+        rc = zspool_blocks_next (iter, &found->first, &found->head);
     if (zspool_blocks_unusable (rc))
-        s_pass_over (self, iter, first);
+        s_pass_over (self, iter, found->first);
     if (rc)
         return rc;
-    size_t bytes = head->size - ZSPOOL_BLOCK_OVERHEAD_BYTES;
-    zspool_block_t *block =
-        self->pool? zspool_block_pool_take (self->pool, bytes): zspool_block_new (bytes);
-    if (!block)
-        return self->pool? ZSPOOL_EFULL: ZSPOOL_ENOMEM;
-    rc = zspool_blocks_copy (iter, first, head->size, zspool_block_buffer (block, head->size));
+    rc = s_locate (self, iter, found);
     if (rc == ZSPOOL_ECORRUPT)
-        s_pass_over_body (self, head);
-    if (rc) {
-        zspool_block_destroy (&block);
-        return rc;
+        s_pass_over_body (self, &found->head);
+    return rc;
+}
+
+//  Copy the block looked up, and check that it is that and nothing else.
+static int
+s_copy (zspool_reader_t *self, const s_found_t *found, zspool_block_t *block)
+{
+    uint8_t *bytes = zspool_block_buffer (block, found->head.size), *to = bytes;
+    for (size_t index = 0; index < self->parts_count; index++) {
+        memcpy (to, self->parts [index].data, self->parts [index].size);
+        to += self->parts [index].size;
     }
-    self->next = first + head->count;
-    *block_p = block;
-    return ZSPOOL_OK;
+    if (memcmp (bytes, found->head_bytes, sizeof found->head_bytes) != 0)
+        return ZSPOOL_ECORRUPT;
+    return zspool_block_load (block, found->head.size);
 }
 
 //  Take a view and an iterator; on success the caller gives both back with s_end ().
@@ -133,57 +168,95 @@ s_end (zspool_reader_t *self, zspool_iter_t **iter_p)
     zspool_view_release (self->view);
 }
 
-int
-zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
+static zspool_block_t *
+s_take_block (zspool_reader_t *self, size_t size)
+{
+    size_t bytes = size - ZSPOOL_BLOCK_OVERHEAD_BYTES;
+    return self->pool? zspool_block_pool_take (self->pool, bytes): zspool_block_new (bytes);
+}
+
+//  Read the next block. With `hold` the view is held until it is copied; without, a result of ECORRUPT or
+//  EVERSION with *doubtful may only mean that the block was overwritten meanwhile.
+static int
+s_read (zspool_reader_t *self, bool hold, zspool_block_t **block_p, bool *doubtful)
 {
     zspool_iter_t *iter = NULL;
-    zspool_block_t *block = NULL;
-    zspool_block_head_t head;
+    s_found_t found;
+    *doubtful = false;
     int rc = s_begin (self, &iter);
     if (rc)
         return rc;
-    rc = s_copy_block (self, iter, &block, &head);
-    s_end (self, &iter);
-    if (rc)
-        return rc;
-    rc = zspool_block_load (block, head.size);
+    rc = s_look_up (self, iter, &found);
+    if (!hold)
+        s_end (self, &iter);
+    zspool_block_t *block = NULL;
     if (rc == ZSPOOL_OK) {
+        block = s_take_block (self, found.head.size);
+        if (!block)
+            rc = self->pool? ZSPOOL_EFULL: ZSPOOL_ENOMEM;
+    }
+    if (block) {
+        rc = s_copy (self, &found, block);
+        *doubtful = !hold && rc != ZSPOOL_OK;
+    }
+    if (hold)
+        s_end (self, &iter);
+    if (rc == ZSPOOL_OK) {
+        self->next = found.first + found.head.count;
         *block_p = block;
         return ZSPOOL_OK;
     }
-    s_pass_over_body (self, &head);
+    if (block && !*doubtful)
+        s_pass_over_body (self, &found.head);
     zspool_block_destroy (&block);
     return rc;
 }
 
 int
-zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us)
+zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
+{
+    bool doubtful;
+    int rc = s_read (self, false, block_p, &doubtful);
+    return doubtful? s_read (self, true, block_p, &doubtful): rc;
+}
+
+//  The first block that was stored at or after a time starts in [*low, *high), or is *found: halve that. Each
+//  in a view of its own.
+static int
+s_halve (zspool_reader_t *self, int64_t stored_us, uint64_t *low, uint64_t *high, uint64_t *found)
 {
     zspool_iter_t *iter = NULL;
     int rc = s_begin (self, &iter);
     if (rc)
         return rc;
-    //  The block sought starts in [low, high): halve that until it is found.
+    uint64_t middle = *low + (*high - *low) / 2, first;
+    zspool_block_head_t head;
+    rc = zspool_blocks_seek (iter, middle, &first, &head);
+    while (zspool_blocks_unusable (rc) && first < *high)
+        rc = zspool_blocks_next (iter, &first, &head);
+    s_end (self, &iter);
+    bool is_there = rc == ZSPOOL_OK && first < *high;
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && !zspool_blocks_unusable (rc))
+        return rc;
+    if (is_there && head.stored_us < stored_us)
+        *low = first + head.count;
+    else {
+        if (is_there)
+            *found = first;
+        *high = is_there && first < middle? first: middle;
+    }
+    return ZSPOOL_OK;
+}
+
+int
+zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us)
+{
     uint64_t low = 1, high = UINT64_MAX, found = 0;
     while (low < high) {
-        uint64_t middle = low + (high - low) / 2, first;
-        zspool_block_head_t head;
-        rc = zspool_blocks_seek (iter, middle, &first, &head);
-        while (zspool_blocks_unusable (rc))
-            rc = zspool_blocks_next (iter, &first, &head);
-        if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
-            break;
-        if (rc == ZSPOOL_OK && head.stored_us < stored_us)
-            low = first + head.count;
-        else {
-            if (rc == ZSPOOL_OK)
-                found = first;
-            high = rc == ZSPOOL_OK && first < middle? first: middle;
-        }
+        int rc = s_halve (self, stored_us, &low, &high, &found);
+        if (rc)
+            return rc;
     }
-    s_end (self, &iter);
-    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
-        return rc;
     if (found == 0)
         return ZSPOOL_ENOENT;
     self->next = found;

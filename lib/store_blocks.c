@@ -99,7 +99,10 @@ zspool_blocks_seek (zspool_iter_t *iter, uint64_t sequence, uint64_t *first, zsp
         return rc;
     //  The message may lie inside the block before. One that is damaged may hold it: say so.
     uint64_t before;
-    if (s_previous (iter, rc == ZSPOOL_ENOENT, &before) == ZSPOOL_OK) {
+    int before_rc = s_previous (iter, rc == ZSPOOL_ENOENT, &before);
+    if (before_rc != ZSPOOL_OK && before_rc != ZSPOOL_ENOENT)
+        return before_rc;
+    if (before_rc == ZSPOOL_OK) {
         zspool_block_head_t found;
         uint64_t found_first = before;
         int found_rc = s_seek (iter, before, &found_first, &found);
@@ -119,8 +122,15 @@ zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *h
     return s_seek (iter, *first + 1, first, head);
 }
 
+size_t
+zspool_blocks_parts_max (size_t block_size)
+{
+    return block_size / CHUNK_BYTES + 1;
+}
+
 int
-zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *to)
+zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, zspool_bytes_t *parts,
+                      size_t *parts_count)
 {
     uint8_t at [KEY_BYTES];
     zspool_bytes_t key, value;
@@ -131,10 +141,12 @@ zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *t
         if (key.size != KEY_BYTES || memcmp (key.data, at, KEY_BYTES) != 0
             || value.size > size - offset)
             return ZSPOOL_ECORRUPT;
-        memcpy (to + offset, value.data, value.size);
+        parts [chunk] = value;
         offset += value.size;
-        if (offset == size)
+        if (offset == size) {
+            *parts_count = chunk + 1u;
             return ZSPOOL_OK;
+        }
         if (value.size != CHUNK_BYTES)
             return ZSPOOL_ECORRUPT;
         rc = zspool_iter_next (iter, &key, &value);

@@ -37,11 +37,14 @@ zspool_blocks_unusable (int rc)
 int
     zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
 
-//  Copy the block that the iterator stands on, `size` bytes by its head, to where `to` points.
-//  ECORRUPT when a chunk is missing or has the wrong size. Then the iterator stands on its last
-//  chunk.
+//  Find where the bytes of the block that starts at `first` lie, `size` of them by its head: in at most
+//  zspool_blocks_parts_max () parts, for which there must be room. They are the database's own, as is all
+//  that an iterator gives. ECORRUPT when a chunk is missing or has the wrong size.
 int
-    zspool_blocks_copy (zspool_iter_t *iter, uint64_t first, size_t size, uint8_t *to);
+    zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, zspool_bytes_t *parts,
+                          size_t *parts_count);
+size_t
+    zspool_blocks_parts_max (size_t block_size);
 
 //  Delete the block that starts at `first`, all its chunks, whole or damaged. *bytes is what it
 //  had.

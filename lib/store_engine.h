@@ -126,4 +126,9 @@ uint64_t
 void
     zspool_engine_check_readers (zspool_engine_t *self);
 
+//  How many commits were made since the oldest state that a view of any process shows: space freed since then
+//  cannot be used again. *process is whose view that is. 0, and process 0, when none was taken. Any thread.
+uint64_t
+    zspool_engine_oldest_view (zspool_engine_t *self, int64_t *process);
+
 #endif

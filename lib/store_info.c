@@ -170,3 +170,10 @@ zspool_store_free_bytes (zspool_store_t *self)
     zspool_view_release (self->view);
     return bytes;
 }
+
+uint64_t
+zspool_store_oldest_reader (zspool_store_t *self, int64_t *process)
+{
+    *process = 0;
+    return self->engine? zspool_engine_oldest_view (self->engine, process): 0;
+}

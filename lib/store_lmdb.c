@@ -468,15 +468,35 @@ zspool_view_free_bytes (zspool_txn_t *view)
     return s_free_bytes (view->txn, SIZE_MAX);
 }
 
+//  The reader that shows the oldest state
+typedef struct {
+    size_t txn;               //  which transaction's
+    long pid;                 //  0: there is none
+} s_oldest_t;
+
 //  Called with a line for each reader: process, thread, and the transaction it sees or "-"
 static int
 s_lower_to_reader (const char *line, void *arg)
 {
-    size_t *oldest = (size_t *) arg;
-    size_t transaction;
-    if (sscanf (line, "%*s %*s %zu", &transaction) == 1 && transaction < *oldest)
-        *oldest = transaction;
+    s_oldest_t *oldest = (s_oldest_t *) arg;
+    size_t txn;
+    long pid;
+    if (sscanf (line, "%ld %*s %zu", &pid, &txn) == 2 && (!oldest->pid || txn < oldest->txn)) {
+        oldest->txn = txn;
+        oldest->pid = pid;
+    }
     return 0;
+}
+
+uint64_t
+zspool_engine_oldest_view (zspool_engine_t *self, int64_t *process)
+{
+    s_oldest_t oldest = { 0, 0 };
+    MDB_envinfo info;
+    mdb_reader_list (self->env, s_lower_to_reader, &oldest);
+    mdb_env_info (self->env, &info);
+    *process = oldest.pid;
+    return oldest.pid && oldest.txn < info.me_last_txnid? info.me_last_txnid - oldest.txn: 0;
 }
 
 uint64_t
@@ -486,11 +506,13 @@ zspool_engine_reusable_bytes (zspool_engine_t *self)
     //  commit, still shows.
     MDB_envinfo info;
     mdb_env_info (self->env, &info);
-    size_t oldest = info.me_last_txnid;
+    s_oldest_t oldest = { 0, 0 };
     mdb_reader_list (self->env, s_lower_to_reader, &oldest);
+    if (!oldest.pid || oldest.txn > info.me_last_txnid)
+        oldest.txn = info.me_last_txnid;
     if (zspool_view_take (self->free_view))
         return 0;
-    uint64_t bytes = s_free_bytes (self->free_view->txn, oldest);
+    uint64_t bytes = s_free_bytes (self->free_view->txn, oldest.txn);
     zspool_view_release (self->free_view);
     return bytes;
 }

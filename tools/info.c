@@ -131,15 +131,29 @@ s_print_json_spool (const spool_t *spool)
     printf ("]}");
 }
 
+//  The reader that keeps the store from using space again, if one does
+static void
+s_print_json_reader (info_t *self)
+{
+    int64_t process;
+    uint64_t commits = zspool_store_oldest_reader (self->store, &process);
+    if (process)
+        printf ("{\"process\": %" PRId64 ", \"commits\": %" PRIu64 "}", process, commits);
+    else
+        printf ("null");
+}
+
 static void
 s_print_json (info_t *self)
 {
     printf ("{\"directory\": ");
     text_print_json (zspool_store_directory (self->store));
     printf (",\n \"incarnation\": \"%016" PRIx64 "\",\n \"file_bytes\": %" PRIu64
-            ",\n \"free_bytes\": %" PRIu64 ",\n \"spools\": [",
+            ",\n \"free_bytes\": %" PRIu64 ",\n \"oldest_reader\": ",
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
+    s_print_json_reader (self);
+    printf (",\n \"spools\": [");
     for (size_t index = 0; index < self->spool_count; index++) {
         printf (index > 0? ",\n    ": "\n    ");
         s_print_json_spool (&self->spools [index]);
@@ -213,6 +227,11 @@ s_print_table (info_t *self)
             " of them free\n",
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
+    int64_t process;
+    uint64_t commits = zspool_store_oldest_reader (self->store, &process);
+    if (process)
+        printf ("reader       process %" PRId64 " looks at it as it was %" PRIu64 " commits ago\n", process,
+                commits);
     if (self->spool_count == 0)
         return;
     int width = s_name_width (self);
