@@ -1,27 +1,29 @@
-//  device.c - wires inlet, writer and outlet into a device, and speaks for them
+//  device.c - wires inlet, writer and outlet into a device, and speaks to it
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the application's; all work is done by the actors. What belongs together is started in
-//  the order writer, outlet, inlet and stopped in the order inlet, outlet, writer, so that nothing
-//  taken in is lost.
+//  Thread: the application's; all work is done by the actors. What belongs together is started here,
+//  in the order writer, outlet, inlet; then it belongs to the control actor, which stops it in the order
+//  inlet, outlet, writer, so that nothing taken in is lost.
 
 #include "zspool_device.h"
+#include "control.h"
 #include "inlet.h"
 #include "options.h"
 #include "outlet.h"
+#include "request.h"
 #include "writer.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CURSOR_NAME "out"
 
 struct zspool_device {
     zspool_options_t options;
-    zactor_t *inlet;       //  NULL while not running
-    zactor_t *outlet;
-    zactor_t *writer;
+    zactor_t *control;     //  NULL while not running
+    uint64_t number;       //  of the last request to it
     char *in;              //  endpoints in use; NULL while not running
     char *out;
     char *ack_in;          //  likewise; "" without explicit
@@ -35,6 +37,9 @@ typedef struct {
     zspool_outlet_args_t outlet;
     zspool_writer_lane_t lane;
     zsock_t *inlet_pipe;   //  the inlet's end
+    zactor_t *inlet_actor; //  the actors, until the control has them
+    zactor_t *outlet_actor;
+    zactor_t *writer_actor;
 } s_parts_t;
 
 static int
@@ -62,7 +67,7 @@ zspool_device_new (void)
 int
 zspool_device_set (zspool_device_t *self, const char *option, const char *value)
 {
-    if (self->writer)
+    if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
     return zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason);
 }
@@ -172,6 +177,9 @@ s_prepare (zspool_device_t *self, s_parts_t *parts)
 static void
 s_parts_destroy (s_parts_t *parts)
 {
+    zactor_destroy (&parts->inlet_actor);
+    zactor_destroy (&parts->outlet_actor);
+    zactor_destroy (&parts->writer_actor);
     zspool_reader_destroy (&parts->outlet.reader);
     zspool_reader_destroy (&parts->outlet.again);
     zspool_block_pool_destroy (&parts->outlet.pool);
@@ -195,31 +203,32 @@ s_create_actors (zspool_device_t *self, s_parts_t *parts)
         .message_frames_max = (size_t) self->options.message_frames_max,
         .writer = parts->inlet_pipe
     };
-    self->inlet = zspool_inlet_new (&inlet);
-    if (self->inlet)
+    parts->inlet_actor = zspool_inlet_new (&inlet);
+    if (parts->inlet_actor)
         parts->inlet_pipe = NULL;
-    self->outlet = zspool_outlet_new (&parts->outlet);
-    if (self->outlet)
+    parts->outlet_actor = zspool_outlet_new (&parts->outlet);
+    if (parts->outlet_actor)
         memset (&parts->outlet, 0, sizeof parts->outlet);
-    if (!self->inlet || !self->outlet)
+    if (!parts->inlet_actor || !parts->outlet_actor)
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     zspool_writer_args_t writer = { parts->store, &parts->lane, 1 };
-    self->writer = zspool_writer_new (&writer);
-    if (!self->writer)
+    parts->writer_actor = zspool_writer_new (&writer);
+    if (!parts->writer_actor)
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
-    memset (parts, 0, sizeof *parts);
+    parts->store = NULL;
+    memset (&parts->lane, 0, sizeof parts->lane);
     return ZSPOOL_OK;
 }
 
 //  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too
 //  early.
 static int
-s_start_actors (zspool_device_t *self)
+s_start_actors (zspool_device_t *self, s_parts_t *parts)
 {
     int rc;
     char *first = NULL, *second = NULL;
-    zstr_send (self->outlet, "START");
-    zsock_recv (self->outlet, "iss", &rc, &first, &second);
+    zstr_send (parts->outlet_actor, "START");
+    zsock_recv (parts->outlet_actor, "iss", &rc, &first, &second);
     if (rc) {
         bool out = streq (first, "out");
         s_fail (self, rc, "%s %s: %s", first, out? self->options.out: self->options.ack_in, second);
@@ -229,8 +238,8 @@ s_start_actors (zspool_device_t *self)
     }
     self->out = first;
     self->ack_in = second;
-    zstr_send (self->inlet, "START");
-    zsock_recv (self->inlet, "is", &rc, &first);
+    zstr_send (parts->inlet_actor, "START");
+    zsock_recv (parts->inlet_actor, "is", &rc, &first);
     if (rc) {
         s_fail (self, rc, "in %s: %s", self->options.in, first);
         zstr_free (&first);
@@ -240,12 +249,45 @@ s_start_actors (zspool_device_t *self)
     return ZSPOOL_OK;
 }
 
-static void
-s_destroy_actors (zspool_device_t *self)
+//  What STATUS tells of the device itself
+static zmsg_t *
+s_about (zspool_device_t *self)
 {
-    zactor_destroy (&self->inlet);
-    zactor_destroy (&self->outlet);
-    zactor_destroy (&self->writer);
+    static const char *const durabilities [] = { "sync", "async", "transaction" };
+    static const char *const policies [] = { "settled", "sent", "explicit" };
+    zmsg_t *about = zmsg_new ();
+    zspool_reply_add (about, "device/pid", (uint64_t) getpid ());
+    const char *const pairs [] = { "device/name",       self->options.name,
+                                   "device/durability", durabilities [self->options.durability],
+                                   "device/ack",        policies [self->options.ack],
+                                   "device/in",         self->in,
+                                   "device/out",        self->out,
+                                   "device/ack_in",     self->ack_in };
+    for (size_t index = 0; index < sizeof pairs / sizeof pairs [0]; index++)
+        zmsg_addstr (about, pairs [index]);
+    return about;
+}
+
+//  Give the running actors to the control.
+static int
+s_start_control (zspool_device_t *self, s_parts_t *parts)
+{
+    zspool_control_args_t args = { self->options.store, parts->inlet_actor, parts->outlet_actor,
+                                   parts->writer_actor, s_about (self) };
+    self->control = zspool_control_actor_new (&args);
+    if (!self->control) {
+        zmsg_destroy (&args.about);
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
+    }
+    parts->inlet_actor = parts->outlet_actor = parts->writer_actor = NULL;
+    return ZSPOOL_OK;
+}
+
+//  Not running any more
+static void
+s_forget (zspool_device_t *self)
+{
+    zactor_destroy (&self->control);
     zstr_free (&self->in);
     zstr_free (&self->out);
     zstr_free (&self->ack_in);
@@ -254,7 +296,7 @@ s_destroy_actors (zspool_device_t *self)
 int
 zspool_device_start (zspool_device_t *self)
 {
-    if (self->writer)
+    if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "the device runs");
     int rc = zspool_options_check (&self->options, self->reason, sizeof self->reason);
     if (rc)
@@ -266,25 +308,76 @@ zspool_device_start (zspool_device_t *self)
     if (rc == ZSPOOL_OK)
         rc = s_create_actors (self, &parts);
     if (rc == ZSPOOL_OK)
-        rc = s_start_actors (self);
-    if (rc)
-        s_destroy_actors (self);
+        rc = s_start_actors (self, &parts);
+    if (rc == ZSPOOL_OK)
+        rc = s_start_control (self, &parts);
     s_parts_destroy (&parts);
+    if (rc)
+        s_forget (self);
+    return rc;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Requests
+
+//  The control's word that the device has failed
+static void
+s_note_failure (zspool_device_t *self, zmsg_t *message)
+{
+    zframe_t *reason = zmsg_last (message);
+    self->failed = true;
+    snprintf (self->reason, sizeof self->reason, "%.*s", (int) zframe_size (reason),
+              (char *) zframe_data (reason));
+}
+
+//  Wait for the reply to the request sent last, and give its code and what follows. ESYSTEM: a signal has
+//  interrupted the application, and `may_end` allows to give up.
+static int
+s_recv_reply (zspool_device_t *self, bool may_end, zmsg_t **reply_p)
+{
+    while (true) {
+        zmsg_t *message = zmsg_recv (self->control);
+        if (!message && (zmq_errno () == ETERM || (may_end && zsys_interrupted)))
+            return ZSPOOL_ESYSTEM;
+        if (message && zframe_streq (zmsg_first (message), "FAILED"))
+            s_note_failure (self, message);
+        else if (message && zspool_request_pop_number (message) == self->number) {
+            char *code = zmsg_popstr (message);
+            int rc = code? atoi (code): ZSPOOL_ECORRUPT;
+            zstr_free (&code);
+            *reply_p = message;
+            return rc;
+        }
+        zmsg_destroy (&message);
+    }
+}
+
+//  Ask the control, and wait for the reply; the caller destroys it.
+static int
+s_ask (zspool_device_t *self, const char *command, bool may_end, zmsg_t **reply_p)
+{
+    zmsg_t *request = zspool_request_new (command, ++self->number);
+    zmsg_send (&request, self->control);
+    int rc = s_recv_reply (self, may_end, reply_p);
+    if (*reply_p || !may_end)
+        return rc;
+    //  What was asked for must not be answered later, when nobody expects it.
+    request = zspool_request_new ("CANCEL", ++self->number);
+    zmsg_send (&request, self->control);
+    s_recv_reply (self, false, reply_p);
     return rc;
 }
 
 int
 zspool_device_stop (zspool_device_t *self)
 {
-    if (!self->writer)
+    if (!self->control)
         return ZSPOOL_OK;
-    int rc, outlet_rc;
-    uint64_t lost;
-    zstr_send (self->inlet, "STOP");
-    zsock_recv (self->inlet, "i8", &rc, &lost);
-    zstr_send (self->outlet, "STOP");
-    zsock_recv (self->outlet, "i", &outlet_rc);
-    s_destroy_actors (self);
+    zmsg_t *reply = NULL;
+    int rc = s_ask (self, "STOP", false, &reply);
+    uint64_t lost = reply? zspool_request_pop_number (reply): 0;
+    zmsg_destroy (&reply);
+    s_forget (self);
     if (rc && lost > 0)
         s_fail (self, rc, "%llu messages were received but could not be stored: %s",
                 (unsigned long long) lost, zspool_strerror (rc));
@@ -303,28 +396,15 @@ zspool_device_destroy (zspool_device_t **self_p)
 }
 
 //  ------------------------------------------------------------------------------------------------
-//  Commands
-
-//  Receive from the writer; when it says that it failed, note that and return NULL.
-static zmsg_t *
-s_recv_writer (zspool_device_t *self)
-{
-    zmsg_t *message = zmsg_recv (self->writer);
-    if (!message || !zframe_streq (zmsg_first (message), "FAILED"))
-        return message;
-    zframe_t *reason = zmsg_next (message);
-    self->failed = true;
-    snprintf (self->reason, sizeof self->reason, "%.*s", (int) zframe_size (reason),
-              (char *) zframe_data (reason));
-    zmsg_destroy (&message);
-    return NULL;
-}
+//  What the application can ask
 
 const char *
 zspool_device_reason (zspool_device_t *self)
 {
-    if (self->writer && !self->failed && (zsock_events (self->writer) & ZMQ_POLLIN)) {
-        zmsg_t *message = s_recv_writer (self);
+    while (self->control && !self->failed && (zsock_events (self->control) & ZMQ_POLLIN)) {
+        zmsg_t *message = zmsg_recv (self->control);
+        if (message && zframe_streq (zmsg_first (message), "FAILED"))
+            s_note_failure (self, message);
         zmsg_destroy (&message);
     }
     return self->reason;
@@ -348,77 +428,51 @@ zspool_device_ack_in (const zspool_device_t *self)
     return self->ack_in && *self->ack_in? self->ack_in: NULL;
 }
 
-//  Put the names and values of an actor's reply into the tree.
-static void
-s_put_status (zconfig_t *status, zmsg_t **reply_p)
-{
-    char *name, *value;
-    while (*reply_p && (name = zmsg_popstr (*reply_p))) {
-        value = zmsg_popstr (*reply_p);
-        if (value)
-            zconfig_put (status, name, value);
-        zstr_free (&name);
-        zstr_free (&value);
-    }
-    zmsg_destroy (reply_p);
-}
-
 zconfig_t *
 zspool_device_status (zspool_device_t *self)
 {
-    if (!self->writer)
+    if (!self->control)
         return NULL;
-    zconfig_t *status = zconfig_new ("device", NULL);
-    if (!status)
-        return NULL;
-    zmsg_t *reply;
-    zstr_send (self->writer, "STATUS");
-    while (!(reply = s_recv_writer (self)) && self->failed && !zsys_interrupted)
-        ;
-    s_put_status (status, &reply);
-    zstr_send (self->inlet, "STATUS");
-    reply = zmsg_recv (self->inlet);
-    s_put_status (status, &reply);
-    zstr_send (self->outlet, "STATUS");
-    reply = zmsg_recv (self->outlet);
-    s_put_status (status, &reply);
+    zmsg_t *reply = NULL;
+    int rc = s_ask (self, "STATUS", true, &reply);
+    zconfig_t *status = rc? NULL: zspool_request_tree (reply);
+    zmsg_destroy (&reply);
     return status;
 }
 
-//  Give the inlet a command and wait for its reply.
+//  Give the device a command and wait until it has been carried out.
 static int
-s_command_inlet (zspool_device_t *self, const char *command)
+s_command (zspool_device_t *self, const char *command)
 {
-    if (!self->writer)
+    if (!self->control)
         return s_fail (self, ZSPOOL_EINVAL, "the device does not run");
-    int rc;
-    uint64_t lost;
-    zstr_send (self->inlet, command);
-    if (zsock_recv (self->inlet, "i8", &rc, &lost))
-        return s_fail (self, ZSPOOL_ESYSTEM, "interrupted");
-    return rc? s_fail (self, rc, "%s", zspool_strerror (rc)): ZSPOOL_OK;
+    zmsg_t *reply = NULL;
+    int rc = s_ask (self, command, true, &reply);
+    zmsg_destroy (&reply);
+    return rc? s_fail (self, rc, "%s", rc == ZSPOOL_ESYSTEM? "interrupted": zspool_strerror (rc)):
+               ZSPOOL_OK;
 }
 
 int
 zspool_device_pause (zspool_device_t *self)
 {
-    return s_command_inlet (self, "PAUSE");
+    return s_command (self, "PAUSE");
 }
 
 int
 zspool_device_resume (zspool_device_t *self)
 {
-    return s_command_inlet (self, "RESUME");
+    return s_command (self, "RESUME");
 }
 
 int
 zspool_device_flush (zspool_device_t *self)
 {
-    return s_command_inlet (self, "FLUSH");
+    return s_command (self, "FLUSH");
 }
 
 zsock_t *
 zspool_device_socket (zspool_device_t *self)
 {
-    return self->writer? zactor_sock (self->writer): NULL;
+    return self->control? zactor_sock (self->control): NULL;
 }

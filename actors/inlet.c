@@ -18,7 +18,7 @@
 #include "block.h"
 #include "message.h"
 #include "socket.h"
-#include "status.h"
+#include "request.h"
 #include "store.h"
 #include "writer.h"
 
@@ -47,6 +47,8 @@
 //  pipe fills up meanwhile
 #define REST_MS 1
 #define REST_PIPE_PART 2
+//  Most flushes that wait for their replies, that of a stop included
+#define FLUSHES_MAX 8
 //  Stopping: nothing came for so long; at most so long; at most so long on a slow disk
 #define DRAIN_QUIET_MS 100
 #define DRAIN_MAX_MS 2000
@@ -69,7 +71,9 @@ typedef struct {
     bool stopping;
     bool stop_over_limit;       //  stopping: the spool was at its limit
     int full;                   //  why the writer has no room now: ZSPOOL_ENOSPC, ZSPOOL_ELIMIT; else 0
-    bool flushing;              //  FLUSH or STOP waits for its reply
+    uint64_t flushes [FLUSHES_MAX]; //  numbers of requests that wait until all is durable
+    size_t flushes_count;
+    uint64_t stop_number;       //  stopping: number of the request
     int64_t stop_quiet_ms;      //  stopping: drained when nothing came until then; 0: not stopping
     int64_t stop_drained_ms;    //  stopping: drained by then at the latest
     int64_t stop_slow_ms;       //  stopping: drained by then at the latest, though the disk is slow
@@ -157,10 +161,10 @@ s_hand_over (self_t *self)
     self->handed_bytes += size;
     if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_BLOCK, self->block, 0))
         zspool_block_destroy (&self->block);
-    if (self->flushing)
-        zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
     self->block = NULL;
     self->handed++;
+    if (self->flushes_count > 0)
+        zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
 //  So many of the blocks handed over have become durable.
@@ -264,31 +268,47 @@ s_is_taking (const self_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Handlers
 
-//  Answer a flush or a stop when what it waits for is durable.
+//  Answer a request: code, and how many messages are not durable.
+static void
+s_reply (self_t *self, uint64_t number, int rc, uint64_t lost)
+{
+    zmsg_t *reply = zspool_reply_new (number, rc);
+    zmsg_addstrf (reply, "%llu", (unsigned long long) lost);
+    zmsg_send (&reply, self->pipe);
+}
+
+//  Answer flushes and the stop when what they wait for is durable.
 static void
 s_check_flush (self_t *self)
 {
-    if (!self->flushing)
+    if (self->flushes_count == 0)
         return;
-    uint64_t lost = self->messages + self->held - self->stored_messages;
+    int rc = ZSPOOL_OK;
     if (self->failed)
-        zsock_send (self->pipe, "i8", ZSPOOL_EFAILED, lost);
-    else if (self->stored_messages >= self->flush_to)
-        zsock_send (self->pipe, "i8", ZSPOOL_OK, (uint64_t) 0);
-    else if (self->stop_by_ms && zclock_mono () > self->stop_by_ms)
-        zsock_send (self->pipe, "i8", self->full? self->full: ZSPOOL_ETIMEDOUT, lost);
-    else
-        return;
-    self->flushing = false;
+        rc = ZSPOOL_EFAILED;
+    else if (self->stored_messages < self->flush_to) {
+        if (!self->stop_by_ms || zclock_mono () <= self->stop_by_ms)
+            return;
+        rc = self->full? self->full: ZSPOOL_ETIMEDOUT;
+    }
+    uint64_t lost = rc? self->messages + self->held - self->stored_messages: 0;
+    for (size_t index = 0; index < self->flushes_count; index++)
+        s_reply (self, self->flushes [index], rc, lost);
+    self->flushes_count = 0;
 }
 
 //  Answer when every message taken in until now is durable: the block being filled goes as soon as the writer is
-//  free, and what is held in it or in the next. The writer commits it all at once.
+//  free, and what is held in it or in the next. The writer commits it all at once. Those who wait already wait
+//  for this, too.
 static void
-s_begin_flush (self_t *self)
+s_begin_flush (self_t *self, uint64_t number)
 {
+    if (self->flushes_count == FLUSHES_MAX) {
+        s_reply (self, number, ZSPOOL_ELIMIT, 0);
+        return;
+    }
     self->flush_to = self->messages + self->held;
-    self->flushing = true;
+    self->flushes [self->flushes_count++] = number;
     zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
@@ -312,12 +332,13 @@ s_start (self_t *self)
 //  cut the connections, and lose what the kernel holds for them. For the same reason the spool's limit holds no
 //  more.
 static void
-s_stop (self_t *self)
+s_stop (self_t *self, uint64_t number)
 {
     int64_t now_ms = zclock_mono ();
     self->stopping = true;
     self->stop_over_limit = self->full == ZSPOOL_ELIMIT;
     self->stop_bytes = self->bytes;
+    self->stop_number = number;
     self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
     self->stop_drained_ms = now_ms + DRAIN_MAX_MS;
     self->stop_slow_ms = now_ms + DRAIN_SLOW_MAX_MS;
@@ -345,43 +366,45 @@ s_is_drained (self_t *self, bool received)
 static void
 s_check_stop (self_t *self, bool received)
 {
-    if (!self->stop_quiet_ms || self->flushing || (!self->failed && !s_is_drained (self, received)))
+    if (!self->stop_quiet_ms || self->flushes_count > 0
+        || (!self->failed && !s_is_drained (self, received)))
         return;
     zsock_destroy (&self->socket);
-    s_begin_flush (self);
+    s_begin_flush (self, self->stop_number);
     self->stop_quiet_ms = 0;
     self->stop_by_ms = zclock_mono () + STORE_MAX_MS;
 }
 
 static void
-s_reply_status (self_t *self)
+s_reply_status (self_t *self, uint64_t number)
 {
-    zmsg_t *status = zmsg_new ();
-    zspool_status_add (status, "in/paused", self->paused);
-    zspool_status_add (status, "in/messages", self->messages);
-    zspool_status_add (status, "in/bytes", self->bytes);
-    zspool_status_add (status, "in/dropped", self->message.dropped);
+    zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
+    zspool_reply_add (status, "in/paused", self->paused);
+    zspool_reply_add (status, "in/messages", self->messages);
+    zspool_reply_add (status, "in/bytes", self->bytes);
+    zspool_reply_add (status, "in/dropped", self->message.dropped);
     zmsg_send (&status, self->pipe);
 }
 
 static void
 s_handle_pipe (self_t *self)
 {
-    char *command = zstr_recv (self->pipe);
+    uint64_t number = 0;
+    char *command = zspool_request_recv (self->pipe, &number, NULL);
     if (!command || streq (command, "$TERM"))
         self->terminated = true;
     else if (streq (command, "START"))
         s_start (self);
     else if (streq (command, "PAUSE") || streq (command, "RESUME")) {
         self->paused = streq (command, "PAUSE");
-        zsock_send (self->pipe, "i8", ZSPOOL_OK, (uint64_t) 0);
+        s_reply (self, number, ZSPOOL_OK, 0);
     }
     else if (streq (command, "FLUSH"))
-        s_begin_flush (self);
+        s_begin_flush (self, number);
     else if (streq (command, "STOP"))
-        s_stop (self);
+        s_stop (self, number);
     else if (streq (command, "STATUS"))
-        s_reply_status (self);
+        s_reply_status (self, number);
     zstr_free (&command);
 }
 
@@ -425,7 +448,7 @@ s_may_rest (const self_t *self)
 static bool
 s_is_worth_a_commit (const self_t *self, bool dry)
 {
-    if (zspool_block_used (self->block) >= SEAL_BYTES || self->flushing)
+    if (zspool_block_used (self->block) >= SEAL_BYTES || self->flushes_count > 0)
         return true;
     bool stream =
         self->rate_per_ms >= STREAM_PER_MS || self->bytes_per_ms >= STREAM_BYTES_PER_MS;
@@ -451,6 +474,8 @@ s_inlet (zsock_t *pipe, void *args)
         long timeout_ms = rest? REST_MS: s_timeout_ms (self);
         if (zmq_poll (items, items_count, timeout_ms) < 0 && zmq_errno () == ETERM)
             break;
+        if (items [0].revents)
+            s_handle_pipe (self);
         if (items [1].revents)
             s_handle_writer (self);
         s_retry_held (self);
@@ -462,8 +487,6 @@ s_inlet (zsock_t *pipe, void *args)
             s_hand_over (self);
         s_check_stop (self, self->messages != messages);
         s_check_flush (self);
-        if (items [0].revents)
-            s_handle_pipe (self);
     }
     s_self_destroy (&self);
 }

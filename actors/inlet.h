@@ -19,13 +19,13 @@ typedef struct {
     zsock_t *writer;        //  pipe to the writer; the inlet's from now on
 } zspool_inlet_args_t;
 
-//  Commands on the actor's pipe, with replies:
+//  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its reply:
 //    START      attach to the endpoints and take messages in. Reply: code, reason or endpoint
 //    PAUSE      stop taking messages in. Reply: code, 0
 //    RESUME     take them in again. Reply: code, 0
 //    FLUSH      when all that was taken in is durable, or never can be: code, messages not durable
 //    STOP       take in what is under way, then as FLUSH; for 10 s at most, 16 s when the disk is slow
-//    STATUS     reply: names and values, see zspool_device_status ()
+//    STATUS     reply: code, names and values, see zspool_device_status ()
 //    $TERM      end; no reply
 //
 //  Returns the actor, or NULL when memory is out; then the pipe stays with the caller.

@@ -21,7 +21,7 @@
 #include "pin.h"
 #include "settle.h"
 #include "socket.h"
-#include "status.h"
+#include "request.h"
 #include "zspool_ticket.h"
 
 #include <pthread.h>
@@ -549,47 +549,50 @@ s_start (self_t *self)
 
 //  Forwarding -> stopped
 static void
-s_stop (self_t *self)
+s_stop (self_t *self, uint64_t number)
 {
     self->stopped = true;
     if (self->ack_in)
         s_handle_tickets (self);
     s_acknowledge (self);
     s_hand_change (self);
-    zsock_send (self->pipe, "i", ZSPOOL_OK);
+    zmsg_t *reply = zspool_reply_new (number, ZSPOOL_OK);
+    zmsg_send (&reply, self->pipe);
 }
 
 static void
-s_reply_status (self_t *self)
+s_reply_status (self_t *self, uint64_t number)
 {
     uint64_t floor = self->cursor? zspool_cursor_floor (self->cursor): self->floor;
     uint64_t in_flight =
         self->cursor? zspool_cursor_in_flight (self->cursor): self->sent_to - self->floor;
-    zmsg_t *status = zmsg_new ();
-    zspool_status_add (status, "out/sent", self->sent);
-    zspool_status_add (status, "out/resent", self->resent);
-    zspool_status_add (status, "out/floor", floor);
-    zspool_status_add (status, "out/in_flight", in_flight);
-    zspool_status_add (status, "out/peers", zspool_peers_count (&self->peers));
-    zspool_status_add (status, "out/damaged", self->follower.damaged);
-    zspool_status_add (status, "ack/tickets", self->tickets);
-    zspool_status_add (status, "ack/stale", self->stale);
-    zspool_status_add (status, "ack/bad", self->bad);
+    zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
+    zspool_reply_add (status, "out/sent", self->sent);
+    zspool_reply_add (status, "out/resent", self->resent);
+    zspool_reply_add (status, "out/floor", floor);
+    zspool_reply_add (status, "out/sent_to", self->cursor? zspool_cursor_sent_to (self->cursor): self->sent_to);
+    zspool_reply_add (status, "out/in_flight", in_flight);
+    zspool_reply_add (status, "out/peers", zspool_peers_count (&self->peers));
+    zspool_reply_add (status, "out/damaged", self->follower.damaged);
+    zspool_reply_add (status, "ack/tickets", self->tickets);
+    zspool_reply_add (status, "ack/stale", self->stale);
+    zspool_reply_add (status, "ack/bad", self->bad);
     zmsg_send (&status, self->pipe);
 }
 
 static void
 s_handle_pipe (self_t *self)
 {
-    char *command = zstr_recv (self->pipe);
+    uint64_t number = 0;
+    char *command = zspool_request_recv (self->pipe, &number, NULL);
     if (!command || streq (command, "$TERM"))
         self->terminated = true;
     else if (streq (command, "START"))
         s_start (self);
     else if (streq (command, "STOP"))
-        s_stop (self);
+        s_stop (self, number);
     else if (streq (command, "STATUS"))
-        s_reply_status (self);
+        s_reply_status (self, number);
     zstr_free (&command);
 }
 

@@ -21,7 +21,7 @@
 
 #include "writer.h"
 #include "commit.h"
-#include "status.h"
+#include "request.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@
 #define RETRY_MS 100         //  a full disk is tried again after this
 #define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
 #define CHANGES_MAX (2 * ZSPOOL_COMMIT_CHANGES_MAX) //  cursor changes that wait; then outlets' pipes do
+#define STALLED_MS 1000      //  a commit that takes longer shows as `stalled`
 #define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
 #define READERS_CHECK_MS 10000
 #define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 2) //  async: with so many waiting commit early
@@ -63,6 +64,7 @@ typedef struct {
     zspool_cursor_change_t *changes [CHANGES_MAX];
     size_t changes_count;
     int64_t changes_since_ms;       //  when the oldest of them came
+    int64_t commit_began_ms;
     int64_t commit_ended_ms;
     int64_t readers_checked_ms;
     uint64_t commits;
@@ -331,6 +333,7 @@ s_begin_commit (self_t *self)
         self->readers_checked_ms = self->commit_ended_ms;
     }
     self->committing = true;
+    self->commit_began_ms = s_now_ms ();
     if (self->committer)
         zspool_handoff_send (zsock_resolve (self->committer), HANDOFF_BLOCK, commit, 0);
     else {
@@ -459,28 +462,31 @@ s_handle_outlet (self_t *self, void *socket)
 }
 
 static void
-s_reply_status (self_t *self)
+s_reply_status (self_t *self, uint64_t number)
 {
-    zmsg_t *status = zmsg_new ();
+    zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
+    bool stalled = self->committing && s_now_ms () - self->commit_began_ms > STALLED_MS;
     zmsg_addstr (status, "state");
-    zmsg_addstr (status, self->failed? "failed": self->disk_full? "full": "running");
-    zspool_status_add (status, "store/commits", self->commits);
-    zspool_status_add (status, "store/commit_us", (uint64_t) self->commit_us);
-    zspool_status_add (status, "store/waiting", self->waiting_count);
+    zmsg_addstr (status, self->failed? "failed": stalled? "stalled": self->disk_full? "full": "running");
+    zspool_reply_add (status, "store/last_sequence", self->lanes [0].next_sequence - 1);
+    zspool_reply_add (status, "store/commits", self->commits);
+    zspool_reply_add (status, "store/commit_us", (uint64_t) self->commit_us);
+    zspool_reply_add (status, "store/waiting", self->waiting_count);
     int64_t process;
-    zspool_status_add (status, "store/oldest_reader_commits",
-                       zspool_store_oldest_reader (self->store, &process));
+    zspool_reply_add (status, "store/oldest_reader_commits",
+                      zspool_store_oldest_reader (self->store, &process));
     zmsg_send (&status, self->pipe);
 }
 
 static void
 s_handle_pipe (self_t *self)
 {
-    char *command = zstr_recv (self->pipe);
+    uint64_t number = 0;
+    char *command = zspool_request_recv (self->pipe, &number, NULL);
     if (!command || streq (command, "$TERM"))
         self->terminated = true;
     else if (streq (command, "STATUS"))
-        s_reply_status (self);
+        s_reply_status (self, number);
     zstr_free (&command);
 }
 

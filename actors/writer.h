@@ -37,8 +37,8 @@ typedef struct {
     size_t lanes_count;
 } zspool_writer_args_t;
 
-//  Commands on the actor's pipe, with replies:
-//    STATUS     reply: names and values, see zspool_device_status ()
+//  Requests on the actor's pipe (request.h), with replies:
+//    STATUS     reply: code, names and values, see zspool_device_status ()
 //    $TERM      commit what is there, close the store, end; no reply
 //  When the store fails it sends, unasked: FAILED, reason.
 //

@@ -11,5 +11,6 @@
 #include "zspool_store.h"
 #include "zspool_reader.h"
 #include "zspool_device.h"
+#include "zspool_control.h"
 
 #endif

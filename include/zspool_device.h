@@ -83,7 +83,9 @@ ZSPOOL_EXPORT const char *
 
 //  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
 //  (). NULL when the device does not run. Names:
-//    state                                running, full (the disk; inlets wait) or failed
+//    state                                running, full (the disk; inlets wait), stalled (the disk, or
+//                                         an actor, has not answered for a second), stopping or failed
+//    store/last_sequence                  newest message that has a number; under async it may not be durable
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
 //    store/waiting                        blocks that are not durable yet
 //    store/oldest_reader_commits          commits since the oldest state that a reader looks at; while it
@@ -92,10 +94,18 @@ ZSPOOL_EXPORT const char *
 //    in/messages, in/bytes                taken in since the start
 //    in/dropped                           messages over a limit
 //    out/sent, out/resent                 messages delivered the first time, and again
-//    out/floor, out/in_flight             of the cursor, as in zspool_cursor_info_t
+//    out/floor, out/sent_to               of the cursor, as in zspool_cursor_info_t
+//    out/in_flight                        likewise
 //    out/damaged                          blocks passed over because their checksum failed
 //    out/peers                            connected now (not counted over inproc)
 //    ack/tickets, ack/stale, ack/bad      tickets that acknowledged; that no longer could; that were none
+//    device/uptime_ms, device/pid         since the start, milliseconds; process
+//    device/name, device/durability, device/ack, device/in, device/out, device/ack_in
+//                                         options, and the endpoints in use
+//    device/writer_silent_ms, device/inlet_silent_ms, device/outlet_silent_ms
+//                                         milliseconds that this actor has not answered, when over a second:
+//                                         its values are older then; else 0
+//  Other processes get the same from zspool_control_status ().
 ZSPOOL_EXPORT zconfig_t *
     zspool_device_status (zspool_device_t *self);
 

@@ -27,6 +27,7 @@
 
 #define LOCK_FILE "zspool.lock"
 #define DATA_FILE "data.mdb"
+#define CONTROL_FILE "zspool.control" //  socket of the device that runs here, or was killed
 //  LMDB's file starts with two pages that look like this
 #define LMDB_MAGIC 0xBEEFC0DEU
 #define LMDB_MAGIC_OFFSET 16
@@ -134,7 +135,8 @@ s_check_empty (zspool_claim_t *self)
             close (fd);
         return ZSPOOL_EIO;
     }
-    static const char *known [] = { ".", "..", "lost+found", LOCK_FILE, DATA_FILE, "lock.mdb" };
+    static const char *known [] = { ".",       "..",      "lost+found", LOCK_FILE,
+                                    DATA_FILE, "lock.mdb", CONTROL_FILE };
     int rc = ZSPOOL_OK;
     struct dirent *entry;
     while ((entry = readdir (dir))) {

@@ -38,6 +38,14 @@ int
     info_main (int argc, char **argv);
 int
     verify_main (int argc, char **argv);
+int
+    status_main (int argc, char **argv);
+int
+    pause_main (int argc, char **argv);
+int
+    resume_main (int argc, char **argv);
+int
+    flush_main (int argc, char **argv);
 
 //  Name the command as errors shall show it, e.g. "zspool push". The string is borrowed.
 void

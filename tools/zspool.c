@@ -26,6 +26,10 @@ static const subcommand_t s_subcommands [] = {
     { "pull", "zspool pull", pull_main, "print messages" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
     { "verify", "zspool verify", verify_main, "check everything in a store" },
+    { "status", "zspool status", status_main, "ask a running device how it is" },
+    { "pause", "zspool pause", pause_main, "let a running device take no messages in" },
+    { "resume", "zspool resume", resume_main, "let it take messages in again" },
+    { "flush", "zspool flush", flush_main, "wait until all that it has taken in is durable" },
 };
 
 #define SUBCOMMANDS (sizeof s_subcommands / sizeof s_subcommands [0])

@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "tools": ["tools", "include"],
     "examples": ["include"],
 }
-SOCKETS = {"czmq.h", "zmq.h", "zspool.h", "zspool_device.h"}  #  not in lib/; the last two include czmq.h
+SOCKETS = {"czmq.h", "zmq.h", "zspool.h", "zspool_control.h", "zspool_device.h"}  #  not in lib/; the last three include czmq.h
 DATABASE = {"lmdb.h"}                                         #  nowhere but in:
 DATABASE_ONLY_IN = "lib/store_lmdb.c"
 
