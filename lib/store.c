@@ -23,27 +23,34 @@
 #define FULL_DISK_SPARE_BYTES (8 * 1024 * 1024)
 //  On a full disk so much free space is worth a commit that makes it usable
 #define AGED_FREE_BYTES_MIN (256 * 1024)
-//  How much the file grows between two looks at how scattered its free space is
-#define CHUNKED_CHECK_BYTES (32ULL * 1024 * 1024)
-//  Less free space than this part of the file is not worth using in single pages
-#define CHUNKED_FREE_PART 8
+//  How free space lies is looked at when the file has grown by this
+#define LAYOUT_GROWN_BYTES (32ULL * 1024 * 1024)
+//  Or when this was appended, and one part in so many of what is free: looking costs by how much that is
+#define LAYOUT_APPENDED_BYTES (64ULL * 1024 * 1024)
+#define LAYOUT_FREE_PART 8
+//  So much scattered free space makes it worth writing blocks in single pages; for half of it that goes on
+#define LAYOUT_SCATTERED_BYTES (16ULL * 1024 * 1024)
 
 //  ------------------------------------------------------------------------------------------------
 //  Transactions
 
-//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages
-//  in a row: when free space is scattered, LMDB searches it in vain for each block and extends the
-//  file. So whenever the file has grown a good deal while much of it is free, single pages use that
-//  up.
+//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages in a row:
+//  when free space is scattered, as after a purge of one of two spools, LMDB looks through all of it in vain for
+//  each commit, writes down its list anew, and extends the file. Single pages take what is first in the list.
 static void
 s_choose_layout (zspool_store_t *self)
 {
     uint64_t used = zspool_engine_used_bytes (self->engine);
-    if (used < self->chunked_check_bytes)
+    if (used < self->layout_file_bytes && self->layout_left_bytes > 0)
         return;
-    uint64_t free_bytes = zspool_engine_reusable_bytes (self->engine);
-    self->chunked = free_bytes > CHUNKED_CHECK_BYTES / 2 && free_bytes > used / CHUNKED_FREE_PART;
-    self->chunked_check_bytes = used + CHUNKED_CHECK_BYTES;
+    size_t block_bytes = self->layout_block_bytes? self->layout_block_bytes: ZSPOOL_BLOCK_BYTES;
+    uint64_t scattered =
+        zspool_engine_scattered_bytes (self->engine, block_bytes / ZSPOOL_PAGE_BYTES + 1);
+    self->chunked = scattered > (self->chunked? LAYOUT_SCATTERED_BYTES / 2: LAYOUT_SCATTERED_BYTES);
+    self->layout_file_bytes = used + LAYOUT_GROWN_BYTES;
+    self->layout_left_bytes = LAYOUT_APPENDED_BYTES + scattered / LAYOUT_FREE_PART;
+    self->layout_for_bytes = block_bytes;
+    self->layout_block_bytes = 0;
 }
 
 //  The disk is full. What the last commit freed can be used only behind a further one: make that.
@@ -361,11 +368,17 @@ s_write_block (zspool_store_t *self, zspool_spool_state_t *spool, const zspool_b
     int rc = zspool_blocks_write (self->txn, spool->table, block, self->chunked);
     if (rc)
         return zspool_store_fail_code (self, rc);
+    size_t size = zspool_block_size (block);
+    self->layout_left_bytes -= size < self->layout_left_bytes? size: self->layout_left_bytes;
+    if (size > self->layout_block_bytes)
+        self->layout_block_bytes = size;
+    if (size / 2 > self->layout_for_bytes)
+        self->layout_file_bytes = 0; //  they have become much larger
     spool->now.last_sequence = zspool_block_last_sequence (block);
     spool->now.next_sequence = spool->now.last_sequence + 1;
     spool->now.stored_us = zspool_block_stored_us (block);
     spool->now.messages += zspool_block_count (block);
-    spool->now.bytes += zspool_block_size (block);
+    spool->now.bytes += size;
     spool->now.blocks++;
     spool->changed = true;
     return ZSPOOL_OK;

@@ -54,7 +54,10 @@ struct zspool_store {
     bool disk_full;                   //  the last reservation of space found none
     bool keep_ceilings;               //  closing leaves them: something was forwarded and is lost
     bool chunked;                     //  blocks are written in one-page chunks now
-    uint64_t chunked_check_bytes;     //  decide again when the file has grown to this
+    uint64_t layout_file_bytes;       //  decide again when the file has grown to this; 0: the next time
+    uint64_t layout_left_bytes;       //  or when so much has been appended
+    size_t layout_block_bytes;        //  largest block since the last decision
+    size_t layout_for_bytes;          //  blocks of this size were decided for
     uint64_t txn_bytes;               //  file space that the open transaction may take
     zspool_claim_t *claim;
     zspool_engine_t *engine;

@@ -340,5 +340,6 @@ zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
         rc = s_move_cursor (self, spool, &spool->cursors [index], sequence);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_delete_blocks (self, spool, sequence, SIZE_MAX);
+    self->layout_file_bytes = 0; //  what became free may lie anywhere
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }

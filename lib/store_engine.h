@@ -122,6 +122,12 @@ uint64_t
 uint64_t
     zspool_view_free_bytes (zspool_txn_t *view);
 
+//  Bytes of the free pages that lie in runs of fewer than so many, as of the last commit: of no use for a value
+//  that takes more, but looked through for each. Takes the time of the above, and a bit of memory for each page
+//  of the file meanwhile. 0 when there is no memory.
+uint64_t
+    zspool_engine_scattered_bytes (zspool_engine_t *self, uint64_t run_pages);
+
 //  Forget readers that died without leaving.
 void
     zspool_engine_check_readers (zspool_engine_t *self);

@@ -440,32 +440,111 @@ zspool_engine_spare_bytes (zspool_engine_t *self)
     return end > used? end - used: 0;
 }
 
-//  Sum up the free pages that transactions before `before` freed, as a view shows them.
+//  Called with each list of free pages: who freed them, and their numbers
+typedef void (s_free_fn) (void *arg, size_t freed_by, const size_t *pages, size_t count);
+
+//  Walk LMDB's free list, as a view shows it.
+static void
+s_walk_free (MDB_txn *txn, s_free_fn *function, void *arg)
+{
+    //  It is table 0: the key is the transaction that freed the pages, the value a list of page numbers, its
+    //  length first.
+    MDB_cursor *cursor;
+    if (mdb_cursor_open (txn, 0, &cursor))
+        return;
+    MDB_val key, value;
+    while (mdb_cursor_get (cursor, &key, &value, MDB_NEXT) == 0) {
+        size_t freed_by, count;
+        const size_t *list = (const size_t *) value.mv_data;
+        memcpy (&freed_by, key.mv_data, sizeof freed_by);
+        memcpy (&count, list, sizeof count);
+        if (count < value.mv_size / sizeof count)
+            function (arg, freed_by, list + 1, count);
+    }
+    mdb_cursor_close (cursor);
+}
+
+//  Free pages that transactions before `before` freed
+typedef struct {
+    size_t before;
+    uint64_t pages;
+} s_sum_t;
+
+static void
+s_add_to_sum (void *arg, size_t freed_by, const size_t *pages, size_t count)
+{
+    s_sum_t *sum = (s_sum_t *) arg;
+    if (freed_by < sum->before)
+        sum->pages += count;
+    (void) pages;
+}
+
 static uint64_t
 s_free_bytes (MDB_txn *txn, size_t before)
 {
-    //  Table 0 is LMDB's free list: the key is the transaction that freed the pages, the value a
-    //  list of page numbers, its length first.
-    MDB_cursor *cursor;
-    if (mdb_cursor_open (txn, 0, &cursor))
-        return 0;
-    uint64_t pages = 0;
-    MDB_val key, value;
-    while (mdb_cursor_get (cursor, &key, &value, MDB_NEXT) == 0) {
-        size_t freed_by, length;
-        memcpy (&freed_by, key.mv_data, sizeof freed_by);
-        memcpy (&length, value.mv_data, sizeof length);
-        if (freed_by < before)
-            pages += length;
-    }
-    mdb_cursor_close (cursor);
-    return pages * ZSPOOL_PAGE_BYTES;
+    s_sum_t sum = { before, 0 };
+    s_walk_free (txn, s_add_to_sum, &sum);
+    return sum.pages * ZSPOOL_PAGE_BYTES;
 }
 
 uint64_t
 zspool_view_free_bytes (zspool_txn_t *view)
 {
     return s_free_bytes (view->txn, SIZE_MAX);
+}
+
+//  One bit for each page of the file: whether it is free
+typedef struct {
+    uint64_t *words;
+    size_t pages;
+} s_map_t;
+
+static void
+s_add_to_map (void *arg, size_t freed_by, const size_t *pages, size_t count)
+{
+    s_map_t *map = (s_map_t *) arg;
+    for (size_t index = 0; index < count; index++)
+        if (pages [index] < map->pages)
+            map->words [pages [index] / 64] |= 1ull << (pages [index] % 64);
+    (void) freed_by;
+}
+
+//  How many pages of the map lie in runs of fewer than so many
+static uint64_t
+s_count_scattered (const s_map_t *map, uint64_t run_pages)
+{
+    uint64_t scattered = 0, run = 0;
+    for (size_t page = 0; page <= map->pages; page++) {
+        uint64_t word = page < map->pages? map->words [page / 64]: 0;
+        if (word == 0 && run == 0) {
+            page |= 63;
+            continue;
+        }
+        if (word >> (page % 64) & 1)
+            run++;
+        else {
+            scattered += run < run_pages? run: 0;
+            run = 0;
+        }
+    }
+    return scattered;
+}
+
+uint64_t
+zspool_engine_scattered_bytes (zspool_engine_t *self, uint64_t run_pages)
+{
+    s_map_t map = { NULL, zspool_engine_used_bytes (self) / ZSPOOL_PAGE_BYTES };
+    map.words = (uint64_t *) calloc (map.pages / 64 + 1, sizeof *map.words);
+    if (!map.words)
+        return 0;
+    uint64_t scattered = 0;
+    if (zspool_view_take (self->free_view) == ZSPOOL_OK) {
+        s_walk_free (self->free_view->txn, s_add_to_map, &map);
+        zspool_view_release (self->free_view);
+        scattered = s_count_scattered (&map, run_pages);
+    }
+    free (map.words);
+    return scattered * ZSPOOL_PAGE_BYTES;
 }
 
 //  The reader that shows the oldest state

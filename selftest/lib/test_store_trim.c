@@ -275,20 +275,26 @@ TEST (test_store_of_steady_traffic_has_a_steady_size)
     s_done (store);
 }
 
-TEST (test_store_with_scattered_free_space_uses_it)
+//  Two spools of small blocks, interleaved
+static void
+s_interleave (zspool_store_t *store, uint32_t one, uint32_t other, int commits)
 {
-    //  Two spools of small blocks, interleaved; then one is purged.
-    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    uint32_t kept = kit_spool (store, "kept"), purged = kit_spool (store, "purged");
-    uint32_t large = kit_spool (store, "large");
-    for (int commit = 0; commit < 40; commit++) {
+    for (int commit = 0; commit < commits; commit++) {
         CHECK_OK (zspool_store_begin (store));
         for (int block = 0; block < 200; block++) {
-            CHECK_OK (kit_try_append (store, kept, 1, 5000));
-            CHECK_OK (kit_try_append (store, purged, 1, 5000));
+            CHECK_OK (kit_try_append (store, one, 1, 5000));
+            CHECK_OK (kit_try_append (store, other, 1, 5000));
         }
         CHECK_OK (zspool_store_commit (store));
     }
+}
+
+TEST (test_store_with_scattered_free_space_uses_it)
+{
+    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    uint32_t kept = kit_spool (store, "kept"), purged = kit_spool (store, "purged");
+    uint32_t large = kit_spool (store, "large");
+    s_interleave (store, kept, purged, 40);
     s_trim (store, purged, 8000);
     s_trim (store, purged, 8000);
     uint64_t before = zspool_store_file_bytes (store);
@@ -305,6 +311,34 @@ TEST (test_store_with_scattered_free_space_uses_it)
     CHECK (growth < 48 * MIB);
     CHECK_EQ_U64 (kit_read (store, large, 1), 360);
     CHECK_EQ_U64 (kit_read (store, kept, 1), 8000);
+    s_done (store);
+}
+
+TEST (test_store_after_a_purge_uses_what_is_free_at_once)
+{
+    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    uint32_t kept = kit_spool (store, "kept"), purged = kit_spool (store, "purged");
+    uint32_t large = kit_spool (store, "large"), cursor = kit_cursor (store, large, "main", 1);
+    s_interleave (store, kept, purged, 20);
+    //  Each block took two pages, so that is how long runs of free pages are.
+    s_trim (store, purged, 4000);
+    CHECK (zspool_engine_scattered_bytes (store->engine, 2) < MIB);
+    CHECK (zspool_engine_scattered_bytes (store->engine, 3) > 30 * MIB);
+    //  So far blocks were small; that they are large now is found out with the first.
+    kit_append (store, large, 1, 256 * 1024);
+    uint64_t before = zspool_store_file_bytes (store), sequence = 2;
+    for (; sequence <= 60; sequence++) {
+        kit_append (store, large, 1, 256 * 1024);
+        CHECK (store->chunked);
+        kit_ack (store, large, cursor, sequence - 1, sequence - 1);
+    }
+    CHECK (zspool_store_file_bytes (store) < before + 2 * MIB);
+    //  When the rest is free as well, runs are long again.
+    s_trim (store, kept, 4000);
+    CHECK (zspool_engine_scattered_bytes (store->engine, 100) < 8 * MIB);
+    kit_append (store, large, 1, 256 * 1024);
+    CHECK (!store->chunked);
+    CHECK_EQ_U64 (kit_read (store, large, sequence - 1), 2);
     s_done (store);
 }
 
