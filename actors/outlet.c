@@ -390,8 +390,9 @@ s_hand_change (self_t *self)
     if (self->failed)
         return;
     if (self->cursor) {
+        self->settled_down = !zspool_cursor_changed (self->cursor)
+                             && zspool_cursor_in_flight (self->cursor) == 0;
         change = zspool_cursor_take_change (self->cursor);
-        self->settled_down = !change && zspool_cursor_in_flight (self->cursor) == 0;
     }
     else if (self->floor != self->change_floor || self->sent_to != self->change_sent_to) {
         change = (zspool_cursor_change_t *) calloc (1, sizeof *change);

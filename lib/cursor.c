@@ -675,6 +675,12 @@ s_compare_entries (const void *left, const void *right)
     return a < b? -1: a > b;
 }
 
+bool
+zspool_cursor_changed (const zspool_cursor_t *self)
+{
+    return self->changed;
+}
+
 zspool_cursor_change_t *
 zspool_cursor_take_change (zspool_cursor_t *self)
 {

@@ -132,8 +132,12 @@ uint64_t
 bool
     zspool_cursor_may_deliver (const zspool_cursor_t *self);
 
+//  Whether there is a change to take.
+bool
+    zspool_cursor_changed (const zspool_cursor_t *self);
+
 //  Everything that changed since the last call, as one allocation (free ()), or NULL when nothing
-//  did or memory is out (then it stays dirty). Includes the entry of each known block, above the
+//  did or memory is out (then it stays dirty: zspool_cursor_changed () tells which). Includes the entry of each known block, above the
 //  floor in part, that changed and has something out of order: above the floor a bit set, or a
 //  count of two or more.
 zspool_cursor_change_t *

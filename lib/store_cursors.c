@@ -194,11 +194,12 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
 static int
 s_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor)
 {
-    zspool_cursor_change_t *change =
-        cursor->tracker? zspool_cursor_take_change (cursor->tracker): NULL;
-    int rc = ZSPOOL_OK;
-    if (change)
-        rc = s_write_change (self, spool, cursor, change, spool->now.last_sequence);
+    if (!cursor->tracker || !zspool_cursor_changed (cursor->tracker))
+        return ZSPOOL_OK;
+    zspool_cursor_change_t *change = zspool_cursor_take_change (cursor->tracker);
+    if (!change)
+        return ZSPOOL_ENOMEM;
+    int rc = s_write_change (self, spool, cursor, change, spool->now.last_sequence);
     free (change);
     return rc;
 }

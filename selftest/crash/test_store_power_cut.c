@@ -2,187 +2,148 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The calls that write the database are noted while a store is worked on. Then, for each of them, files are
-//  made as a disk may have them that lost power just then: all that was synced, and of the rest any pages.
+//  The calls that change the disk are recorded while a store is worked on. Then, for each of them, disks are
+//  made as they may be when power is lost just then. SELFTEST_SEED repeats a run, SELFTEST_DISK one disk of it.
 
+#include "crash/cut.h"
 #include "crash/fault.h"
-#include "lib/kit.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#define ROUNDS 9 
-#define CUTS 4                         //  files made for each call
-#define EVENTS_MAX 1000
-#define FILE_BYTES_MAX (8 * 1024 * 1024)
-#define PAGE 4096
-#define CUT "cut"                      //  directory of the files made
-
-//  What was committed
-typedef struct {
-    uint64_t appended;
-    uint64_t acked;
-} s_state_t;
-
-typedef struct {
-    bool is_sync;
-    bool durable;
-    uint64_t offset;
-    size_t size;
-    uint8_t *bytes;
-    s_state_t confirmed;               //  when the call was made
-    s_state_t candidate;               //  with the commit under way
-} s_event_t;
-
-static s_event_t s_events [EVENTS_MAX];
-static size_t s_events_count;
-static s_state_t s_confirmed;
-static s_state_t s_candidate;
-
-static void
-s_note (const fault_event_t *event, void *arg)
+//  By hand, or from run.sh: makes each test so many times longer
+static unsigned
+s_long (void)
 {
-    if (!event->is_database || event->kind == FAULT_ALLOCATE)
-        return;
-    CHECK (s_events_count < EVENTS_MAX);
-    s_event_t *noted = &s_events [s_events_count++];
-    noted->is_sync = event->kind == FAULT_SYNC;
-    noted->durable = event->durable;
-    noted->offset = event->offset;
-    noted->size = event->size;
-    noted->confirmed = s_confirmed;
-    noted->candidate = s_candidate;
-    if (event->size > 0) {
-        CHECK (event->offset + event->size <= FILE_BYTES_MAX);
-        noted->bytes = (uint8_t *) zmalloc (event->size);
-        memcpy (noted->bytes, event->bytes, event->size);
-    }
-    (void) arg;
+    const char *text = getenv ("ZSPOOL_LONG");
+    unsigned factor = text? (unsigned) strtoul (text, NULL, 10): 1;
+    return factor? factor: 1;
 }
 
 static void
-s_commit (zspool_store_t *store, uint64_t appended, uint64_t acked)
+s_setup (model_worker_t *worker, uint64_t window)
 {
-    s_candidate.appended += appended;
-    s_candidate.acked += acked;
-    CHECK_OK (zspool_store_commit (store));
-    s_confirmed = s_candidate;
-}
-
-//  Work on a store, with every call noted.
-static void
-s_work (void)
-{
+    worker->directory = KIT_STORE;
+    worker->chance = kit_chance_new ();
+    worker->ledger = model_ledger_new ();
+    worker->window = window;
+    worker->recording = recording_new ();
+    worker->message_bytes_max = 5000;
+    CHECK (worker->recording);
+    fault_skip_syncs ();
     fault_watch (KIT_STORE);
-    fault_observe (s_note, NULL);
-    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    uint32_t spool = kit_spool (store, "main"), cursor = kit_cursor (store, spool, "main", 1);
-    for (int round = 0; round < ROUNDS; round++) {
-        CHECK_OK (zspool_store_begin (store));
-        store->chunked = round % 3 == 2;
-        CHECK_OK (kit_try_append (store, spool, 4, 3000));
-        CHECK_OK (kit_try_append (store, spool, 2, 20));
-        if (round > 2)
-            CHECK_OK (zspool_store_ack (store, spool, cursor, s_confirmed.acked + 1,
-                                        s_confirmed.acked + 7));
-        s_commit (store, 6, round > 2? 7: 0);
-    }
-    zspool_store_destroy (&store);
-    fault_observe (NULL, NULL);
+    fault_record (worker->recording);
 }
 
-//  ---- files as a disk may have them
+//  Nothing was written that is not recorded; then every disk.
+static void
+s_check (model_worker_t *worker, unsigned disks, unsigned cuts_max)
+{
+    char *root = disk_path (KIT_STORE);
+    printf ("%zu calls recorded\n", disk_check_recording (worker->recording, root));
+    free (root);
+    cut_plan_t plan = cut_plan_new (&worker->chance, disks, cuts_max);
+    cut_check (worker->recording, &plan);
+}
 
+static void
+s_cut_at_any_call (uint64_t window)
+{
+    static model_worker_t worker;
+    s_setup (&worker, window);
+    CHECK_OK (model_open (&worker));
+    model_work (&worker, 25 * s_long ());
+    model_close (&worker);
+    CHECK_OK (model_open (&worker));
+    model_work (&worker, 5);
+    model_close (&worker);
+    s_check (&worker, 2 * s_long (), 0);
+}
+
+TEST_WITH_LIMIT (test_store_power_cut_at_any_call_leaves_what_was_confirmed, 600)
+{
+    s_cut_at_any_call (0);
+}
+
+TEST_WITH_LIMIT (test_store_power_cut_under_async_leaves_what_was_confirmed_and_gives_no_number_twice, 600)
+{
+    s_cut_at_any_call (MODEL_WINDOW);
+}
+
+TEST_WITH_LIMIT (test_store_power_cut_while_it_is_created_leaves_a_store_or_none, 600)
+{
+    static model_worker_t worker;
+    s_setup (&worker, 0);
+    CHECK_OK (model_open (&worker));
+    model_close (&worker);
+    s_check (&worker, 15 * s_long (), 0);
+}
+
+//  ---- killed first
+
+//  Work in a process that is killed in or behind one of its calls: what it wrote is in the page cache only.
+static void
+s_work_to_death (void *arg)
+{
+    model_worker_t *self = (model_worker_t *) arg;
+    static const fault_kind_t kinds [] = { FAULT_WRITE, FAULT_WRITE, FAULT_SYNC };
+    fault_kind_t kind = kinds [kit_below (&self->chance, 3)];
+    fault_fail (kind, (unsigned) kit_below (&self->chance, 30), 1,
+                kit_below (&self->chance, 3)? FAULT_KILL_AFTER: FAULT_KILL, 0);
+    CHECK_OK (model_open (self));
+    model_work (self, 1000000);
+}
+
+TEST_WITH_LIMIT (test_store_power_cut_after_kills_leaves_what_was_shown, 600)
+{
+    static model_worker_t worker;
+    s_setup (&worker, 0);
+    for (unsigned round = 0; round < 6 * s_long (); round++) {
+        kit_random (&worker.chance);
+        CHECK_EQ_I64 (kit_run (s_work_to_death, &worker), -SIGKILL);
+    }
+    CHECK_OK (model_open (&worker));
+    model_close (&worker);
+    s_check (&worker, 1 + s_long (), 0);
+}
+
+//  One commit in a process that is killed right behind the n-th write from here, or not at all
 typedef struct {
-    uint8_t bytes [FILE_BYTES_MAX];
-    uint64_t size;
-} s_file_t;
+    model_worker_t *worker;
+    unsigned writes;
+} s_last_commit_t;
 
 static void
-s_put (s_file_t *file, const s_event_t *event, size_t from, size_t size)
+s_commit_to_death (void *arg)
 {
-    memcpy (file->bytes + event->offset + from, event->bytes + from, size);
-    if (file->size < event->offset + from + size)
-        file->size = event->offset + from + size;
+    s_last_commit_t *self = (s_last_commit_t *) arg;
+    CHECK_OK (model_open (self->worker));
+    fault_fail (FAULT_WRITE, self->writes, 1, FAULT_KILL_AFTER, 0);
+    uint64_t before = self->worker->ledger->commits;
+    while (self->worker->ledger->commits == before)
+        model_transact (self->worker);
+    _exit (0);
 }
 
-//  Put any pages of a write that was not synced.
-static void
-s_put_some (s_file_t *file, const s_event_t *event, kit_chance_t *chance)
+//  Killed behind each write of a commit, the last of which makes it valid, though none is synced then.
+//  Whoever opens the store shows that commit, so it must not be gone when the power is, ever after.
+TEST_WITH_LIMIT (test_store_power_cut_after_a_kill_and_a_start_leaves_what_was_shown, 600)
 {
-    uint64_t percent = kit_below (chance, 5) * 25;
-    for (size_t from = 0, size; from < event->size; from += size) {
-        size = PAGE - (event->offset + from) % PAGE;
-        if (size > event->size - from)
-            size = event->size - from;
-        if (kit_below (chance, 100) < percent)
-            s_put (file, event, from, size);
-    }
-}
-
-//  What is on the disk when power is lost during the call `at`.
-static void
-s_make_file (s_file_t *file, size_t at, kit_chance_t *chance)
-{
-    memset (file, 0, sizeof *file);
-    size_t synced = 0;
-    for (size_t index = 0; index < at; index++)
-        if (s_events [index].is_sync)
-            synced = index;
-    for (size_t index = 0; index <= at; index++) {
-        const s_event_t *event = &s_events [index];
-        if (event->is_sync)
-            continue;
-        if (index < synced || (event->durable && index < at))
-            s_put (file, event, 0, event->size);
-        else
-            s_put_some (file, event, chance);
-    }
-}
-
-static void
-s_write_file (const s_file_t *file)
-{
-    CHECK (system ("rm -rf " CUT) == 0);
-    CHECK (mkdir (CUT, 0700) == 0);
-    int fd = open (CUT "/data.mdb", O_WRONLY | O_CREAT, 0600);
-    CHECK (fd != -1);
-    CHECK (pwrite (fd, file->bytes, file->size, 0) == (ssize_t) file->size);
-    close (fd);
-}
-
-//  The store must open, be sound, and have what was confirmed, or that and the commit under way.
-static void
-s_check_file (const s_event_t *event)
-{
-    zspool_store_t *store = kit_open (CUT, ZSPOOL_WRITE);
-    kit_check_sound (store);
-    uint32_t spool = kit_spool (store, "main"), cursor = kit_cursor (store, spool, "main", 1);
-    uint64_t appended = kit_spool_info (store, spool).last_sequence;
-    uint64_t acked = kit_cursor_info (store, spool, cursor).floor;
-    const s_state_t *is = &event->confirmed;
-    if (appended != is->appended)
-        is = &event->candidate;
-    CHECK_EQ_U64 (appended, is->appended);
-    CHECK_EQ_U64 (acked, is->acked);
-    CHECK_EQ_U64 (kit_read (store, spool, acked + 1), appended - acked);
-    kit_append (store, spool, 5, 1000);
-    zspool_store_destroy (&store);
-}
-
-TEST (test_store_power_cut_at_any_call_leaves_what_was_confirmed)
-{
-    static s_file_t file;
-    kit_chance_t chance = kit_chance_new ();
-    s_work ();
-    size_t checked = 0;
-    for (size_t at = 0; at < s_events_count; at++)
-        for (int cut = 0; cut < CUTS; cut++) {
-            s_make_file (&file, at, &chance);
-            s_write_file (&file);
-            s_check_file (&s_events [at]);
-            checked++;
+    static model_worker_t worker;
+    s_setup (&worker, 0);
+    unsigned shown = 0, deaths = 0;
+    for (unsigned round = 0; round < 3 * s_long (); round++)
+        for (s_last_commit_t last = { &worker, 0 };; last.writes++) {
+            bool was_under_way = worker.ledger->committing;
+            uint64_t before = worker.ledger->committed.spools [0].next;
+            int status = kit_run (s_commit_to_death, &last);
+            kit_random (&worker.chance);
+            CHECK_OK (model_open (&worker));
+            shown += status != 0 && worker.ledger->committed.spools [0].next > before && !was_under_way;
+            model_close (&worker);
+            if (status == 0)
+                break;
+            CHECK_EQ_I64 (status, -SIGKILL);
+            deaths++;
         }
-    printf ("%zu calls, %zu files\n", s_events_count, checked);
-    CHECK (s_events_count > ROUNDS * 3);
+    printf ("%u deaths, %u left a commit that was shown\n", deaths, shown);
+    CHECK (shown > 0);
+    s_check (&worker, 1 + s_long (), 0);
 }

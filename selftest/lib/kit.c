@@ -280,9 +280,8 @@ kit_check_sound (zspool_store_t *store)
 
 //  ---- files
 
-//  Read a whole file. The caller frees it.
-static uint8_t *
-s_read_file (const char *path, size_t *size)
+uint8_t *
+kit_read_file (const char *path, size_t *size)
 {
     int fd = open (path, O_RDONLY | O_CLOEXEC);
     CHECK (fd != -1);
@@ -317,7 +316,7 @@ kit_list (const char *directory)
             line = zsys_sprintf ("%s%s\n", list, entries [index]->d_name);
         else {
             size_t size;
-            uint8_t *bytes = s_read_file (path, &size);
+            uint8_t *bytes = kit_read_file (path, &size);
             line = zsys_sprintf ("%s%s %zu %o %lld.%09ld %llx\n", list, entries [index]->d_name, size,
                                  (unsigned) status.st_mode, (long long) status.st_mtim.tv_sec,
                                  status.st_mtim.tv_nsec,
@@ -337,7 +336,7 @@ size_t
 kit_flip (const char *path, const void *bytes, size_t size)
 {
     size_t file_size, count = 0;
-    uint8_t *content = s_read_file (path, &file_size);
+    uint8_t *content = kit_read_file (path, &file_size);
     int fd = open (path, O_WRONLY | O_CLOEXEC);
     CHECK (fd != -1);
     uint8_t *at = content, *end = content + file_size;

@@ -112,6 +112,10 @@ int
 
 //  ---- files
 
+//  Read a whole file. The caller frees it.
+uint8_t *
+    kit_read_file (const char *path, size_t *size);
+
 //  A line for each file of a directory: name, size, mode, time of change, checksum. Of LMDB's lock file,
 //  which readers write to, only the name. The caller frees it.
 char *
