@@ -289,19 +289,28 @@ zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
 }
 
 //  The floor of a cursor that is to start before the message `start`
-static uint64_t
-s_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t start)
+static int
+s_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t start, uint64_t *floor)
 {
+    *floor = spool->now.last_sequence;
     if (start == ZSPOOL_START_NEW || start > spool->now.next_sequence)
-        return spool->now.last_sequence;
-    uint64_t first = spool->now.next_sequence;
+        return ZSPOOL_OK;
+    uint64_t first;
     zspool_iter_t *iter = NULL;
     zspool_block_head_t head;
-    if (zspool_iter_open (self->txn, spool->table, &iter) == ZSPOOL_OK)
-        zspool_blocks_seek (iter, 0, &first, &head);
+    int rc = zspool_iter_open (self->txn, spool->table, &iter);
+    if (rc)
+        return rc;
+    rc = zspool_blocks_seek (iter, 0, &first, &head);
     zspool_iter_close (&iter);
-    uint64_t floor = (start > first? start: first) - 1;
-    return floor < spool->now.last_sequence? floor: spool->now.last_sequence;
+    if (rc == ZSPOOL_ENOENT)
+        first = spool->now.next_sequence;
+    else if (rc != ZSPOOL_OK && !zspool_blocks_unusable (rc))
+        return rc;
+    uint64_t before = (start > first? start: first) - 1;
+    if (before < *floor)
+        *floor = before;
+    return ZSPOOL_OK;
 }
 
 int
@@ -323,9 +332,13 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
     if (spool->cursors_count == ZSPOOL_CURSORS_MAX)
         return zspool_store_fail (self, ZSPOOL_ELIMIT, "a spool has at most %d cursors",
                                   ZSPOOL_CURSORS_MAX);
+    uint64_t floor;
     int rc = zspool_store_append_filling (self, spool);
     if (rc)
         return rc;
+    rc = s_floor_before (self, spool, start, &floor);
+    if (rc)
+        return zspool_store_fail_code (self, rc);
     zspool_cursor_state_t *created = zspool_store_grow_cursors (spool);
     if (!created)
         return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
@@ -333,7 +346,7 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
     created->created = created->changed = true;
     strcpy (created->now.name, name);
     created->now.generation = 1;
-    created->now.floor = created->now.sent_to = s_floor_before (self, spool, start);
+    created->now.floor = created->now.sent_to = floor;
     spool->cursors_count++;
     spool->changed = true;
     *cursor = created->id;

@@ -229,16 +229,20 @@ s_minus (uint64_t from, uint64_t much)
 }
 
 //  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
-static uint64_t
-s_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first)
+static int
+s_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first,
+                  uint64_t *messages)
 {
-    uint64_t behind = first;
+    uint64_t behind = first, gaps;
     zspool_block_head_t head;
     int rc = zspool_blocks_next (iter, &behind, &head);
-    bool last = rc != ZSPOOL_OK && !zspool_blocks_unusable (rc);
-    uint64_t end = last? spool->now.last_sequence: behind - 1;
-    return s_minus (end, first - 1)
-           - zspool_state_count_gaps (self->txn, self->state, spool->id, first, end);
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && !zspool_blocks_unusable (rc))
+        return rc;
+    uint64_t end = rc == ZSPOOL_ENOENT? spool->now.last_sequence: behind - 1;
+    rc = zspool_state_count_gaps (self->txn, self->state, spool->id, first, end, &gaps);
+    if (rc == ZSPOOL_OK)
+        *messages = s_minus (s_minus (end, first - 1), gaps);
+    return rc;
 }
 
 //  Delete a block of so many messages.
@@ -263,19 +267,23 @@ zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, u
     zspool_iter_t *iter = NULL;
     int rc = zspool_iter_open (self->txn, spool->table, &iter);
     uint64_t first;
-    zspool_block_head_t head;
+    zspool_block_head_t head = { .count = 0 };
     spool->trim_due = false;
     if (rc == ZSPOOL_OK)
         rc = zspool_blocks_seek (iter, 0, &first, &head);
     while (rc == ZSPOOL_OK || zspool_blocks_unusable (rc)) {
-        uint64_t messages = rc? s_guess_messages (self, spool, iter, first): head.count;
+        uint64_t messages = head.count;
         //  A block that cannot be used is needed no more when the one before is not.
         bool goes = rc? first <= sequence: first + messages - 1 <= sequence;
         spool->trim_due = goes && blocks_max == 0;
+        bool unusable = rc != ZSPOOL_OK;
         rc = ZSPOOL_OK;
         if (!goes || blocks_max-- == 0)
             break;
-        rc = s_delete_block (spool, iter, first, messages);
+        if (unusable)
+            rc = s_guess_messages (self, spool, iter, first, &messages);
+        if (rc == ZSPOOL_OK)
+            rc = s_delete_block (spool, iter, first, messages);
         if (rc == ZSPOOL_OK)
             rc = zspool_blocks_seek (iter, 0, &first, &head);
     }

@@ -10,16 +10,19 @@
 #include <string.h>
 
 //  Sequence of the oldest message; 0 when there is none
-static uint64_t
-s_first_sequence (zspool_txn_t *view, zspool_table_t table)
+static int
+s_first_sequence (zspool_txn_t *view, zspool_table_t table, uint64_t *first)
 {
-    uint64_t first = 0;
     zspool_block_head_t head;
     zspool_iter_t *iter = NULL;
-    if (zspool_iter_open (view, table, &iter) == ZSPOOL_OK)
-        zspool_blocks_seek (iter, 0, &first, &head);
+    int rc = zspool_iter_open (view, table, &iter);
+    if (rc)
+        return rc;
+    rc = zspool_blocks_seek (iter, 0, first, &head);
     zspool_iter_close (&iter);
-    return first;
+    if (rc == ZSPOOL_ENOENT)
+        *first = 0;
+    return rc == ZSPOOL_ENOENT || zspool_blocks_unusable (rc)? ZSPOOL_OK: rc;
 }
 
 //  Read the record of the spool at this place in the list.
@@ -51,21 +54,25 @@ zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t
     if (rc == ZSPOOL_OK && !zspool_store_find_spool (self, id))
         rc = zspool_store_load (self);
     zspool_spool_state_t *spool = zspool_store_find_spool (self, id);
+    uint64_t first;
     if (rc == ZSPOOL_OK)
         rc = spool? zspool_view_take (self->view): ZSPOOL_ENOENT;
+    if (rc == ZSPOOL_OK) {
+        rc = s_first_sequence (self->view, spool->table, &first);
+        zspool_view_release (self->view);
+    }
     if (rc)
         return rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);
     memset (info, 0, sizeof *info);
     info->id = id;
     strcpy (info->name, record.name);
-    info->first_sequence = s_first_sequence (self->view, spool->table);
+    info->first_sequence = first;
     info->last_sequence = record.last_sequence;
     info->sequence_ceiling = record.sequence_ceiling;
     info->messages = record.messages;
     info->bytes = record.bytes;
     info->blocks = record.blocks;
     info->lost = record.lost;
-    zspool_view_release (self->view);
     return ZSPOOL_OK;
 }
 
@@ -75,30 +82,51 @@ s_minus (uint64_t from, uint64_t much)
     return from > much? from - much: 0;
 }
 
-//  Messages in (after, to] that are acknowledged, by the stored entries
+//  How many of a block's messages first..last, by their sequences, an entry says are acknowledged
 static uint64_t
-s_count_acked (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
+s_count_bits (const zspool_cursor_entry_t *entry, uint64_t first, uint64_t last)
 {
-    uint64_t count = 0;
-    zspool_walk_t walk;
-    zspool_cursor_entry_t entry;
-    int rc = zspool_walk_entries (&walk, self->view, self->state, spool, cursor);
-    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
-        rc = zspool_walk_next_entry (&walk, &entry);
-        for (uint32_t at = 0; rc == ZSPOOL_OK && at < entry.messages; at++)
-            if (entry.first_sequence + at > after && entry.first_sequence + at <= to)
-                count += entry.acked [at / 8] >> (at % 8) & 1;
+    uint64_t end = entry->first_sequence + entry->messages - 1, count = 0;
+    if (first < entry->first_sequence)
+        first = entry->first_sequence;
+    if (last > end)
+        last = end;
+    for (uint64_t at = first - entry->first_sequence; first <= last;) {
+        bool is_whole = at % 8 == 0 && last - first >= 7;
+        count += is_whole? (unsigned) __builtin_popcount (entry->acked [at / 8]):
+                           entry->acked [at / 8] >> (at % 8) & 1u;
+        at += is_whole? 8: 1;
+        first += is_whole? 8: 1;
     }
-    zspool_walk_close (&walk);
     return count;
 }
 
-//  Messages in (after, to] that are not acknowledged
-static uint64_t
-s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t after, uint64_t to)
+//  How many messages above the floor are not acknowledged: up to sent_to, and up to the spool's last
+static int
+s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor,
+                 const zspool_cursor_record_t *record, uint64_t last, zspool_cursor_info_t *info)
 {
-    uint64_t gaps = zspool_state_count_gaps (self->view, self->state, spool, after, to);
-    return s_minus (s_minus (to, after), s_count_acked (self, spool, cursor, after, to) + gaps);
+    uint64_t gaps_sent, gaps, acked_sent = 0, acked = 0, floor = record->floor;
+    int rc = zspool_state_count_gaps (self->view, self->state, spool, floor, record->sent_to, &gaps_sent);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_count_gaps (self->view, self->state, spool, floor, last, &gaps);
+    zspool_walk_t walk;
+    if (rc == ZSPOOL_OK)
+        rc = zspool_walk_entries (&walk, self->view, self->state, spool, cursor);
+    if (rc)
+        return rc;
+    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        zspool_cursor_entry_t entry;
+        rc = zspool_walk_next_entry (&walk, &entry);
+        if (rc)
+            continue;
+        acked_sent += s_count_bits (&entry, floor + 1, record->sent_to);
+        acked += s_count_bits (&entry, floor + 1, last);
+    }
+    zspool_walk_close (&walk);
+    info->in_flight = s_minus (s_minus (record->sent_to, floor), acked_sent + gaps_sent);
+    info->pending = s_minus (s_minus (last, floor), acked + gaps);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
 //  Read the record of the cursor at this place in the list; in a view.
@@ -114,20 +142,6 @@ s_read_cursor (zspool_store_t *self, uint32_t spool, size_t index, uint32_t *cur
     return rc;
 }
 
-//  The newest message of a spool; in a view.
-static uint64_t
-s_last_sequence (zspool_store_t *self, uint32_t spool)
-{
-    zspool_walk_t walk;
-    zspool_spool_record_t record = { .last_sequence = 0 };
-    uint32_t id = 0;
-    int rc = zspool_walk_spools (&walk, self->view, self->state);
-    while ((rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) && id != spool)
-        rc = zspool_walk_next_spool (&walk, &id, &record);
-    zspool_walk_close (&walk);
-    return record.last_sequence;
-}
-
 int
 zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
                           zspool_cursor_info_t *info)
@@ -138,20 +152,23 @@ zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
     if (rc)
         return zspool_store_fail_code (self, rc);
     zspool_cursor_record_t record;
-    uint32_t id;
-    rc = s_read_cursor (self, spool, index, &id, &record);
+    zspool_spool_record_t spool_record;
+    zspool_cursor_info_t found = { 0 };
+    rc = s_read_cursor (self, spool, index, &found.id, &record);
     if (rc == ZSPOOL_OK) {
-        memset (info, 0, sizeof *info);
-        info->id = id;
-        strcpy (info->name, record.name);
-        info->generation = record.generation;
-        info->floor = record.floor;
-        info->sent_to = record.sent_to;
-        info->pending =
-            s_count_pending (self, spool, id, record.floor, s_last_sequence (self, spool));
-        info->in_flight = s_count_pending (self, spool, id, record.floor, record.sent_to);
+        strcpy (found.name, record.name);
+        found.generation = record.generation;
+        found.floor = record.floor;
+        found.sent_to = record.sent_to;
+        //  When the spool's own record is damaged, what was sent is the best that is known of it.
+        rc = zspool_state_get_spool (self->view, self->state, spool, &spool_record);
+        uint64_t last = rc == ZSPOOL_OK? spool_record.last_sequence: record.sent_to;
+        if (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT)
+            rc = s_count_pending (self, spool, found.id, &record, last, &found);
     }
     zspool_view_release (self->view);
+    if (rc == ZSPOOL_OK)
+        *info = found;
     return rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);
 }
 

@@ -25,6 +25,7 @@
 #define CHECKSUM_BYTES 4
 #define KEY_MAX 17
 #define SMALL_VALUE_MAX 256
+#define SPOOL_VALUE_MIN 69     //  all of it, and one byte of its name
 
 static uint32_t
 s_checksum (zspool_bytes_t key, const uint8_t *value, size_t size)
@@ -127,6 +128,37 @@ zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_re
     store->created_us = (int64_t) get_u64 (value.data + 12);
     store->next_spool = get_u32 (value.data + 20);
     return ZSPOOL_OK;
+}
+
+//  Take a spool's record from a value that was checked.
+static int
+s_get_spool (zspool_bytes_t value, zspool_spool_record_t *record)
+{
+    int rc = s_get_name (record->name, value, 68);
+    if (rc)
+        return rc;
+    record->next_sequence = get_u64 (value.data);
+    record->last_sequence = get_u64 (value.data + 8);
+    record->sequence_ceiling = get_u64 (value.data + 16);
+    record->messages = get_u64 (value.data + 24);
+    record->bytes = get_u64 (value.data + 32);
+    record->blocks = get_u64 (value.data + 40);
+    record->lost = get_u64 (value.data + 48);
+    record->stored_us = (int64_t) get_u64 (value.data + 56);
+    record->next_cursor = get_u32 (value.data + 64);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                        zspool_spool_record_t *record)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'S', spool), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, SPOOL_VALUE_MIN);
+    return rc? rc: s_get_spool (value, record);
 }
 
 int
@@ -268,23 +300,12 @@ int
 zspool_walk_next_spool (zspool_walk_t *self, uint32_t *spool, zspool_spool_record_t *record)
 {
     zspool_bytes_t key, value;
-    int rc = s_walk_next (self, 5, 69, &key, &value);
-    if (rc)
-        return rc;
-    rc = s_get_name (record->name, value, 68);
-    if (rc)
-        return rc;
-    *spool = get_u32_be (key.data + 1);
-    record->next_sequence = get_u64 (value.data);
-    record->last_sequence = get_u64 (value.data + 8);
-    record->sequence_ceiling = get_u64 (value.data + 16);
-    record->messages = get_u64 (value.data + 24);
-    record->bytes = get_u64 (value.data + 32);
-    record->blocks = get_u64 (value.data + 40);
-    record->lost = get_u64 (value.data + 48);
-    record->stored_us = (int64_t) get_u64 (value.data + 56);
-    record->next_cursor = get_u32 (value.data + 64);
-    return ZSPOOL_OK;
+    int rc = s_walk_next (self, 5, SPOOL_VALUE_MIN, &key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_get_spool (value, record);
+    if (rc == ZSPOOL_OK)
+        *spool = get_u32_be (key.data + 1);
+    return rc;
 }
 
 int
@@ -336,23 +357,28 @@ zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry)
     return ZSPOOL_OK;
 }
 
-uint64_t
+int
 zspool_state_count_gaps (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint64_t after,
-                         uint64_t to)
+                         uint64_t to, uint64_t *count)
 {
-    uint64_t count = 0;
+    uint64_t found = 0;
     zspool_walk_t walk;
     zspool_gap_t gap;
     int rc = zspool_walk_gaps (&walk, txn, table, spool);
+    if (rc)
+        return rc;
     while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
         rc = zspool_walk_next_gap (&walk, &gap);
         if (rc == ZSPOOL_OK && gap.last > after && gap.first <= to) {
             uint64_t first = gap.first > after? gap.first: after + 1;
-            count += (gap.last < to? gap.last: to) - first + 1;
+            found += (gap.last < to? gap.last: to) - first + 1;
         }
     }
     zspool_walk_close (&walk);
-    return count;
+    if (rc != ZSPOOL_ENOENT)
+        return rc;
+    *count = found;
+    return ZSPOOL_OK;
 }
 
 int

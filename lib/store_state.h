@@ -74,6 +74,10 @@ int
 int
     zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store);
 
+int
+    zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                            zspool_spool_record_t *record);
+
 //  A walk over records of one kind, in order of their keys: open, next until ENOENT, close. What
 //  next gives ends with the transaction. ECORRUPT concerns one record: next goes on behind it.
 typedef struct {
@@ -106,9 +110,9 @@ int
 void
     zspool_walk_close (zspool_walk_t *self);
 
-//  How many sequences in (after, to] lie in gaps
-uint64_t
+//  How many sequences in (after, to] lie in gaps, but for those whose record is damaged.
+int
     zspool_state_count_gaps (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint64_t after,
-                             uint64_t to);
+                             uint64_t to, uint64_t *count);
 
 #endif
