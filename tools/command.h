@@ -37,6 +37,8 @@ int
 int
     info_main (int argc, char **argv);
 int
+    dump_main (int argc, char **argv);
+int
     verify_main (int argc, char **argv);
 int
     status_main (int argc, char **argv);

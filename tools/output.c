@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define OUTPUT_BUFFER_BYTES (64 * 1024)
+#define OUTPUT_HEX_BYTES 512 //  that are turned into digits at a time
 
 struct output {
     const char *name; //  for errors; borrowed
@@ -129,6 +131,26 @@ output_write (output_t *self, const void *data, size_t size)
     if (size > 0)
         memcpy (self->buffer + self->used, data, size);
     self->used += size;
+    return 0;
+}
+
+int
+output_write_hex (output_t *self, const void *data, size_t size)
+{
+    static const char digits [] = "0123456789abcdef";
+    const uint8_t *from = (const uint8_t *) data;
+    char text [2 * OUTPUT_HEX_BYTES];
+    while (size > 0) {
+        size_t bytes = size < OUTPUT_HEX_BYTES? size: OUTPUT_HEX_BYTES;
+        for (size_t index = 0; index < bytes; index++) {
+            text [2 * index] = digits [from [index] >> 4];
+            text [2 * index + 1] = digits [from [index] & 15];
+        }
+        if (output_write (self, text, 2 * bytes) != 0)
+            return -1;
+        from += bytes;
+        size -= bytes;
+    }
     return 0;
 }
 

@@ -39,6 +39,10 @@ int
 int
     output_write (output_t *self, const void *data, size_t size);
 
+//  Add bytes as hexadecimal digits; -1 on failure.
+int
+    output_write_hex (output_t *self, const void *data, size_t size);
+
 //  Hand all that was added to the system; -1 on failure.
 int
     output_flush (output_t *self);

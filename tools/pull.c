@@ -22,7 +22,6 @@
 #define PULL_TICKETS_MAX 1000     //  tickets that go back in one message, at most
 #define PULL_TICKET_AGE_US 100000 //  how long a ticket waits for others, at most
 #define PULL_LOOK_MESSAGES 1024   //  how often a busy pull looks after its wire
-#define PULL_HEX_BYTES 512        //  bytes of a frame that are turned into digits at a time
 
 static const char s_help [] =
     "usage: zspool pull ENDPOINT [options]\n"
@@ -169,22 +168,9 @@ s_write (pull_t *self, const void *data, size_t size)
 }
 
 static bool
-s_write_hex (pull_t *self, const uint8_t *data, size_t size)
+s_write_hex (pull_t *self, const void *data, size_t size)
 {
-    static const char digits [] = "0123456789abcdef";
-    char text [2 * PULL_HEX_BYTES];
-    bool written = true;
-    while (size > 0 && written) {
-        size_t bytes = size < PULL_HEX_BYTES? size: PULL_HEX_BYTES;
-        for (size_t index = 0; index < bytes; index++) {
-            text [2 * index] = digits [data [index] >> 4];
-            text [2 * index + 1] = digits [data [index] & 15];
-        }
-        written = s_write (self, text, 2 * bytes);
-        data += bytes;
-        size -= bytes;
-    }
-    return written;
+    return self->quiet || output_write_hex (self->output, data, size) == 0;
 }
 
 //  Write the frame at hand. False on failure.
@@ -195,8 +181,7 @@ s_write_frame (pull_t *self, bool first)
     size_t size = zmq_msg_size (&self->frame);
     switch (self->format) {
     case FORMAT_HEX:
-        return (first || s_write (self, " ", 1))
-               && s_write_hex (self, (const uint8_t *) data, size);
+        return (first || s_write (self, " ", 1)) && s_write_hex (self, data, size);
     case FORMAT_TEXT:
         return (first || s_write (self, self->separator, self->separator_bytes))
                && s_write (self, data, size);

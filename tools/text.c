@@ -4,14 +4,11 @@
 
 #include "text.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
-//  Decode the character at `text`: store its code and return its bytes, or return 0 when it is not
-//  UTF-8 (overlong forms, surrogates and codes above U+10FFFF are not).
-static size_t
-s_decode_utf8 (const char *text, uint32_t *code)
+size_t
+text_decode (const void *text, size_t text_bytes, uint32_t *code)
 {
     static const uint32_t smallest [] = { 0, 0, 0x80, 0x800, 0x10000 };
     const unsigned char *bytes = (const unsigned char *) text;
@@ -20,7 +17,7 @@ s_decode_utf8 (const char *text, uint32_t *code)
         return 1;
     }
     size_t size = bytes [0] >= 0xf0? 4: bytes [0] >= 0xe0? 3: 2;
-    if (bytes [0] < 0xc0 || bytes [0] >= 0xf8)
+    if (bytes [0] < 0xc0 || bytes [0] >= 0xf8 || size > text_bytes)
         return 0;
     uint32_t found = bytes [0] & (0x7fU >> size);
     for (size_t index = 1; index < size; index++) {
@@ -34,9 +31,8 @@ s_decode_utf8 (const char *text, uint32_t *code)
     return size;
 }
 
-//  Control characters of ASCII and of Latin 1
-static bool
-s_is_control (uint32_t code)
+bool
+text_is_control (uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
@@ -46,8 +42,8 @@ static size_t
 s_printable (const char *name)
 {
     uint32_t code;
-    size_t size = s_decode_utf8 (name, &code);
-    return size > 0 && !s_is_control (code)? size: 0;
+    size_t size = text_decode (name, strlen (name), &code);
+    return size > 0 && !text_is_control (code)? size: 0;
 }
 
 void
@@ -81,10 +77,10 @@ text_print_json (const char *name)
     putchar ('"');
     while (*name) {
         uint32_t code = 0xfffd;
-        size_t size = s_decode_utf8 (name, &code);
+        size_t size = text_decode (name, strlen (name), &code);
         if (size == 0)
             fputs ("\\ufffd", stdout);
-        else if (s_is_control (code))
+        else if (text_is_control (code))
             printf ("\\u%04x", code);
         else {
             if (code == '"' || code == '\\')

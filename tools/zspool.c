@@ -25,6 +25,7 @@ static const subcommand_t s_subcommands [] = {
     { "push", "zspool push", push_main, "send lines of standard input as messages" },
     { "pull", "zspool pull", pull_main, "print messages" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
+    { "dump", "zspool dump", dump_main, "print stored messages" },
     { "verify", "zspool verify", verify_main, "check everything in a store" },
     { "status", "zspool status", status_main, "ask a running device how it is" },
     { "pause", "zspool pause", pause_main, "let a running device take no messages in" },
