@@ -17,8 +17,9 @@
 #include "inlet.h"
 #include "block.h"
 #include "message.h"
-#include "socket.h"
+#include "rate.h"
 #include "request.h"
+#include "socket.h"
 #include "store.h"
 #include "writer.h"
 
@@ -98,6 +99,10 @@ typedef struct {
     uint64_t rate_since_bytes;  //  and bytes had been taken in
     uint64_t messages;          //  taken in
     uint64_t bytes;             //  taken in
+    int64_t block_began_us;     //  when the first message of the block came, by the monotonic clock
+    zspool_measure_t t1;        //  from then until the block is handed over, each message as its first
+    zspool_rate_t message_rate;
+    zspool_rate_t byte_rate;
 } self_t;
 
 static void
@@ -155,11 +160,15 @@ s_hand_over (self_t *self)
 {
     s_count_rate (self);
     zspool_block_seal (self->block);
+    int64_t now_us = zclock_usecs ();
+    zspool_measure_add (&self->t1, now_us - self->block_began_us, zspool_block_count (self->block), now_us);
+    zspool_rate_note (&self->message_rate, self->messages, now_us);
+    zspool_rate_note (&self->byte_rate, self->bytes, now_us);
     size_t size = zspool_block_size (self->block);
     self->sizes [self->handed % ZSPOOL_WRITER_BLOCKS_MAX] = size;
     self->counts [self->handed % ZSPOOL_WRITER_BLOCKS_MAX] = zspool_block_count (self->block);
     self->handed_bytes += size;
-    if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_BLOCK, self->block, 0))
+    if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_BLOCK, self->block, (uint64_t) now_us))
         zspool_block_destroy (&self->block);
     self->block = NULL;
     self->handed++;
@@ -210,7 +219,11 @@ s_pack_message (self_t *self)
     zspool_message_t *message = &self->message;
     if (!s_make_room (self, zspool_block_record_bytes (message->count, message->bytes)))
         return false;
-    int64_t arrival_us = zspool_block_count (self->block) == 0? zspool_now_us (): 0;
+    int64_t arrival_us = 0;
+    if (zspool_block_count (self->block) == 0) {
+        arrival_us = zspool_now_us ();
+        self->block_began_us = zclock_usecs ();
+    }
     int rc;
     if (message->count == 1)
         rc = zspool_block_append_frame (self->block, zmq_msg_data (&message->frames [0]),
@@ -383,6 +396,10 @@ s_reply_status (self_t *self, uint64_t number)
     zspool_reply_add (status, "in/messages", self->messages);
     zspool_reply_add (status, "in/bytes", self->bytes);
     zspool_reply_add (status, "in/dropped", self->message.dropped);
+    int64_t now_us = zclock_usecs ();
+    zspool_reply_add (status, "rate/in", zspool_rate_get (&self->message_rate, now_us));
+    zspool_reply_add (status, "rate/in_bytes", zspool_rate_get (&self->byte_rate, now_us));
+    zspool_reply_add_measure (status, "t1/", "_us", &self->t1, now_us);
     zmsg_send (&status, self->pipe);
 }
 

@@ -19,9 +19,10 @@
 #include "follower.h"
 #include "peers.h"
 #include "pin.h"
+#include "rate.h"
+#include "request.h"
 #include "settle.h"
 #include "socket.h"
-#include "request.h"
 #include "zspool_ticket.h"
 
 #include <pthread.h>
@@ -86,6 +87,10 @@ typedef struct {
     zspool_pin_t *pin;             //  for large frames of pin_block; NULL: copy
     zspool_block_t *pin_block;     //  block that a pin was asked for last; only compared
     uint64_t pin_first;            //  its first sequence
+    zspool_measure_t wait;         //  from a message's numbering until it is sent, microseconds
+    zspool_rate_t message_rate;    //  of all deliveries
+    zspool_rate_t byte_rate;
+    uint64_t sent_bytes;           //  of all deliveries
     uint64_t sent;                 //  messages, first deliveries
     uint64_t resent;               //  messages, further deliveries
     uint64_t tickets;              //  good ones
@@ -270,6 +275,26 @@ s_may_deliver (const self_t *self)
     return !self->holding && (!self->cursor || zspool_cursor_may_deliver (self->cursor));
 }
 
+//  Note at what rate messages are sent.
+static void
+s_note_rate (self_t *self, int64_t now_us)
+{
+    zspool_rate_note (&self->message_rate, self->sent + self->resent, now_us);
+    zspool_rate_note (&self->byte_rate, self->sent_bytes, now_us);
+}
+
+//  Measure what was sent of a block, and so many first deliveries among it. How long these waited goes by the
+//  clock of the day: they may have been stored before this process began.
+static void
+s_measure (self_t *self, const zspool_block_t *block, uint64_t first_deliveries)
+{
+    int64_t now_us = zclock_usecs ();
+    if (first_deliveries > 0)
+        zspool_measure_add (&self->wait, zspool_now_us () - zspool_block_stored_us (block),
+                            first_deliveries, now_us);
+    s_note_rate (self, now_us);
+}
+
 //  Send first deliveries from the block at hand, at most so many. Returns how many.
 static size_t
 s_forward_block (self_t *self, size_t most)
@@ -277,6 +302,7 @@ s_forward_block (self_t *self, size_t most)
     zspool_follower_t *follower = &self->follower;
     zspool_block_t *block = follower->block;
     uint64_t first = follower->record.sequence, last = 0;
+    uint64_t sent_before = self->sent;
     size_t count = 0, bytes = 0;
     if (self->cursor
         && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block),
@@ -298,8 +324,11 @@ s_forward_block (self_t *self, size_t most)
             break;
         zspool_follower_peek (follower);
     }
-    if (count > 0)
+    if (count > 0) {
         s_note_sent (self, first, last, bytes);
+        self->sent_bytes += bytes;
+        s_measure (self, block, self->sent - sent_before);
+    }
     return count;
 }
 
@@ -364,6 +393,7 @@ static void
 s_send_due (self_t *self)
 {
     uint64_t sequence;
+    bool sent = false;
     for (int count = 0; count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed; count++) {
         if (!zspool_cursor_due (self->cursor, self->now_ms, &sequence))
             break;
@@ -376,7 +406,11 @@ s_send_due (self_t *self)
         if (zspool_cursor_sent (self->cursor, sequence, sequence, self->now_ms))
             s_fail (self);
         self->resent++;
+        self->sent_bytes += self->again_record.data_bytes;
+        sent = true;
     }
+    if (sent)
+        s_note_rate (self, zclock_usecs ());
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -561,6 +595,18 @@ s_stop (self_t *self, uint64_t number)
     zmsg_send (&reply, self->pipe);
 }
 
+//  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand
+static uint64_t
+s_unsent_age_ms (const self_t *self)
+{
+    const zspool_follower_t *follower = &self->follower;
+    const zspool_block_t *block = follower->block;
+    if (!block && follower->live_count > 0)
+        block = follower->live [follower->live_first];
+    int64_t age_us = block? zspool_now_us () - zspool_block_stored_us (block): 0;
+    return age_us > 0? (uint64_t) age_us / 1000: 0;
+}
+
 static void
 s_reply_status (self_t *self, uint64_t number)
 {
@@ -573,11 +619,16 @@ s_reply_status (self_t *self, uint64_t number)
     zspool_reply_add (status, "out/floor", floor);
     zspool_reply_add (status, "out/sent_to", self->cursor? zspool_cursor_sent_to (self->cursor): self->sent_to);
     zspool_reply_add (status, "out/in_flight", in_flight);
+    zspool_reply_add (status, "out/unsent_age_ms", s_unsent_age_ms (self));
     zspool_reply_add (status, "out/peers", zspool_peers_count (&self->peers));
     zspool_reply_add (status, "out/damaged", self->follower.damaged);
     zspool_reply_add (status, "ack/tickets", self->tickets);
     zspool_reply_add (status, "ack/stale", self->stale);
     zspool_reply_add (status, "ack/bad", self->bad);
+    int64_t now_us = zclock_usecs ();
+    zspool_reply_add (status, "rate/out", zspool_rate_get (&self->message_rate, now_us));
+    zspool_reply_add (status, "rate/out_bytes", zspool_rate_get (&self->byte_rate, now_us));
+    zspool_reply_add_measure (status, "wait/", "_us", &self->wait, now_us);
     zmsg_send (&status, self->pipe);
 }
 

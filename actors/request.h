@@ -9,6 +9,7 @@
 #ifndef ZSPOOL_REQUEST_H_INCLUDED
 #define ZSPOOL_REQUEST_H_INCLUDED
 
+#include "histogram.h"
 #include <czmq.h>
 
 //  Take the next frame as a number; 0 when there is none.
@@ -65,6 +66,29 @@ zspool_reply_add (zmsg_t *reply, const char *name, uint64_t value)
 {
     zmsg_addstr (reply, name);
     zmsg_addstrf (reply, "%llu", (unsigned long long) value);
+}
+
+//  Add what a measure tells, under names that begin and end with these: of all values and of the recent
+//  ones how many there are, which value half of them and 99 % are not above, and the greatest.
+static inline void
+zspool_reply_add_measure (zmsg_t *reply, const char *prefix, const char *suffix,
+                          const zspool_measure_t *measure, int64_t now_us)
+{
+    zspool_histogram_t recent;
+    zspool_measure_recent (measure, now_us, &recent);
+    const zspool_histogram_t *const all [] = { &measure->total, &recent };
+    for (size_t index = 0; index < 2; index++) {
+        const char *when = index? "recent_": "";
+        char name [80];
+        snprintf (name, sizeof name, "%s%scount", prefix, when);
+        zspool_reply_add (reply, name, all [index]->count);
+        snprintf (name, sizeof name, "%s%sp50%s", prefix, when, suffix);
+        zspool_reply_add (reply, name, zspool_histogram_percentile (all [index], 50));
+        snprintf (name, sizeof name, "%s%sp99%s", prefix, when, suffix);
+        zspool_reply_add (reply, name, zspool_histogram_percentile (all [index], 99));
+        snprintf (name, sizeof name, "%s%smax%s", prefix, when, suffix);
+        zspool_reply_add (reply, name, all [index]->max);
+    }
 }
 
 //  The names and values of a message as a tree, which the caller destroys; NULL when memory is out.

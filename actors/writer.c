@@ -21,6 +21,7 @@
 
 #include "writer.h"
 #include "commit.h"
+#include "rate.h"
 #include "request.h"
 
 #include <pthread.h>
@@ -43,6 +44,7 @@ typedef struct {
     bool published;          //  async: outlets have it
     bool urgent;             //  async: commit it at once
     int64_t since_ms;        //  when it came
+    int64_t handed_us;       //  when it was handed over, by the monotonic clock
 } s_waiting_t;
 
 typedef struct {
@@ -69,6 +71,14 @@ typedef struct {
     int64_t readers_checked_ms;
     uint64_t commits;
     int64_t commit_us;              //  what the last one took
+    zspool_measure_t t2;            //  from a block's hand-over until it is durable, for each message
+    zspool_measure_t commit_time;   //  microseconds
+    zspool_measure_t commit_messages;
+    zspool_measure_t commit_bytes;
+    uint64_t stored_messages;
+    uint64_t stored_bytes;          //  of their blocks
+    zspool_rate_t message_rate;
+    zspool_rate_t byte_rate;
     bool trim_due;                  //  acknowledged blocks are left to trim
     zspool_commit_t commit;         //  under way or last
     zmq_pollitem_t *items;          //  pipe, committer, then each lane's inlet and outlets
@@ -244,6 +254,30 @@ s_fail (self_t *self, const char *reason)
 //  ------------------------------------------------------------------------------------------------
 //  Commits
 
+//  Measure a commit: it stored the first blocks that wait.
+static void
+s_measure (self_t *self, size_t count)
+{
+    int64_t now_us = zclock_usecs ();
+    uint64_t messages = 0, bytes = 0;
+    for (size_t index = 0; index < count; index++) {
+        const s_waiting_t *waiting = s_waiting_at (self, index);
+        messages += zspool_block_count (waiting->block);
+        bytes += zspool_block_size (waiting->block);
+        zspool_measure_add (&self->t2, now_us - waiting->handed_us, zspool_block_count (waiting->block),
+                            now_us);
+    }
+    zspool_measure_add (&self->commit_time, self->commit.commit_us, 1, now_us);
+    if (count == 0)
+        return;
+    zspool_measure_add (&self->commit_messages, (int64_t) messages, 1, now_us);
+    zspool_measure_add (&self->commit_bytes, (int64_t) bytes, 1, now_us);
+    self->stored_messages += messages;
+    self->stored_bytes += bytes;
+    zspool_rate_note (&self->message_rate, self->stored_messages, now_us);
+    zspool_rate_note (&self->byte_rate, self->stored_bytes, now_us);
+}
+
 //  The first blocks that wait are durable: hand on and confirm each, and let it go.
 static void
 s_stored_blocks (self_t *self, size_t count)
@@ -304,6 +338,7 @@ s_commit_ended (self_t *self)
         zsys_warning ("%s: there is space again", zspool_store_directory (self->store));
     self->disk_full = self->commit.disk_full;
     self->trim_due = zspool_store_trim_is_due (self->store);
+    s_measure (self, self->commit.blocks_stored);
     s_stored_blocks (self, self->commit.blocks_stored);
     s_stored_changes (self, self->commit.changes_stored);
     s_publish_ahead (self);
@@ -380,7 +415,7 @@ s_commit_due_ms (self_t *self)
 
 //  Number a block of a lane's inlet and let it wait for its commit.
 static void
-s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block)
+s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block, int64_t handed_us)
 {
     if (self->failed || self->waiting_count == self->waiting_max) {
         assert (self->failed);
@@ -398,6 +433,7 @@ s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block)
     waiting->lane = lane_index;
     waiting->published = waiting->urgent = false;
     waiting->since_ms = s_now_ms ();
+    waiting->handed_us = handed_us;
     if (!lane->async)
         return;
     if (zspool_block_last_sequence (block) <= self->ceilings [lane_index])
@@ -420,7 +456,7 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
     zspool_handoff_t handoff;
     while (zspool_handoff_recv (socket, &handoff) == 0)
         if (handoff.kind == HANDOFF_BLOCK)
-            s_accept_block (self, lane, (zspool_block_t *) handoff.pointer);
+            s_accept_block (self, lane, (zspool_block_t *) handoff.pointer, (int64_t) handoff.number);
         else if (handoff.kind == HANDOFF_FLUSH)
             s_flush_lane (self, lane);
 }
@@ -475,6 +511,13 @@ s_reply_status (self_t *self, uint64_t number)
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
+    int64_t now_us = zclock_usecs ();
+    zspool_reply_add (status, "rate/stored", zspool_rate_get (&self->message_rate, now_us));
+    zspool_reply_add (status, "rate/stored_bytes", zspool_rate_get (&self->byte_rate, now_us));
+    zspool_reply_add_measure (status, "t2/", "_us", &self->t2, now_us);
+    zspool_reply_add_measure (status, "store/commit_", "_us", &self->commit_time, now_us);
+    zspool_reply_add_measure (status, "store/commit_messages_", "", &self->commit_messages, now_us);
+    zspool_reply_add_measure (status, "store/commit_bytes_", "", &self->commit_bytes, now_us);
     zmsg_send (&status, self->pipe);
 }
 

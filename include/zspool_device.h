@@ -86,6 +86,22 @@ ZSPOOL_EXPORT const char *
 //    state                                running, full (the disk; inlets wait), stalled (the disk, or
 //                                         an actor, has not answered for a second), stopping or failed
 //    store/last_sequence                  newest message that has a number; under async it may not be durable
+//    rate/in, rate/stored, rate/out       messages a second, on the average of the last seconds
+//    rate/in_bytes, rate/stored_bytes, rate/out_bytes
+//                                         bytes a second; stored: of whole blocks
+//    t1/..._us                            time to cache, microseconds: from when the first message of a
+//                                         block was received until the block was handed to the writer; it
+//                                         counts for each message in it, so most waited less
+//    t2/..._us                            time to store: from then until the block was committed and
+//                                         fsynced; it counts for each message in it
+//    wait/..._us                          from when a message was numbered (after t1, before its commit)
+//                                         until ZeroMQ took its first delivery
+//    store/commit_..._us                  what a commit took
+//    store/commit_messages_..., store/commit_bytes_...
+//                                         messages in a commit that stored any, and bytes of their blocks
+//    For each of these measures, in place of the dots: count, how many values there are; p50_us, p99_us,
+//    max_us (or without _us), which value half of them and 99 % are not above, within 3.2 %, and the
+//    greatest; likewise recent_count, recent_p50_us, ... of the last 10 to 20 seconds. counts have no unit.
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
 //    store/waiting                        blocks that are not durable yet
 //    store/oldest_reader_commits          commits since the oldest state that a reader looks at; while it
@@ -97,6 +113,7 @@ ZSPOOL_EXPORT const char *
 //    out/floor, out/sent_to               of the cursor, as in zspool_cursor_info_t
 //    out/in_flight                        likewise
 //    out/damaged                          blocks passed over because their checksum failed
+//    out/unsent_age_ms                    how long ago the message to be sent next was stored
 //    out/peers                            connected now (not counted over inproc)
 //    ack/tickets, ack/stale, ack/bad      tickets that acknowledged; that no longer could; that were none
 //    device/uptime_ms, device/pid         since the start, milliseconds; process

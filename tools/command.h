@@ -43,6 +43,8 @@ int
 int
     status_main (int argc, char **argv);
 int
+    top_main (int argc, char **argv);
+int
     pause_main (int argc, char **argv);
 int
     resume_main (int argc, char **argv);

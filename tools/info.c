@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "text.h"
+#include "view.h"
 #include "zspool.h"
 
 #include <inttypes.h>
@@ -17,12 +18,15 @@
 static const char s_help [] =
     "usage: zspool info DIR [options]\n"
     "\n"
-    "Shows the spools of the store in DIR and where their cursors stand. Works while a\n"
-    "device runs on it.\n"
+    "Shows the spools of the store in DIR and where their cursors stand. While a device\n"
+    "runs on it, also what that measures (see zspool status).\n"
     "\n"
     "  --name SPOOL       this spool only\n"
     "  --json             print a JSON object\n"
     "  --help, --version  print this text or the version, and exit\n";
+
+//  A device that is busy for longer is left alone
+#define DEVICE_WAIT_MS 500
 
 enum { OPTION_NAME = 256, OPTION_JSON };
 
@@ -46,6 +50,8 @@ typedef struct {
     zspool_store_t *store;
     spool_t *spools;
     size_t spool_count;
+    zconfig_t *device; //  status of the device that runs on the store, or NULL
+    bool silent;       //  one runs, and has not answered
 } info_t;
 
 static void
@@ -58,6 +64,19 @@ s_parse (info_t *self, int argc, char **argv)
         else
             self->name = command_text ();
     self->directory = command_operand (argc, argv, "the directory");
+}
+
+//  Ask the device that runs on the store, if one does and lets us.
+static void
+s_ask_device (info_t *self)
+{
+    zspool_control_t *control = zspool_control_new (self->directory);
+    if (!control)
+        return;
+    zspool_control_set_timeout (control, DEVICE_WAIT_MS);
+    int rc = zspool_control_status (control, &self->device);
+    self->silent = rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_EACCES;
+    zspool_control_destroy (&control);
 }
 
 //  Read the cursors of a spool. Returns a code of zspool_error_t.
@@ -158,7 +177,12 @@ s_print_json (info_t *self)
         printf (index > 0? ",\n    ": "\n    ");
         s_print_json_spool (&self->spools [index]);
     }
-    printf ("%s]}\n", self->spool_count? "\n ": "");
+    printf ("%s],\n \"device\": ", self->spool_count? "\n ": "");
+    if (self->device)
+        view_print_json (self->device, 4);
+    else
+        fputs ("null", stdout);
+    puts ("}");
 }
 
 //  Width of the widest name, its heading included.
@@ -239,6 +263,17 @@ s_print_table (info_t *self)
     s_print_cursors (self, width);
 }
 
+static void
+s_print_device (info_t *self)
+{
+    if (self->device) {
+        putchar ('\n');
+        view_print (self->device, "");
+    }
+    else if (self->silent)
+        puts ("\ndevice    does not answer");
+}
+
 static int
 s_run (info_t *self)
 {
@@ -254,10 +289,13 @@ s_run (info_t *self)
         command_report ("'%s' has no spool '%s'", self->directory, self->name);
         return COMMAND_FAILED;
     }
+    s_ask_device (self);
     if (self->json)
         s_print_json (self);
-    else
+    else {
         s_print_table (self);
+        s_print_device (self);
+    }
     return COMMAND_OK;
 }
 
@@ -276,5 +314,6 @@ info_main (int argc, char **argv)
     for (size_t index = 0; index < info.spool_count; index++)
         free (info.spools [index].cursors);
     free (info.spools);
+    zconfig_destroy (&info.device);
     return status;
 }

@@ -28,6 +28,7 @@ static const subcommand_t s_subcommands [] = {
     { "dump", "zspool dump", dump_main, "print stored messages" },
     { "verify", "zspool verify", verify_main, "check everything in a store" },
     { "status", "zspool status", status_main, "ask a running device how it is" },
+    { "top", "zspool top", top_main, "watch a running device" },
     { "pause", "zspool pause", pause_main, "let a running device take no messages in" },
     { "resume", "zspool resume", resume_main, "let it take messages in again" },
     { "flush", "zspool flush", flush_main, "wait until all that it has taken in is durable" },

@@ -82,7 +82,7 @@ def test_status_tells_what_came_and_went():
     assert told["store"]["last_sequence"] == 100 and told["out"]["sent_to"] == 100
     assert told["device"]["pid"] == device.process.pid
     assert told["device"]["in"] == device.endpoint_in
-    lines = dict(line.split(maxsplit=1) for line in zspool("status", "store").splitlines()
+    lines = dict(line.split(maxsplit=1) for line in zspool("status", "store", "--all").splitlines()
                  if len(line.split()) > 1)
     assert lines["in/messages"] == "100" and lines["device/out"] == device.endpoint_out
     assert stat.S_IMODE(os.stat("store/zspool.control").st_mode) == 0o600
