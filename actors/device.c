@@ -118,10 +118,14 @@ s_prepare_spool (zspool_device_t *self, s_parts_t *parts)
     rc = zspool_store_commit (store);
     if (rc)
         return rc;
+    rc = zspool_store_set_limit (store, spool, self->options.bytes_max,
+                                 (zspool_on_full_t) self->options.on_full);
+    if (rc)
+        return rc;
     const zspool_cursor_state_t *state =
         zspool_store_find_cursor (zspool_store_find_spool (store, spool), cursor);
     parts->outlet.spool = parts->lane.spool = spool;
-    parts->outlet.cursor_id = cursor;
+    parts->outlet.cursor_id = parts->lane.cursor = cursor;
     parts->outlet.generation = state->now.generation;
     parts->outlet.floor = state->now.floor;
     parts->outlet.sent_to = state->now.sent_to;
@@ -165,6 +169,7 @@ s_prepare (zspool_device_t *self, s_parts_t *parts)
     if (rc)
         return s_fail (self, rc, "%s", zspool_strerror (rc));
     parts->lane.async = self->options.durability == ZSPOOL_ASYNC;
+    parts->lane.drops_oldest = self->options.on_full == ZSPOOL_ON_FULL_DROP_OLDEST;
     parts->lane.commit_interval_ms = (int64_t) self->options.commit_interval_ms;
     parts->lane.outlets_count = 1;
     if (s_new_pipe (&parts->lane.inlet, &parts->inlet_pipe)
@@ -191,6 +196,17 @@ s_parts_destroy (s_parts_t *parts)
     zspool_store_destroy (&parts->store);
 }
 
+//  The largest message that may come in: it must fit under the spool's limit, with its block and the sizes of all
+//  its frames.
+static size_t
+s_message_bytes_max (const zspool_options_t *options)
+{
+    uint64_t bytes_max = options->message_bytes_max;
+    if (options->bytes_max > 0 && bytes_max > options->bytes_max / 2)
+        bytes_max = options->bytes_max / 2;
+    return (size_t) bytes_max;
+}
+
 //  Create the actors, each of which takes over its parts.
 static int
 s_create_actors (zspool_device_t *self, s_parts_t *parts)
@@ -199,7 +215,7 @@ s_create_actors (zspool_device_t *self, s_parts_t *parts)
         .socket_type = ZMQ_PULL,
         .endpoints = self->options.in,
         .hwm = (int) self->options.hwm,
-        .message_bytes_max = (size_t) self->options.message_bytes_max,
+        .message_bytes_max = s_message_bytes_max (&self->options),
         .message_frames_max = (size_t) self->options.message_frames_max,
         .writer = parts->inlet_pipe
     };

@@ -316,7 +316,8 @@ s_check_flush (self_t *self)
 static void
 s_begin_flush (self_t *self, uint64_t number)
 {
-    if (self->flushes_count == FLUSHES_MAX) {
+    //  The last place is for the stop.
+    if (self->flushes_count == (self->stopping? FLUSHES_MAX: FLUSHES_MAX - 1)) {
         s_reply (self, number, ZSPOOL_ELIMIT, 0);
         return;
     }
@@ -379,8 +380,7 @@ s_is_drained (self_t *self, bool received)
 static void
 s_check_stop (self_t *self, bool received)
 {
-    if (!self->stop_quiet_ms || self->flushes_count > 0
-        || (!self->failed && !s_is_drained (self, received)))
+    if (!self->stop_quiet_ms || (!self->failed && !s_is_drained (self, received)))
         return;
     zsock_destroy (&self->socket);
     s_begin_flush (self, self->stop_number);

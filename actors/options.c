@@ -40,6 +40,8 @@ static const s_option_t s_options [] = {
     { "settle", NUMBER, FIELD (settle_ms), NONE, 10, 3600000, "5000" },
     { "pipe-depth", SIZE, FIELD (pipe_depth_bytes), NONE, 0, 1ULL << 40, "8M" },
     { "hwm", NUMBER, FIELD (hwm), NONE, 1, 1000000, "1000" },
+    { "max-bytes", SIZE, FIELD (bytes_max), NONE, ZSPOOL_LIMIT_BYTES_MIN, 1ULL << 46, NONE },
+    { "on-full", CHOICE, FIELD (on_full), "pause drop-oldest", 0, 0, "pause" },
     { "max-message-size", SIZE, FIELD (message_bytes_max), NONE, 1, ZSPOOL_MESSAGE_BYTES_MAX, "128M" },
     { "max-frames", NUMBER, FIELD (message_frames_max), NONE, 1, ZSPOOL_MESSAGE_FRAMES_MAX, "65535" },
     { "map", SIZE, FIELD (map_bytes), NONE, 64 * MIB, 1ULL << 46, "1T" },

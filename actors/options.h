@@ -26,6 +26,8 @@ typedef struct {
     uint64_t pipe_depth_bytes;
     uint64_t hwm;                             //  messages
     uint64_t map_bytes;
+    uint64_t bytes_max;                       //  of the spool's blocks; 0: no limit
+    uint64_t on_full;                         //  zspool_on_full_t
     uint64_t message_bytes_max;               //  of a message that is taken in
     uint64_t message_frames_max;              //  likewise
 } zspool_options_t;

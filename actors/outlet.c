@@ -533,6 +533,22 @@ s_check_rewind (self_t *self)
     self->rewind_again_ms = 0;
 }
 
+//  Blocks up to a sequence were dropped at the spool's limit: nothing of them is sent any more, and what is on its
+//  way counts for nothing.
+static void
+s_skip (self_t *self, uint64_t to)
+{
+    if (self->cursor)
+        zspool_cursor_skip (self->cursor, to);
+    if (self->floor < to)
+        self->floor = to;
+    if (self->sent_to < to)
+        self->sent_to = to;
+    if (self->follower.next <= to)
+        zspool_follower_seek (&self->follower, to + 1);
+    self->settled_down = false;
+}
+
 static void
 s_handle_writer (self_t *self)
 {
@@ -545,6 +561,8 @@ s_handle_writer (self_t *self)
             zspool_follower_live (&self->follower, block);
         else if (handoff.kind == HANDOFF_STORED)
             zspool_follower_stored (&self->follower);
+        else if (handoff.kind == HANDOFF_DROPPED)
+            s_skip (self, handoff.number);
         else
             self->failed = true;
     }

@@ -8,8 +8,8 @@
 //  `async` they run on a thread of their own, the committer, so that blocks are numbered and
 //  forwarded meanwhile.
 //
-//  States: running; full (the last commit had no room: try again when something was acknowledged,
-//  or after RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any
+//  States: running; full (the last commit had no room, on the disk or under a spool's limit: try again when
+//  something was acknowledged, or after RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any
 //  more).
 //
 //  Invariants
@@ -23,13 +23,14 @@
 #include "commit.h"
 #include "rate.h"
 #include "request.h"
+#include "room.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LANES_MAX 64
-#define RETRY_MS 100         //  a full disk is tried again after this
+#define RETRY_MS 100         //  what was full is tried again after this
 #define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
 #define CHANGES_MAX (2 * ZSPOOL_COMMIT_CHANGES_MAX) //  cursor changes that wait; then outlets' pipes do
 #define STALLED_MS 1000      //  a commit that takes longer shows as `stalled`
@@ -54,10 +55,13 @@ typedef struct {
     zactor_t *committer;            //  runs commits; NULL: we do
     bool committing;                //  the committer has the commit
     bool terminated;
-    bool disk_full;                 //  the last commit had no room
+    zspool_room_t room;             //  whether the last commit had room
     bool failed;
     zspool_writer_lane_t lanes [LANES_MAX];
     uint64_t ceilings [LANES_MAX];  //  async: committed ceiling of each lane
+    uint64_t dropped_to [LANES_MAX]; //  outlets know that what ends here was dropped at the limit
+    uint64_t lagged [LANES_MAX];    //  what the lane's cursor has lost there, ever
+    bool stopping [LANES_MAX];      //  the limit is to hold no more
     size_t lanes_count;
     s_waiting_t *waiting;           //  ring of blocks not yet durable
     size_t waiting_first;
@@ -192,6 +196,8 @@ s_self_new (const zspool_writer_args_t *args)
     }
     self->store = args->store;
     self->incarnation = zspool_store_incarnation (args->store);
+    for (size_t lane = 0; lane < args->lanes_count; lane++)
+        self->lagged [lane] = zspool_store_lagged (args->store, args->lanes [lane].spool, args->lanes [lane].cursor);
     return self;
 }
 
@@ -316,6 +322,33 @@ s_stored_changes (self_t *self, size_t count)
     self->changes_since_ms = s_now_ms ();
 }
 
+//  Take in whether there was room, and tell the inlets.
+static void
+s_note_room (self_t *self, int full)
+{
+    if (!zspool_room_update (&self->room, full, s_now_ms (), self->store))
+        return;
+    for (size_t lane = 0; lane < self->lanes_count; lane++)
+        zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), HANDOFF_FULL, NULL,
+                             (uint64_t) -self->room.told);
+}
+
+//  Tell outlets what was dropped at the limit, before they get what was stored for it.
+static void
+s_note_dropped (self_t *self)
+{
+    for (size_t index = 0; index < self->lanes_count; index++) {
+        zspool_writer_lane_t *lane = &self->lanes [index];
+        uint64_t dropped_to = zspool_store_dropped_to (self->store, lane->spool);
+        self->lagged [index] = zspool_store_lagged (self->store, lane->spool, lane->cursor);
+        if (dropped_to == self->dropped_to [index])
+            continue;
+        self->dropped_to [index] = dropped_to;
+        for (size_t at = 0; at < lane->outlets_count; at++)
+            zspool_handoff_send (zsock_resolve (lane->outlets [at]), HANDOFF_DROPPED, NULL, dropped_to);
+    }
+}
+
 static void
 s_commit_ended (self_t *self)
 {
@@ -327,16 +360,8 @@ s_commit_ended (self_t *self)
     }
     self->commits++;
     self->commit_us = self->commit.commit_us;
-    if (self->commit.disk_full && !self->disk_full)
-        zsys_warning ("%s: no space left: taking no more messages until there is",
-                      zspool_store_directory (self->store));
-    if (self->disk_full != self->commit.disk_full)
-        for (size_t lane = 0; lane < self->lanes_count; lane++)
-            zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), HANDOFF_FULL, NULL,
-                                 self->commit.disk_full? (uint64_t) -ZSPOOL_ENOSPC: 0);
-    if (self->disk_full && !self->commit.disk_full)
-        zsys_warning ("%s: there is space again", zspool_store_directory (self->store));
-    self->disk_full = self->commit.disk_full;
+    s_note_room (self, self->commit.full == ZSPOOL_EFULL? 0: self->commit.full);
+    s_note_dropped (self);
     self->trim_due = zspool_store_trim_is_due (self->store);
     s_measure (self, self->commit.blocks_stored);
     s_stored_blocks (self, self->commit.blocks_stored);
@@ -367,6 +392,9 @@ s_begin_commit (self_t *self)
         zspool_store_check_readers (self->store);
         self->readers_checked_ms = self->commit_ended_ms;
     }
+    for (size_t lane = 0; lane < self->lanes_count; lane++)
+        if (self->stopping [lane] && !self->lanes [lane].drops_oldest)
+            zspool_store_set_limit (self->store, self->lanes [lane].spool, 0, ZSPOOL_ON_FULL_PAUSE);
     self->committing = true;
     self->commit_began_ms = s_now_ms ();
     if (self->committer)
@@ -387,7 +415,7 @@ s_commit_due_ms (self_t *self)
         return due_ms;
     if (self->changes_count > 0)
         due_ms = self->changes_since_ms + CHANGES_WAIT_MS;
-    if (self->disk_full && due_ms < self->commit_ended_ms + TRIM_WAIT_MS)
+    if (self->room.full && due_ms < self->commit_ended_ms + TRIM_WAIT_MS)
         due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
     if (self->trim_due && self->commit_ended_ms + TRIM_WAIT_MS < due_ms)
         due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
@@ -400,7 +428,7 @@ s_commit_due_ms (self_t *self)
         int64_t block_due_ms = waiting->since_ms + (lane->async? lane->commit_interval_ms / 2: 0);
         if (lane->async && (!waiting->published || waiting->urgent))
             block_due_ms = 0; //  held at the ceiling, or waited for
-        if (self->disk_full)
+        if (self->room.full)
             block_due_ms = self->commit_ended_ms + RETRY_MS;
         else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_BLOCKS_MAX)
             block_due_ms = 0;
@@ -459,6 +487,8 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
             s_accept_block (self, lane, (zspool_block_t *) handoff.pointer, (int64_t) handoff.number);
         else if (handoff.kind == HANDOFF_FLUSH)
             s_flush_lane (self, lane);
+        else if (handoff.kind == HANDOFF_STOP)
+            self->stopping [lane] = true;
 }
 
 //  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of
@@ -481,7 +511,7 @@ s_accept_change (self_t *self, zspool_cursor_change_t *change)
         self->changes_count--;
     }
     self->changes [self->changes_count++] = change;
-    if (self->disk_full)
+    if (self->room.full)
         self->changes_since_ms = 0; //  what is acknowledged may make room
 }
 
@@ -503,7 +533,9 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
     bool stalled = self->committing && s_now_ms () - self->commit_began_ms > STALLED_MS;
     zmsg_addstr (status, "state");
-    zmsg_addstr (status, self->failed? "failed": stalled? "stalled": self->disk_full? "full": "running");
+    zmsg_addstr (status, self->failed? "failed": stalled? "stalled": self->room.told? "full": "running");
+    zmsg_addstr (status, "store/full");
+    zmsg_addstr (status, zspool_room_status (&self->room));
     zspool_reply_add (status, "store/last_sequence", self->lanes [0].next_sequence - 1);
     zspool_reply_add (status, "store/commits", self->commits);
     zspool_reply_add (status, "store/commit_us", (uint64_t) self->commit_us);
@@ -511,6 +543,10 @@ s_reply_status (self_t *self, uint64_t number)
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
+    uint64_t lagged = 0;
+    for (size_t lane = 0; lane < self->lanes_count; lane++)
+        lagged += self->lagged [lane];
+    zspool_reply_add (status, "out/lagged", lagged);
     int64_t now_us = zclock_usecs ();
     zspool_reply_add (status, "rate/stored", zspool_rate_get (&self->message_rate, now_us));
     zspool_reply_add (status, "rate/stored_bytes", zspool_rate_get (&self->byte_rate, now_us));
@@ -575,6 +611,8 @@ static void
 s_wait (self_t *self)
 {
     int64_t due_ms = s_commit_due_ms (self);
+    if (!self->committing && zspool_room_due_ms (&self->room) < due_ms)
+        due_ms = zspool_room_due_ms (&self->room);
     long timeout_ms = -1;
     if (due_ms != INT64_MAX) {
         int64_t left_ms = due_ms - s_now_ms ();
@@ -599,7 +637,7 @@ s_finish (self_t *self)
     }
     zactor_destroy (&self->committer);
     size_t before = SIZE_MAX;
-    while (!self->failed && !self->disk_full && self->waiting_count + self->changes_count > 0
+    while (!self->failed && !self->room.full && self->waiting_count + self->changes_count > 0
            && self->waiting_count + self->changes_count < before) {
         before = self->waiting_count + self->changes_count;
         s_begin_commit (self);
@@ -620,6 +658,8 @@ s_writer (zsock_t *pipe, void *args)
     while (!self->terminated) {
         s_wait (self);
         s_serve (self);
+        if (!self->committing && zspool_room_due_ms (&self->room) <= s_now_ms ())
+            s_note_room (self, 0);
         if (s_commit_due_ms (self) <= s_now_ms ())
             s_begin_commit (self);
     }

@@ -20,7 +20,9 @@
 //  handoffs; the writer owns their ends from its start.
 typedef struct {
     uint32_t spool;
+    uint32_t cursor;              //  through which its messages leave
     bool async;                   //  forward before committing
+    bool drops_oldest;            //  at the spool's limit; otherwise its messages wait
     int64_t commit_interval_ms;   //  async: how long a message may wait for its commit
     uint64_t next_sequence;       //  as zspool_store_numbering () gave it
     int64_t stored_us;            //  likewise

@@ -43,6 +43,9 @@ ZSPOOL_EXPORT void
 //    settle           settled: milliseconds, 10 to 3600000, default 5000
 //    pipe-depth       settled: bytes, with suffix K, M or G, default 8M
 //    hwm              high-water mark of both sockets, messages, 1 to 1000000, default 1000
+//    max-bytes        the most that the spool may hold, bytes of its blocks, 1M to 64T; default: no limit
+//    on-full          at that limit: pause (default), the inlet holds the producers; or drop-oldest, the oldest
+//                     blocks are removed, see zspool_store_set_limit ()
 //    max-message-size larger messages are dropped, all frames together, bytes, 1 to 128M, default 128M
 //    max-frames       messages with more frames are dropped, 1 to 65535, default 65535
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
@@ -83,8 +86,9 @@ ZSPOOL_EXPORT const char *
 
 //  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
 //  (). NULL when the device does not run. Names:
-//    state                                running, full (the disk; inlets wait), stalled (the disk, or
+//    state                                running, full (inlets wait for room), stalled (the disk, or
 //                                         an actor, has not answered for a second), stopping or failed
+//    store/full                           what is full: no, disk or limit
 //    store/last_sequence                  newest message that has a number; under async it may not be durable
 //    rate/in, rate/stored, rate/out       messages a second, on the average of the last seconds
 //    rate/in_bytes, rate/stored_bytes, rate/out_bytes
@@ -112,6 +116,7 @@ ZSPOOL_EXPORT const char *
 //    out/sent, out/resent                 messages delivered the first time, and again
 //    out/floor, out/sent_to               of the cursor, as in zspool_cursor_info_t
 //    out/in_flight                        likewise
+//    out/lagged                           messages dropped at the limit that the cursor had not acknowledged, ever
 //    out/damaged                          blocks passed over because their checksum failed
 //    out/unsent_age_ms                    how long ago the message to be sent next was stored
 //    out/peers                            connected now (not counted over inproc)

@@ -54,6 +54,13 @@ typedef struct {
     uint64_t lost;                //  sequences in recorded gaps: possibly forwarded and lost
 } zspool_spool_info_t;
 
+//  What happens when a spool has no room under its limit for what is appended
+#define ZSPOOL_LIMIT_BYTES_MIN (1024 * 1024) //  smallest limit
+typedef enum {
+    ZSPOOL_ON_FULL_PAUSE,         //  it is refused, until enough of what is stored was acknowledged
+    ZSPOOL_ON_FULL_DROP_OLDEST    //  the oldest blocks are removed, whoever has not acknowledged them
+} zspool_on_full_t;
+
 //  Where a cursor stands
 typedef struct {
     uint32_t id;                  //  number, never reused in this spool
@@ -63,6 +70,7 @@ typedef struct {
     uint64_t sent_to;             //  every message up to this one was delivered at least once
     uint64_t pending;             //  stored messages not acknowledged
     uint64_t in_flight;           //  of those: delivered at least once
+    uint64_t lagged;              //  dropped at the spool's limit though not acknowledged, ever
 } zspool_cursor_info_t;
 
 //  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is
@@ -113,6 +121,21 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool);
 
+//  Limit what a spool may hold: max_bytes is that of its blocks, 0 for no limit (the default), or
+//  ZSPOOL_LIMIT_BYTES_MIN and more. Blocks are whole: room is made, and given back, a block at a time, and a cursor
+//  that has one message of a block left keeps all of it. The limit is this handle's, not stored; it holds from the
+//  next call that appends; when more is stored already nothing is lost before that.
+//
+//  Under ZSPOOL_ON_FULL_PAUSE zspool_store_put () and zspool_store_append () give ELIMIT when the limit would be
+//  exceeded: nothing was changed, and the transaction can go on without the message. Under
+//  ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction. Each cursor that had not
+//  acknowledged a message in one of these then stands behind it, and its `lagged` counts that message; what an
+//  outlet was told, and has not handed in, may be counted too. Acknowledging a removed message gives ESTALE.
+//
+//  EINVAL: no such spool, not a limit, or the store is open for reading. Only the store's own thread.
+ZSPOOL_EXPORT int
+    zspool_store_set_limit (zspool_store_t *self, uint32_t spool, uint64_t max_bytes, zspool_on_full_t on_full);
+
 //  Find a cursor of a spool by name and give its number; in a transaction, create it when it is not
 //  there, standing before the message `start` (a sequence, ZSPOOL_START_FIRST or ZSPOOL_START_NEW).
 //  EINVAL, ENOENT, ELIMIT.
@@ -121,15 +144,15 @@ ZSPOOL_EXPORT int
                          uint32_t *cursor);
 
 //  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors
-//  as zspool_block_append () has them (never EFULL), and ENOSPC, EFAILED, EINVAL. Durable after
-//  commit.
+//  as zspool_block_append () has them (never EFULL), and ENOSPC, ELIMIT, EFAILED, EINVAL; ETOOBIG also when it
+//  is larger than the spool's limit. Durable after commit.
 ZSPOOL_EXPORT int
     zspool_store_put (zspool_store_t *self, uint32_t spool, const zspool_frame_t *frames, size_t count,
                       uint64_t *sequence);
 
 //  Append a sealed block to a spool, in a transaction. The block is stamped with its sequences, so
 //  it must be the caller's alone, appended once, and in memory until the transaction ends. Durable
-//  after commit. EINVAL, ENOSPC, EFAILED.
+//  after commit. EINVAL, ENOSPC, ELIMIT, EFAILED; ETOOBIG: it is larger than the spool's limit.
 ZSPOOL_EXPORT int
     zspool_store_append (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 

@@ -4,29 +4,13 @@
 
 #include "commit.h"
 
-//  Append the blocks until the disk is full.
-static int
-s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
-{
-    for (size_t index = 0; index < self->blocks_count; index++) {
-        int rc = zspool_store_append_stamped (store, self->spools [index], self->blocks [index]);
-        if (rc == ZSPOOL_ENOSPC) {
-            self->disk_full = true;
-            return ZSPOOL_OK;
-        }
-        if (rc)
-            return rc;
-        self->blocks_stored++;
-    }
-    return ZSPOOL_OK;
-}
-
 //  Store the changes. Under `async` one may speak of messages that the disk had no room for yet:
 //  then what it says of those before is stored, and it is to be stored again, with all behind it.
 static int
 s_store_changes (zspool_commit_t *self, zspool_store_t *store)
 {
     bool whole = true;
+    self->changes_stored = 0;
     for (size_t index = 0; index < self->changes_count; index++) {
         const zspool_cursor_change_t *change = self->changes [index];
         uint64_t next_sequence;
@@ -42,11 +26,47 @@ s_store_changes (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
+//  Append a block. When its spool is at the limit, what has been acknowledged makes room for it or, if that is not
+//  enough and the spool is to drop its oldest blocks, these do.
+static int
+s_append_block (zspool_commit_t *self, zspool_store_t *store, size_t index, bool *changes_are_stored)
+{
+    int rc = zspool_store_append_stamped (store, self->spools [index], self->blocks [index]);
+    if (rc != ZSPOOL_ELIMIT)
+        return rc;
+    rc = *changes_are_stored? ZSPOOL_OK: s_store_changes (self, store);
+    *changes_are_stored = true;
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_relieve (store, self->spools [index], zspool_block_size (self->blocks [index]),
+                                   ZSPOOL_COMMIT_DROPS_MAX);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_append_stamped (store, self->spools [index], self->blocks [index]);
+    return rc == ZSPOOL_ETOOBIG? ZSPOOL_ELIMIT: rc;
+}
+
+//  Append the blocks until there is no room.
+static int
+s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
+{
+    bool changes_are_stored = false;
+    for (size_t index = 0; index < self->blocks_count; index++) {
+        int rc = s_append_block (self, store, index, &changes_are_stored);
+        if (rc == ZSPOOL_ENOSPC || rc == ZSPOOL_ELIMIT || rc == ZSPOOL_EFULL) {
+            self->full = rc;
+            return ZSPOOL_OK;
+        }
+        if (rc)
+            return rc;
+        self->blocks_stored++;
+    }
+    return ZSPOOL_OK;
+}
+
 void
 zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
 {
     int64_t start_us = zspool_now_us ();
-    self->disk_full = false;
+    self->full = 0;
     self->blocks_stored = 0;
     self->changes_stored = 0;
     self->rc = zspool_store_begin (store);

@@ -176,6 +176,19 @@ s_drop_front_block (zspool_cursor_t *self)
     zspool_ring_drop (&self->blocks);
 }
 
+//  Have the floor at a higher sequence. Known blocks below it have been forgotten.
+static void
+s_set_floor (zspool_cursor_t *self, uint64_t floor)
+{
+    self->changed = true;
+    self->floor = floor;
+    if (self->sent_to < floor)
+        self->sent_to = floor;
+    while (self->runs.first < self->runs.end
+           && ((run_t *) zspool_ring_item (&self->runs, self->runs.first))->last <= floor)
+        zspool_ring_drop (&self->runs);
+}
+
 //  Raise the floor as far as it goes, and forget what comes to lie below it.
 static void
 s_raise_floor (zspool_cursor_t *self)
@@ -189,15 +202,8 @@ s_raise_floor (zspool_cursor_t *self)
             break;
         s_drop_front_block (self);
     }
-    if (floor == self->floor)
-        return;
-    self->changed = true;
-    self->floor = floor;
-    if (self->sent_to < floor)
-        self->sent_to = floor;
-    while (self->runs.first < self->runs.end
-           && ((run_t *) zspool_ring_item (&self->runs, self->runs.first))->last <= floor)
-        zspool_ring_drop (&self->runs);
+    if (floor > self->floor)
+        s_set_floor (self, floor);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -525,6 +531,20 @@ zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last)
     if (first == self->floor + 1)
         s_raise_floor (self);
     return added;
+}
+
+uint64_t
+zspool_cursor_skip (zspool_cursor_t *self, uint64_t to)
+{
+    if (to <= self->floor)
+        return 0;
+    uint64_t in_flight = self->in_flight;
+    s_ack_range (self, self->blocks.first, self->floor + 1, to);
+    s_raise_floor (self);
+    //  A known block lies above now, or there is none.
+    if (self->floor < to)
+        s_set_floor (self, to);
+    return in_flight - self->in_flight;
 }
 
 //  ------------------------------------------------------------------------------------------------

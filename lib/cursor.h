@@ -97,6 +97,11 @@ void
 uint64_t
     zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last);
 
+//  All up to a sequence is gone from the store: it counts as acknowledged, known or not, and the floor rises to it
+//  at least. Returns how many deliveries in flight ended with that.
+uint64_t
+    zspool_cursor_skip (zspool_cursor_t *self, uint64_t to);
+
 //  Find the next unacknowledged message whose deadline has passed, at or below sent_to, oldest
 //  deadline first; within a run of deliveries in order of sequence. It stays due until
 //  zspool_cursor_sent () notes that it was sent again (or it is acknowledged), so asking twice

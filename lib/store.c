@@ -31,6 +31,9 @@
 //  So much scattered free space makes it worth writing blocks in single pages; for half of it that goes on
 #define LAYOUT_SCATTERED_BYTES (16ULL * 1024 * 1024)
 
+//  Putting messages one by one drops this part of the limit at a time, or a block's worth
+#define LIMIT_STEP_PART 8
+
 //  ------------------------------------------------------------------------------------------------
 //  Transactions
 
@@ -129,6 +132,7 @@ s_rolled_back (zspool_store_t *self)
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->now = spool->committed;
+        spool->dropped_to = spool->dropped_to_committed;
         spool->changed = false;
         zspool_block_destroy (&spool->filling);
         s_rollback_cursors (spool);
@@ -153,6 +157,7 @@ s_committed (zspool_store_t *self)
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->committed = spool->now;
+        spool->dropped_to_committed = spool->dropped_to;
         spool->created = spool->changed = false;
         for (size_t at = 0; at < spool->cursors_count; at++) {
             zspool_cursor_state_t *cursor = &spool->cursors [at];
@@ -429,6 +434,8 @@ zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_blo
     if (!zspool_store_is_in_txn (self) || !spool || !zspool_block_bytes (block)
         || zspool_block_first_sequence (block) != spool->now.next_sequence)
         return zspool_store_fail_code (self, ZSPOOL_EINVAL);
+    if (!zspool_store_is_within_limit (spool, zspool_block_size (block)))
+        return ZSPOOL_ELIMIT;
     int rc = s_make_room (self, zspool_blocks_room (zspool_block_size (block)));
     return rc? zspool_store_fail_code (self, rc): s_write_block (self, spool, block);
 }
@@ -440,10 +447,30 @@ zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *bl
     if (!zspool_store_is_in_txn (self) || !spool || !block || !zspool_block_bytes (block))
         return zspool_store_fail_code (self, ZSPOOL_EINVAL);
     int rc = zspool_store_append_filling (self, spool);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_relieve (self, spool_id, zspool_block_size (block), SIZE_MAX);
     if (rc)
         return rc;
     s_stamp (self, spool, block);
     return zspool_store_append_stamped (self, spool_id, block);
+}
+
+//  Make sure that the spool's limit allows for a message put one by one that takes so many bytes: in the block that
+//  is being filled, or in the next. What goes for it is worth more than one message, lest blocks become small.
+static int
+s_keep_limit (zspool_store_t *self, zspool_spool_state_t *spool, size_t record_bytes)
+{
+    uint64_t bytes = ZSPOOL_BLOCK_OVERHEAD_BYTES + record_bytes;
+    uint64_t filled = spool->filling? zspool_block_used (spool->filling) + ZSPOOL_BLOCK_OVERHEAD_BYTES: 0;
+    if (zspool_store_is_within_limit (spool, filled + bytes))
+        return ZSPOOL_OK;
+    int rc = zspool_store_append_filling (self, spool);
+    uint64_t worth = spool->max_bytes / LIMIT_STEP_PART;
+    if (worth > ZSPOOL_BLOCK_BYTES)
+        worth = ZSPOOL_BLOCK_BYTES;
+    if (spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && bytes < worth)
+        bytes = worth;
+    return rc? rc: zspool_store_relieve (self, spool->id, bytes, SIZE_MAX);
 }
 
 //  Begin a block for messages put one by one, the first of which takes so many bytes. Room in the
@@ -478,11 +505,15 @@ zspool_store_put (zspool_store_t *self, uint32_t spool_id, const zspool_frame_t 
         data_bytes += frames [index].size;
     }
     int64_t now_us = zspool_now_us ();
-    int rc = ZSPOOL_EFULL;
+    size_t record_bytes = zspool_block_record_bytes (count, data_bytes);
+    int rc = s_keep_limit (self, spool, record_bytes);
+    if (rc)
+        return rc;
+    rc = ZSPOOL_EFULL;
     if (spool->filling)
         rc = zspool_block_append (spool->filling, frames, count, now_us);
     if (rc == ZSPOOL_EFULL) {
-        rc = s_begin_filling (self, spool, zspool_block_record_bytes (count, data_bytes));
+        rc = s_begin_filling (self, spool, record_bytes);
         if (rc == ZSPOOL_OK)
             rc = zspool_block_append (spool->filling, frames, count, now_us);
     }

@@ -39,6 +39,10 @@ typedef struct {
     zspool_spool_record_t now;        //  as the open transaction has it
     zspool_spool_record_t committed;
     bool trim_due;                    //  acknowledged blocks are left to trim
+    uint64_t max_bytes;               //  most that its blocks may have; 0: no limit
+    zspool_on_full_t on_full;         //  what happens then
+    uint64_t dropped_to;              //  blocks up to here were dropped at the limit, with the open transaction
+    uint64_t dropped_to_committed;
     uint64_t ceiling_window;          //  how far the ceiling is set above the last sequence at a commit
     zspool_block_t *filling;          //  messages put in the open transaction, or NULL
     zspool_cursor_state_t *cursors;
@@ -101,10 +105,24 @@ int
     zspool_store_numbering (zspool_store_t *self, uint32_t spool, uint64_t *next_sequence,
                             int64_t *stored_us);
 
-//  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL, ENOSPC
-//  (the transaction can go on without it), EFAILED.
+//  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL; ENOSPC,
+//  ELIMIT (the spool is at its limit: relieve it), and the transaction can go on without it; EFAILED.
 int
     zspool_store_append_stamped (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
+
+//  Make room under a spool's limit for so many bytes, in a transaction, by trimming what is acknowledged and, if
+//  the spool is to drop its oldest blocks, doing that; about blocks_max blocks at most. ELIMIT: what is left must
+//  wait for acknowledgements; ETOOBIG: it is more than the limit; EFULL: not done yet, go on in another transaction.
+int
+    zspool_store_relieve (zspool_store_t *self, uint32_t spool, uint64_t bytes, size_t blocks_max);
+
+//  The last sequence that was dropped at the limit, as committed, since the store was opened; 0: none was
+uint64_t
+    zspool_store_dropped_to (zspool_store_t *self, uint32_t spool);
+
+//  What a cursor has lost at the limit, in messages, ever, as committed
+uint64_t
+    zspool_store_lagged (zspool_store_t *self, uint32_t spool, uint32_t cursor);
 
 //  Let each commit raise the spool's ceiling this far above its last sequence: what may be
 //  forwarded before it is committed. 0, the default: nothing.
@@ -117,7 +135,7 @@ void
     zspool_store_keep_ceilings (zspool_store_t *self);
 
 //  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of
-//  another generation is ignored. EINVAL when there is no such cursor or the change makes no sense.
+//  another generation is ignored, and so is what it says of messages dropped meanwhile. EINVAL when there is no such cursor or the change makes no sense.
 int
     zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change);
 
@@ -164,6 +182,16 @@ int
     zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool);
 int
     zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
+//  Store what was acknowledged on a cursor through the API in this transaction.
+int
+    zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor);
+//  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
+int
+    zspool_store_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter,
+                                 uint64_t first, uint64_t *messages);
+//  Whether a spool may have so many bytes more.
+bool
+    zspool_store_is_within_limit (const zspool_spool_state_t *spool, uint64_t bytes);
 //  Delete blocks that end at or below the sequence, at most blocks_max.
 int
     zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,

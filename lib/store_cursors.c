@@ -157,22 +157,26 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
     return ZSPOOL_OK;
 }
 
-//  Store what a change says of messages up to the sequence `to`.
+//  Store what a change says of messages up to the sequence `to`, and above the floor: that may have passed it,
+//  when blocks were dropped that it still speaks of.
 static int
 s_write_change (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
                 const zspool_cursor_change_t *change, uint64_t to)
 {
     int rc = ZSPOOL_OK;
     uint64_t floor = change->floor < to? change->floor: to;
+    uint64_t sent_to = change->sent_to < to? change->sent_to: to;
+    if (floor < cursor->now.floor)
+        floor = cursor->now.floor;
     for (size_t index = 0; rc == ZSPOOL_OK && index < change->entries_count; index++) {
         const zspool_cursor_entry_t *entry = &change->entries [index];
-        if (entry->first_sequence <= to)
+        if (entry->first_sequence <= to && entry->first_sequence + entry->messages - 1 > floor)
             rc = zspool_state_put_entry (self->txn, self->state, spool->id, cursor->id, entry);
     }
     if (rc == ZSPOOL_OK && floor > cursor->now.floor)
         rc = zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, floor);
     cursor->now.floor = floor;
-    cursor->now.sent_to = change->sent_to < to? change->sent_to: to;
+    cursor->now.sent_to = sent_to > floor? sent_to: floor;
     cursor->changed = true;
     return rc;
 }
@@ -185,14 +189,13 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
     if (!zspool_store_is_in_txn (self) || !cursor || change->floor > change->sent_to)
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: a cursor's change makes no sense",
                                   self->directory);
-    if (change->generation != cursor->now.generation || change->floor < cursor->now.floor)
+    if (change->generation != cursor->now.generation)
         return ZSPOOL_OK;
     return s_write_change (self, spool, cursor, change, spool->now.last_sequence);
 }
 
-//  Store what was acknowledged through the API in this transaction.
-static int
-s_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor)
+int
+zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor)
 {
     if (!cursor->tracker || !zspool_cursor_changed (cursor->tracker))
         return ZSPOOL_OK;
@@ -212,9 +215,11 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
         zspool_cursor_state_t *cursor = &spool->cursors [index];
         if (!cursor->changed)
             continue;
-        rc = s_write_acked (self, spool, cursor);
+        rc = zspool_store_write_acked (self, spool, cursor);
         if (rc == ZSPOOL_OK)
             rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
+        if (rc == ZSPOOL_OK && cursor->now.lagged != cursor->committed.lagged)
+            rc = zspool_state_put_lagged (self->txn, self->state, spool->id, cursor->id, cursor->now.lagged);
     }
     return rc;
 }
@@ -228,10 +233,9 @@ s_minus (uint64_t from, uint64_t much)
     return from > much? from - much: 0;
 }
 
-//  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
-static int
-s_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first,
-                  uint64_t *messages)
+int
+zspool_store_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter,
+                             uint64_t first, uint64_t *messages)
 {
     uint64_t behind = first, gaps;
     zspool_block_head_t head;
@@ -281,7 +285,7 @@ zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, u
         if (!goes || blocks_max-- == 0)
             break;
         if (unusable)
-            rc = s_guess_messages (self, spool, iter, first, &messages);
+            rc = zspool_store_guess_messages (self, spool, iter, first, &messages);
         if (rc == ZSPOOL_OK)
             rc = s_delete_block (spool, iter, first, messages);
         if (rc == ZSPOOL_OK)
@@ -321,7 +325,7 @@ static int
 s_move_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
                uint64_t sequence)
 {
-    int rc = s_write_acked (self, spool, cursor);
+    int rc = zspool_store_write_acked (self, spool, cursor);
     if (rc || cursor->now.floor >= sequence)
         return rc;
     //  Tickets and changes that were under way concern another generation.

@@ -139,6 +139,8 @@ s_read_cursor (zspool_store_t *self, uint32_t spool, size_t index, uint32_t *cur
     for (size_t at = 0; (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) && at <= index; at++)
         rc = zspool_walk_next_cursor (&walk, cursor, record);
     zspool_walk_close (&walk);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_get_lagged (self->view, self->state, spool, *cursor, &record->lagged);
     return rc;
 }
 
@@ -160,6 +162,7 @@ zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
         found.generation = record.generation;
         found.floor = record.floor;
         found.sent_to = record.sent_to;
+        found.lagged = record.lagged;
         //  When the spool's own record is damaged, what was sent is the best that is known of it.
         rc = zspool_state_get_spool (self->view, self->state, spool, &spool_record);
         uint64_t last = rc == ZSPOOL_OK? spool_record.last_sequence: record.sent_to;

@@ -183,9 +183,10 @@ s_load_cursors (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *s
             break;
         if (zspool_store_find_cursor (spool, id))
             continue;
-        zspool_cursor_state_t *cursor = zspool_store_grow_cursors (spool);
+        rc = zspool_state_get_lagged (txn, self->state, spool->id, id, &record.lagged);
+        zspool_cursor_state_t *cursor = rc? NULL: zspool_store_grow_cursors (spool);
         if (!cursor) {
-            rc = ZSPOOL_ENOMEM;
+            rc = rc? rc: ZSPOOL_ENOMEM;
             break;
         }
         cursor->id = id;

@@ -11,10 +11,14 @@
 //    'C' spool u32 cursor u32                         generation u32, floor u64, sent_to u64, name
 //    'E' spool u32 cursor u32 first_sequence u64      messages u32, has_counts u32, acked bits, counts
 //    'G' spool u32 first u64                          last u64, found_us i64
+//    'L' spool u32 cursor u32                         lagged u64
 //  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
 //  that of the key. The format number is raised when any of this, or the way blocks are kept,
 //  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
-//  writing.
+//  writing. A new kind of record does not raise it as long as a version that does not know it may pass it over,
+//  reading and writing: every reader looks for kinds by their first byte, and nobody deletes others. 'L' came
+//  later than the rest; without it a cursor has lost nothing, and a version that does not know it goes on
+//  from the cursor's floor, which says where the dropped messages end.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -223,6 +227,65 @@ zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     return rc;
 }
 
+int
+zspool_state_put_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                         uint64_t lagged)
+{
+    uint8_t key [KEY_MAX], value [8 + CHECKSUM_BYTES];
+    put_u64 (value, lagged);
+    return s_put (txn, table, s_key_cursor (key, 'L', spool, cursor), value, sizeof value);
+}
+
+int
+zspool_state_get_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                         uint64_t *lagged)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_cursor (bytes, 'L', spool, cursor), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 8);
+    if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT)
+        *lagged = rc == ZSPOOL_OK? get_u64 (value.data): 0;
+    return rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
+}
+
+bool
+zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_cursor (bytes, 'L', spool, cursor), value;
+    return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK && s_check (key, &value, 8) != ZSPOOL_OK;
+}
+
+//  Read an entry from its value, whose checksum is taken off.
+static int
+s_get_entry (zspool_bytes_t key, zspool_bytes_t value, zspool_cursor_entry_t *entry)
+{
+    uint64_t messages = get_u32 (value.data);
+    bool has_counts = get_u32 (value.data + 4) != 0;
+    size_t acked_bytes = (messages + 7) / 8;
+    if (messages == 0 || value.size != 8 + acked_bytes + (has_counts? messages * 2: 0))
+        return ZSPOOL_ECORRUPT;
+    entry->first_sequence = get_u64_be (key.data + 9);
+    entry->messages = (uint32_t) messages;
+    entry->acked = value.data + 8;
+    entry->counts = has_counts? value.data + 8 + acked_bytes: NULL;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                        uint64_t first, zspool_cursor_entry_t *entry)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_entry (bytes, spool, cursor, first), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 8);
+    return rc? rc: s_get_entry (key, value, entry);
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Walks
 
@@ -322,6 +385,7 @@ zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_re
     record->generation = get_u32 (value.data);
     record->floor = get_u64 (value.data + 4);
     record->sent_to = get_u64 (value.data + 12);
+    record->lagged = 0;
     return ZSPOOL_OK;
 }
 
@@ -343,18 +407,7 @@ zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry)
 {
     zspool_bytes_t key, value;
     int rc = s_walk_next (self, 17, 8, &key, &value);
-    if (rc)
-        return rc;
-    uint64_t messages = get_u32 (value.data);
-    bool has_counts = get_u32 (value.data + 4) != 0;
-    size_t acked_bytes = (messages + 7) / 8;
-    if (messages == 0 || value.size != 8 + acked_bytes + (has_counts? messages * 2: 0))
-        return ZSPOOL_ECORRUPT;
-    entry->first_sequence = get_u64_be (key.data + 9);
-    entry->messages = (uint32_t) messages;
-    entry->acked = value.data + 8;
-    entry->counts = has_counts? value.data + 8 + acked_bytes: NULL;
-    return ZSPOOL_OK;
+    return rc? rc: s_get_entry (key, value, entry);
 }
 
 int

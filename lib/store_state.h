@@ -39,6 +39,7 @@ typedef struct {
     uint32_t generation;
     uint64_t floor;
     uint64_t sent_to;
+    uint64_t lagged;           //  messages dropped at the limit that it had not acknowledged; has a record of its own
 } zspool_cursor_record_t;
 
 //  Sequences that were possibly forwarded, and lost
@@ -63,6 +64,26 @@ int
 int
     zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                             const zspool_cursor_entry_t *entry);
+
+//  How many messages a cursor has lost at its spool's limit: a record that is there only if it did
+int
+    zspool_state_put_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                             uint64_t lagged);
+
+//  Read it: *lagged is 0 when there is no record, or a damaged one: then the cursor is as good as ever, and only
+//  zspool_store_verify () tells.
+int
+    zspool_state_get_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                             uint64_t *lagged);
+
+bool
+    zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor);
+
+//  Read what is stored of a cursor for the block that starts at `first`; its bytes are the database's. ENOENT,
+//  ECORRUPT.
+int
+    zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
+                            uint64_t first, zspool_cursor_entry_t *entry);
 
 //  Delete the entries of blocks that end at or below the floor.
 int

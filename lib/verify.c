@@ -175,6 +175,10 @@ s_check_records (s_verify_t *self, const zspool_spool_info_t *info)
                       "what a cursor acknowledged in a block is damaged: it delivers that again");
     }
     zspool_walk_close (&walk);
+    zspool_spool_state_t *spool = zspool_store_find_spool (store, info->id);
+    for (size_t index = 0; spool && index < spool->cursors_count; index++)
+        if (zspool_state_lagged_is_damaged (store->view, store->state, info->id, spool->cursors [index].id))
+            s_report (self, info->name, 0, 0, "the record of what a cursor has lost at the limit is damaged");
     zspool_view_release (store->view);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }

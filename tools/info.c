@@ -127,8 +127,9 @@ s_print_json_cursor (const zspool_cursor_info_t *cursor)
     printf ("{\"name\": ");
     text_print_json (cursor->name);
     printf (", \"floor\": %" PRIu64 ", \"sent_to\": %" PRIu64 ", \"pending\": %" PRIu64
-            ", \"in_flight\": %" PRIu64 ", \"generation\": %" PRIu32 "}",
-            cursor->floor, cursor->sent_to, cursor->pending, cursor->in_flight, cursor->generation);
+            ", \"in_flight\": %" PRIu64 ", \"lagged\": %" PRIu64 ", \"generation\": %" PRIu32 "}",
+            cursor->floor, cursor->sent_to, cursor->pending, cursor->in_flight, cursor->lagged,
+            cursor->generation);
 }
 
 static void
@@ -227,8 +228,8 @@ s_print_spools (const info_t *self, int width)
 static void
 s_print_cursors (const info_t *self, int width)
 {
-    printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor",
-            "floor", "sent to", "pending", "in flight", "generation");
+    printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor",
+            "floor", "sent to", "pending", "in flight", "lagged", "generation");
     for (size_t index = 0; index < self->spool_count; index++) {
         const spool_t *spool = &self->spools [index];
         for (size_t cursor = 0; cursor < spool->cursor_count; cursor++) {
@@ -236,8 +237,10 @@ s_print_cursors (const info_t *self, int width)
             s_print_name (spool->info.name, width);
             printf ("  ");
             s_print_name (info->name, width);
-            printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %10" PRIu32 "\n",
-                    info->floor, info->sent_to, info->pending, info->in_flight, info->generation);
+            printf ("  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %10" PRIu32
+                    "\n",
+                    info->floor, info->sent_to, info->pending, info->in_flight, info->lagged,
+                    info->generation);
         }
     }
 }

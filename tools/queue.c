@@ -34,6 +34,9 @@ static const char s_help [] =
     "  --ack-in ENDPOINT     explicit: where tickets come in\n"
     "  --ack-timeout MS      explicit: send again what is not acknowledged by then\n"
     "                        (default 30000)\n"
+    "  --max-bytes SIZE      the most the spool may hold (default: no limit)\n"
+    "  --on-full WHAT        pause (default): hold the producers when it holds that\n"
+    "                        drop-oldest: remove its oldest messages\n"
     "  --max-message-size SIZE  drop larger messages (default 128M)\n"
     "  --max-frames N        drop messages with more frames (default 65535)\n"
     "  --hwm N               high-water mark of both sockets, messages (default 1000)\n"
@@ -66,6 +69,8 @@ static const struct option s_options [] = {
     { "settle", required_argument, NULL, OPTION_DEVICE },
     { "pipe-depth", required_argument, NULL, OPTION_DEVICE },
     { "hwm", required_argument, NULL, OPTION_DEVICE },
+    { "max-bytes", required_argument, NULL, OPTION_DEVICE },
+    { "on-full", required_argument, NULL, OPTION_DEVICE },
     { "max-message-size", required_argument, NULL, OPTION_DEVICE },
     { "max-frames", required_argument, NULL, OPTION_DEVICE },
     { "map", required_argument, NULL, OPTION_DEVICE },
@@ -114,13 +119,13 @@ s_report_endpoints (queue_t *self)
 static void
 s_report_status (queue_t *self)
 {
-    static const char *const names [] = { "in/messages", "store/waiting", "out/sent",
-                                          "out/resent",  "out/floor",     "out/in_flight",
-                                          "out/peers" };
+    static const char *const names [] = { "store/full", "store/waiting", "in/messages", "in/dropped",
+                                          "out/sent",   "out/resent",    "out/floor",   "out/in_flight",
+                                          "out/lagged", "out/peers" };
     zconfig_t *status = zspool_device_status (self->device);
     if (!status)
         return;
-    char line [256] = "";
+    char line [512] = "";
     size_t used = 0;
     for (size_t index = 0; index < sizeof names / sizeof names [0] && used < sizeof line; index++)
         used += (size_t) snprintf (line + used, sizeof line - used, ", %s %s", names [index],

@@ -26,7 +26,7 @@ s_setup (s_setup_t *self)
     }
     //  What came of the last commit must not show in this one.
     self->commit.rc = -77;
-    self->commit.disk_full = true;
+    self->commit.full = ZSPOOL_ENOSPC;
     self->commit.blocks_stored = self->commit.changes_stored = 77;
 }
 
@@ -59,7 +59,7 @@ s_run (s_setup_t *self, int rc, bool disk_full, size_t blocks_stored, size_t cha
     zspool_commit_t *commit = &self->commit;
     zspool_commit_run (commit, self->store);
     CHECK_CODE (commit->rc, rc);
-    CHECK (commit->disk_full == disk_full);
+    CHECK_CODE (commit->full, disk_full? ZSPOOL_ENOSPC: 0);
     CHECK_EQ_U64 (commit->blocks_stored, blocks_stored);
     CHECK_EQ_U64 (commit->changes_stored, changes_stored);
     CHECK (commit->commit_us >= 0);
@@ -191,7 +191,7 @@ TEST (test_commit_on_a_full_disk_stores_what_finds_room)
     s_add_change (&self, 0, 61, 62);
     zspool_commit_run (&self.commit, self.store);
     CHECK_OK (self.commit.rc);
-    CHECK (self.commit.disk_full);
+    CHECK_CODE (self.commit.full, ZSPOOL_ENOSPC);
     uint64_t stored = self.commit.blocks_stored;
     printf ("%" PRIu64 " blocks stored\n", stored);
     CHECK (stored > 30 && stored < 62);
