@@ -292,7 +292,8 @@ zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
 static int
 s_walk_open (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t prefix)
 {
-    memcpy (self->prefix, prefix.data, prefix.size);
+    if (prefix.size)
+        memcpy (self->prefix, prefix.data, prefix.size);
     self->prefix_size = prefix.size;
     self->started = false;
     self->iter = NULL;
@@ -335,6 +336,15 @@ zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table
     return s_walk_open (self, txn, table, s_key_spool (key, 'E', spool));
 }
 
+int
+zspool_walk_records (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table)
+{
+    int rc = s_walk_open (self, txn, table, (zspool_bytes_t) { NULL, 0 });
+    //  There is nothing to seek: the first step gives the first pair.
+    self->started = true;
+    return rc;
+}
+
 void
 zspool_walk_close (zspool_walk_t *self)
 {
@@ -357,6 +367,14 @@ s_walk_next (zspool_walk_t *self, size_t key_size, size_t value_size_min, zspool
     if (key->size != key_size)
         return ZSPOOL_ECORRUPT;
     return s_check (*key, value, value_size_min);
+}
+
+int
+zspool_walk_next_record (zspool_walk_t *self)
+{
+    zspool_bytes_t key, value;
+    int rc = zspool_iter_next (self->iter, &key, &value);
+    return rc? rc: s_check (key, &value, 0);
 }
 
 int

@@ -121,6 +121,8 @@ int
     zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table,
                                 uint32_t spool); //  of all its cursors
 int
+    zspool_walk_records (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table); //  of all kinds
+int
     zspool_walk_next_spool (zspool_walk_t *self, uint32_t *spool, zspool_spool_record_t *record);
 int
     zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_record_t *record);
@@ -128,6 +130,9 @@ int
     zspool_walk_next_gap (zspool_walk_t *self, zspool_gap_t *gap);
 int
     zspool_walk_next_entry (zspool_walk_t *self, zspool_cursor_entry_t *entry);
+//  Whatever it is: only its checksum is looked at, which is that of its key, too.
+int
+    zspool_walk_next_record (zspool_walk_t *self);
 void
     zspool_walk_close (zspool_walk_t *self);
 
