@@ -18,7 +18,7 @@ static int
 s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
          zspool_cursor_t *tracker, uint64_t from, uint64_t to, uint64_t *known_to)
 {
-    zspool_walk_t walk = { NULL, { 0 }, 0, false };
+    zspool_walk_t walk = { .iter = NULL };
     zspool_iter_t *iter = NULL;
     int rc = zspool_walk_entries (&walk, txn, self->state, spool->id, cursor);
     if (rc == ZSPOOL_OK)

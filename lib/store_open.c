@@ -346,6 +346,9 @@ s_open_engine (zspool_store_t *self, zspool_engine_mode_t mode)
         rc = s_open_state (self);
     if (rc == ZSPOOL_ENOENT && !s_is_blank (self))
         rc = ZSPOOL_ENOTSTORE;
+    if (rc == ZSPOOL_ECORRUPT)
+        return zspool_store_fail (self, rc, "%s: the record of the store, or of a spool or cursor, is damaged",
+                                  self->directory);
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }
 

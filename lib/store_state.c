@@ -295,6 +295,7 @@ s_walk_open (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, zspoo
     if (prefix.size)
         memcpy (self->prefix, prefix.data, prefix.size);
     self->prefix_size = prefix.size;
+    self->from = 0;
     self->started = false;
     self->iter = NULL;
     return zspool_iter_open (txn, table, &self->iter);
@@ -329,11 +330,12 @@ zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t tabl
 }
 
 int
-zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table,
-                            uint32_t spool)
+zspool_walk_entries_from (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                          uint32_t cursor, uint64_t first_sequence)
 {
-    uint8_t key [KEY_MAX];
-    return s_walk_open (self, txn, table, s_key_spool (key, 'E', spool));
+    int rc = zspool_walk_entries (self, txn, table, spool, cursor);
+    self->from = first_sequence;
+    return rc;
 }
 
 int
@@ -356,9 +358,15 @@ static int
 s_walk_next (zspool_walk_t *self, size_t key_size, size_t value_size_min, zspool_bytes_t *key,
              zspool_bytes_t *value)
 {
-    zspool_bytes_t prefix = { self->prefix, self->prefix_size };
+    zspool_bytes_t prefix = { self->prefix, self->prefix_size }, start = prefix;
+    uint8_t start_key [KEY_MAX];
+    if (self->from > 0) {
+        memcpy (start_key, prefix.data, prefix.size);
+        put_u64_be (start_key + prefix.size, self->from);
+        start = (zspool_bytes_t) { start_key, prefix.size + sizeof self->from };
+    }
     int rc = self->started? zspool_iter_next (self->iter, key, value):
-                            zspool_iter_seek (self->iter, prefix, key, value);
+                            zspool_iter_seek (self->iter, start, key, value);
     self->started = true;
     if (rc)
         return rc;

@@ -105,6 +105,7 @@ typedef struct {
     zspool_iter_t *iter;
     uint8_t prefix [9];   //  kind, spool, cursor: what all keys of the walk start with
     size_t prefix_size;
+    uint64_t from;        //  entries: those of blocks that start before are left out
     bool started;
 } zspool_walk_t;
 
@@ -118,8 +119,8 @@ int
     zspool_walk_entries (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                          uint32_t cursor);
 int
-    zspool_walk_entries_of_all (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table,
-                                uint32_t spool); //  of all its cursors
+    zspool_walk_entries_from (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                              uint32_t cursor, uint64_t first_sequence); //  of blocks from this one on
 int
     zspool_walk_records (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table); //  of all kinds
 int

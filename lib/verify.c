@@ -6,9 +6,13 @@
 //  meanwhile.
 
 #include "store.h"
+#include "store_blocks.h"
 
 #include <stdio.h>
 #include <string.h>
+
+//  A view is let go after so many entries of a cursor: there may be many, and the disk slow
+#define ENTRIES_IN_A_VIEW 256
 
 typedef struct {
     zspool_store_t *store;
@@ -125,6 +129,59 @@ s_cursor_problem (const zspool_cursor_info_t *cursor, const zspool_spool_info_t 
     return NULL;
 }
 
+//  Whether the block that an entry is of is there, with as many messages. A damaged one is reported elsewhere.
+static bool
+s_has_block (zspool_iter_t *blocks, const zspool_cursor_entry_t *entry)
+{
+    uint64_t first;
+    zspool_block_head_t head;
+    int rc = zspool_blocks_seek (blocks, entry->first_sequence, &first, &head);
+    if (zspool_blocks_unusable (rc))
+        return true;
+    return rc == ZSPOOL_OK && first == entry->first_sequence && head.count == entry->messages;
+}
+
+//  Look at some of what is stored of a cursor, from the block that starts at *from on, in one view; *from becomes
+//  where to go on. ENOENT at the end.
+static int
+s_check_some_entries (s_verify_t *self, const zspool_spool_info_t *info,
+                      const zspool_cursor_info_t *cursor, uint64_t *from)
+{
+    zspool_store_t *store = self->store;
+    zspool_spool_state_t *spool = zspool_store_find_spool (store, info->id);
+    zspool_walk_t walk = { .iter = NULL };
+    zspool_iter_t *blocks = NULL;
+    char text [ZSPOOL_NAME_MAX + 120];
+    int rc = zspool_view_take (store->view);
+    if (rc)
+        return rc;
+    rc = zspool_walk_entries_from (&walk, store->view, store->state, info->id, cursor->id, *from);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_iter_open (store->view, spool->table, &blocks);
+    for (int left = ENTRIES_IN_A_VIEW; (rc == ZSPOOL_OK && left > 0) || rc == ZSPOOL_ECORRUPT; left--) {
+        zspool_cursor_entry_t entry;
+        rc = zspool_walk_next_entry (&walk, &entry);
+        const char *problem = rc == ZSPOOL_ECORRUPT?
+            "what it acknowledged in a block is damaged: it delivers that again": NULL;
+        uint64_t first = 0, last = 0;
+        if (rc == ZSPOOL_OK) {
+            first = entry.first_sequence;
+            last = first + entry.messages - 1;
+            *from = first + 1;
+            if (last > cursor->floor && !s_has_block (blocks, &entry))
+                problem = "it acknowledged messages of a block that is not there";
+        }
+        if (problem) {
+            snprintf (text, sizeof text, "cursor %s: %s", cursor->name, problem);
+            s_report (self, info->name, first, last, text);
+        }
+    }
+    zspool_iter_close (&blocks);
+    zspool_walk_close (&walk);
+    zspool_view_release (store->view);
+    return rc;
+}
+
 static int
 s_check_cursors (s_verify_t *self, size_t spool_index, const zspool_spool_info_t *info)
 {
@@ -144,36 +201,54 @@ s_check_cursors (s_verify_t *self, size_t spool_index, const zspool_spool_info_t
             snprintf (text, sizeof text, "cursor %s %s", cursor.name, problem);
             s_report (self, info->name, 0, 0, text);
         }
+        uint64_t from = 0;
+        while (rc == ZSPOOL_OK)
+            rc = s_check_some_entries (self, info, &cursor, &from);
+        rc = rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
     }
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
-//  Look at what is stored of gaps and of what cursors have acknowledged, in one view.
+//  What is wrong with a gap; NULL when nothing is.
+static const char *
+s_gap_problem (zspool_iter_t *blocks, const zspool_gap_t *gap, const zspool_gap_t *before)
+{
+    uint64_t first;
+    zspool_block_head_t head;
+    if (gap->first <= before->last)
+        return "gap overlaps the one before";
+    int rc = zspool_blocks_seek (blocks, gap->first, &first, &head);
+    if (rc == ZSPOOL_OK && first <= gap->last)
+        return "gap holds messages";
+    return NULL;
+}
+
+//  Look at the gaps of a spool, in one view: one is made by a crash, so they are few.
 static int
-s_check_records (s_verify_t *self, const zspool_spool_info_t *info)
+s_check_gaps (s_verify_t *self, const zspool_spool_info_t *info)
 {
     zspool_store_t *store = self->store;
+    zspool_spool_state_t *spool = zspool_store_find_spool (store, info->id);
     int rc = zspool_view_take (store->view);
     if (rc)
         return rc;
     zspool_walk_t walk;
-    zspool_gap_t gap;
+    zspool_iter_t *blocks = NULL;
+    zspool_gap_t gap, before = { 0, 0, 0 };
     rc = zspool_walk_gaps (&walk, store->view, store->state, info->id);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_iter_open (store->view, spool->table, &blocks);
     while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
         rc = zspool_walk_next_gap (&walk, &gap);
         if (rc == ZSPOOL_ECORRUPT)
             s_report (self, info->name, 0, 0, "the record of a gap is damaged");
+        const char *problem = rc == ZSPOOL_OK? s_gap_problem (blocks, &gap, &before): NULL;
+        if (problem)
+            s_report (self, info->name, gap.first, gap.last, problem);
+        if (rc == ZSPOOL_OK)
+            before = gap;
     }
-    zspool_walk_close (&walk);
-    zspool_cursor_entry_t entry;
-    if (rc == ZSPOOL_ENOENT)
-        rc = zspool_walk_entries_of_all (&walk, store->view, store->state, info->id);
-    while (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
-        rc = zspool_walk_next_entry (&walk, &entry);
-        if (rc == ZSPOOL_ECORRUPT)
-            s_report (self, info->name, 0, 0,
-                      "what a cursor acknowledged in a block is damaged: it delivers that again");
-    }
+    zspool_iter_close (&blocks);
     zspool_walk_close (&walk);
     zspool_spool_state_t *spool = zspool_store_find_spool (store, info->id);
     for (size_t index = 0; spool && index < spool->cursors_count; index++)
@@ -195,7 +270,7 @@ s_verify_spool (s_verify_t *self, size_t index)
     if (rc == ZSPOOL_OK)
         rc = s_check_cursors (self, index, &before);
     if (rc == ZSPOOL_OK)
-        rc = s_check_records (self, &before);
+        rc = s_check_gaps (self, &before);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_spool_info (self->store, index, &after);
     if (rc == ZSPOOL_OK && !tally.damaged && s_same (&before, &after))
