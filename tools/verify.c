@@ -12,12 +12,19 @@
 static const char s_help [] =
     "usage: zspool verify DIR\n"
     "\n"
-    "Reads every block, cursor and count of the store in DIR and checks them against\n"
-    "each other. Prints a line for each finding, and one that sums up. Exit status 0:\n"
-    "the store is sound; 1: there are findings, or it cannot be read. Works while a\n"
-    "device runs on it.\n"
+    "Reads every block, cursor, gap and count of the store in DIR and checks them\n"
+    "against each other. Prints a line for each finding, with its spool and sequences,\n"
+    "one that sums up, and what to do. Exit status 0: the store is sound; 1: there are\n"
+    "findings, or it cannot be read. Works while a device runs on it, and never changes\n"
+    "it.\n"
     "\n"
     "  --help, --version  print this text or the version, and exit\n";
+
+static const char s_advice [] =
+    "what to do: a device passes over blocks that are damaged, delivers all others, and\n"
+    "removes both in their turn. To keep what can still be read: stop it, save what is\n"
+    "sound into a new store with 'zspool salvage DIR NEWDIR', and use that. Something\n"
+    "changed what was on the disk: find out what, or it may happen again.\n";
 
 static const struct option s_options [] = { COMMAND_OPTIONS_END };
 
@@ -51,7 +58,7 @@ s_run (zspool_store_t *store)
     if (findings == 0)
         printf ("sound, blocks read: %" PRIu64 "\n", blocks);
     else
-        printf ("damaged, findings: %d, blocks read: %" PRIu64 "\n", findings, blocks);
+        printf ("damaged, findings: %d, blocks read: %" PRIu64 "\n%s", findings, blocks, s_advice);
     return findings == 0? COMMAND_OK: COMMAND_FAILED;
 }
 

@@ -39,7 +39,7 @@ def check_passes_over(*options, numbers=(COUNT // 2,)):
         damage(device, number)
     verified = subprocess.run([ZSPOOL_BIN, "verify", device.store], capture_output=True, text=True,
                               check=False)
-    assert verified.returncode == 1, verified
+    assert verified.returncode == 1 and "what to do:" in verified.stdout, verified
     device.start()
     source = consumer(device.endpoint_out)
     acks = producer(device.ack_in) if device.ack_in else None
