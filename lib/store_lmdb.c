@@ -6,39 +6,26 @@
 //  modes that leave out an fsync or write through the map can leave a store that does not open
 //  after a power cut.
 //
-//  File space. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an
-//  fsync after a file has grown block by block is several times slower. So space is reserved ahead
-//  with fallocate (): reserved_end is how far the file system has promised room, beyond the file's
-//  size.
-//
-//  The file's length. LMDB counts pages as used that it never writes, and a map's pages beyond the end of
-//  the file are fatal to whoever touches them. So the file is made longer before LMDB may need it: always as
-//  long as all that is in use, and mostly by a good deal, which also spares each fsync the new length.
-//
 //  The map. Its end is fatal to LMDB as well. So a map given too small for what is stored is made
 //  larger than map_bytes, which then only says that nothing may be added.
 
 #include "store_engine.h"
+#include "store_free_map.h"
+#include "store_space.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define RESERVE_STEP_BYTES (64ULL * 1024 * 1024)
 #define TABLES_MAX 1008
 #define READERS_MAX 512
 //  The map has at least so much room beyond what is stored
 #define MAP_SPARE_BYTES (4ULL * ZSPOOL_HEADROOM_BYTES)
-//  To so much it is found out how much room there is on a disk that is full
-#define PROBE_STEP_BYTES (1024 * 1024)
 
 struct zspool_txn {
     MDB_txn *txn;             //  NULL when none is under way
@@ -51,8 +38,7 @@ struct zspool_engine {
     zspool_txn_t write;       //  the write transaction
     zspool_txn_t *free_view;  //  for the free list, which a write transaction does not show
     uint64_t map_bytes;       //  what the file may grow to
-    uint64_t reserved_end;    //  the file has room up to here, bytes; 0: not known yet
-    uint64_t file_bytes;      //  the file's length; for writing only
+    zspool_space_t space;     //  of the file; for writing only
 };
 
 struct zspool_iter {
@@ -140,21 +126,6 @@ s_open_env (zspool_engine_t *self, const char *directory, zspool_engine_mode_t m
     return rc;
 }
 
-//  Make the file so long at least; a hole at its end takes no room. Where that is refused it grows when LMDB
-//  writes to its end, as far as it writes.
-static void
-s_lengthen (zspool_engine_t *self, uint64_t end)
-{
-    //  Going beyond a limit that was set for the process would end it.
-    struct rlimit limit;
-    if (end <= self->file_bytes || getrlimit (RLIMIT_FSIZE, &limit) || end > limit.rlim_cur)
-        return;
-    int fd;
-    mdb_env_get_fd (self->env, &fd);
-    if (ftruncate (fd, (off_t) end) == 0)
-        self->file_bytes = end;
-}
-
 //  Prepare what only writing needs.
 static int
 s_open_for_writing (zspool_engine_t *self)
@@ -165,12 +136,10 @@ s_open_for_writing (zspool_engine_t *self)
         rc = mdb_env_set_mapsize (self->env, map_bytes_min);
     if (rc)
         return s_code (rc);
-    struct stat status;
     mdb_env_get_fd (self->env, &fd);
-    if (fstat (fd, &status))
-        return ZSPOOL_EIO;
-    self->file_bytes = (uint64_t) status.st_size;
-    s_lengthen (self, used);
+    rc = zspool_space_init (&self->space, fd, used);
+    if (rc)
+        return rc;
     zspool_engine_check_readers (self);
     return zspool_view_new (self, &self->free_view);
 }
@@ -436,7 +405,7 @@ zspool_engine_spare_bytes (zspool_engine_t *self)
     MDB_envinfo info;
     mdb_env_info (self->env, &info);
     uint64_t used = zspool_engine_used_bytes (self);
-    uint64_t end = self->reserved_end < info.me_mapsize? self->reserved_end: info.me_mapsize;
+    uint64_t end = self->space.reserved_end < info.me_mapsize? self->space.reserved_end: info.me_mapsize;
     return end > used? end - used: 0;
 }
 
@@ -493,57 +462,27 @@ zspool_view_free_bytes (zspool_txn_t *view)
     return s_free_bytes (view->txn, SIZE_MAX);
 }
 
-//  One bit for each page of the file: whether it is free
-typedef struct {
-    uint64_t *words;
-    size_t pages;
-} s_map_t;
-
 static void
 s_add_to_map (void *arg, size_t freed_by, const size_t *pages, size_t count)
 {
-    s_map_t *map = (s_map_t *) arg;
     for (size_t index = 0; index < count; index++)
-        if (pages [index] < map->pages)
-            map->words [pages [index] / 64] |= 1ull << (pages [index] % 64);
+        zspool_free_map_add ((zspool_free_map_t *) arg, pages [index]);
     (void) freed_by;
-}
-
-//  How many pages of the map lie in runs of fewer than so many
-static uint64_t
-s_count_scattered (const s_map_t *map, uint64_t run_pages)
-{
-    uint64_t scattered = 0, run = 0;
-    for (size_t page = 0; page <= map->pages; page++) {
-        uint64_t word = page < map->pages? map->words [page / 64]: 0;
-        if (word == 0 && run == 0) {
-            page |= 63;
-            continue;
-        }
-        if (word >> (page % 64) & 1)
-            run++;
-        else {
-            scattered += run < run_pages? run: 0;
-            run = 0;
-        }
-    }
-    return scattered;
 }
 
 uint64_t
 zspool_engine_scattered_bytes (zspool_engine_t *self, uint64_t run_pages)
 {
-    s_map_t map = { NULL, zspool_engine_used_bytes (self) / ZSPOOL_PAGE_BYTES };
-    map.words = (uint64_t *) calloc (map.pages / 64 + 1, sizeof *map.words);
-    if (!map.words)
+    zspool_free_map_t map;
+    if (zspool_free_map_init (&map, zspool_engine_used_bytes (self) / ZSPOOL_PAGE_BYTES))
         return 0;
     uint64_t scattered = 0;
     if (zspool_view_take (self->free_view) == ZSPOOL_OK) {
         s_walk_free (self->free_view->txn, s_add_to_map, &map);
         zspool_view_release (self->free_view);
-        scattered = s_count_scattered (&map, run_pages);
+        scattered = zspool_free_map_scattered (&map, run_pages);
     }
-    free (map.words);
+    zspool_free_map_done (&map);
     return scattered * ZSPOOL_PAGE_BYTES;
 }
 
@@ -596,62 +535,11 @@ zspool_engine_reusable_bytes (zspool_engine_t *self)
     return bytes;
 }
 
-//  Have the file system promise room up to `end`. Returns 0 or errno's value.
-static int
-s_reserve_to (zspool_engine_t *self, uint64_t end)
-{
-    int fd, rc;
-    mdb_env_get_fd (self->env, &fd);
-    uint64_t from = self->reserved_end;
-    do
-        rc = fallocate (fd, FALLOC_FL_KEEP_SIZE, (off_t) from, (off_t) (end - from));
-    while (rc && errno == EINTR);
-    if (rc)
-        return errno;
-    self->reserved_end = end;
-    return 0;
-}
-
-//  The disk is full: find out how much of what was reserved in an earlier life is still there.
-static void
-s_reserve_what_is_there (zspool_engine_t *self, uint64_t end)
-{
-    while (end > self->reserved_end && end - self->reserved_end > PROBE_STEP_BYTES) {
-        uint64_t middle = self->reserved_end + (end - self->reserved_end) / 2;
-        if (s_reserve_to (self, middle))
-            end = middle;
-    }
-}
-
-static int
-s_reserve (zspool_engine_t *self, uint64_t needed_end)
-{
-    //  What is in use needs no promise, and looking at all of it takes time.
-    bool is_first = self->reserved_end == 0;
-    if (is_first)
-        self->reserved_end = zspool_engine_used_bytes (self);
-    //  Near the end of the disk a whole step may not be had, but what is needed may.
-    int error = s_reserve_to (self, (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES);
-    if (error)
-        error = s_reserve_to (self, needed_end);
-    if (error == EOPNOTSUPP || error == ENOSYS) {
-        self->reserved_end = UINT64_MAX; //  such a file system promises nothing: growth is on its own
-        return ZSPOOL_OK;
-    }
-    if (error && is_first)
-        s_reserve_what_is_there (self, needed_end);
-    return s_code (error);
-}
-
 int
 zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
 {
-    uint64_t needed_end = zspool_engine_used_bytes (self) + bytes + ZSPOOL_HEADROOM_BYTES;
-    int rc = ZSPOOL_OK;
-    if (needed_end > self->file_bytes)
-        s_lengthen (self, (needed_end / RESERVE_STEP_BYTES + 1) * RESERVE_STEP_BYTES);
-    if (needed_end > self->reserved_end)
-        rc = s_reserve (self, needed_end);
+    uint64_t used = zspool_engine_used_bytes (self), needed_end = used + bytes + ZSPOOL_HEADROOM_BYTES;
+    int rc = zspool_space_reserve (&self->space, used, needed_end);
     return rc == ZSPOOL_OK && needed_end > self->map_bytes? ZSPOOL_ENOSPC: rc;
 }
 
