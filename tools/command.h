@@ -41,6 +41,8 @@ int
 int
     verify_main (int argc, char **argv);
 int
+    bench_main (int argc, char **argv);
+int
     status_main (int argc, char **argv);
 int
     top_main (int argc, char **argv);

@@ -4,10 +4,10 @@
 
 #include "command.h"
 #include "stop.h"
+#include "tune.h"
 #include "zspool.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 
 #define QUEUE_STATUS_MS 1000 //  how often --verbose tells the status
@@ -179,19 +179,6 @@ s_run (queue_t *self)
     return status;
 }
 
-//  What suits a process that is nothing but a device. LMDB asks malloc for the pages of each block and
-//  gives them back at the commit: keep some, rather than have the kernel clear them anew a thousand
-//  times a second. Small messages are made in one thread and freed in another: the fast bins spare
-//  that most of its locks. And what comes in and what goes out have an I/O thread each.
-static void
-s_tune_process (void)
-{
-    mallopt (M_MMAP_THRESHOLD, 4 * 1024 * 1024);
-    mallopt (M_TRIM_THRESHOLD, 16 * 1024 * 1024);
-    mallopt (M_MXFAST, 160);
-    zsys_set_io_threads (2);
-}
-
 int
 queue_main (int argc, char **argv)
 {
@@ -200,7 +187,7 @@ queue_main (int argc, char **argv)
         command_report ("out of memory");
         return COMMAND_FAILED;
     }
-    s_tune_process ();
+    tune_process ();
     zsys_set_logstream (stderr);
     s_parse (&queue, argc, argv);
     int status = s_run (&queue);
