@@ -5,6 +5,7 @@
 //  Scripts are the executables selftest/<folder>/test_*.sh and test_*.py. Exit status 0 is a pass, 77 a
 //  skip (the last line printed says why), anything else a failure.
 
+#include "crash/power_cut_tool.h"
 #include "runner.h"
 
 #include <getopt.h>
@@ -54,6 +55,7 @@ s_export_environment (void)
     setenv ("ZSPOOL_BUILDDIR", SELFTEST_BUILDDIR, 0);
     setenv ("ZSPOOL_BIN", SELFTEST_BUILDDIR "/tools/zspool", 0);
     setenv ("ZSPOOL_QUEUE_OPTIONS", SELFTEST_TSAN? "--map 1G": "", 0);
+    setenv ("ZSPOOL_SELFTEST", SELFTEST_BUILDDIR "/selftest/zspool_selftest", 0);
     setenv ("PYTHONDONTWRITEBYTECODE", "1", 0);
     selftest_export_sanitizer_options ();
 }
@@ -69,6 +71,7 @@ s_help (void)
     puts ("  -L, --limit S       give every test S seconds, not its own limit");
     puts ("  -v, --verbose       print what passing tests print, too");
     puts ("  -h, --help          this text");
+    puts ("  --power-cut ...     make disks as power cuts leave them, for scripts; must come first");
     puts ("Environment: TMPDIR; ZSPOOL_BIN, ZSPOOL_SRCDIR, ZSPOOL_BUILDDIR: what to test;");
     puts ("ZSPOOL_QUEUE_OPTIONS: what scripts give to `zspool queue` beside their own options");
 }
@@ -163,6 +166,8 @@ int
 main (int argc, char **argv)
 {
     options_t options = { .run.jobs = 2 };
+    if (argc > 1 && streq (argv [1], "--power-cut"))
+        return power_cut_main (argc - 2, argv + 2);
     s_parse_options (&options, argc, argv);
     s_export_environment ();
     s_register_scripts ();

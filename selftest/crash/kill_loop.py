@@ -15,6 +15,7 @@
 #    5. A single consumer gets everything in order, but for starts from the floor after a kill.
 #    6. What of a plain producer never reached the store is at most one hole in its numbers for each
 #       death of the device (sync).
+#  With --power-cut each death takes the power, too: of what was not synced any part is gone.
 
 import argparse
 import os
@@ -28,12 +29,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from device import *
+from recorder import Recorder
 
 HEAD = struct.Struct("<II")             #  of a message: producer, number
 TICKET = struct.Struct("<BBHIIIQQ")     #  see lib/ticket.c
 RECORD = struct.Struct("<IIQH?")        #  producer, number, sequence, attempt, unchanged
 PATTERN = random.Random(0).randbytes(70000)
 SETTLE_MS = 1000
+SEED = int(os.environ.get("SELFTEST_SEED") or 1)
 ACK_TIMEOUT_MS = 1000
 
 
@@ -226,8 +229,9 @@ def kill_loop(options):
     endpoints = {"endpoint_in": "ipc://in", "endpoint_out": "ipc://out"} if options.ipc else {}
     times = {"settled": ["--settle", str(SETTLE_MS)], "sent": [],
              "explicit": ["--ack-timeout", str(ACK_TIMEOUT_MS)]}
+    recorder = Recorder() if options.power_cut else None
     device = Device("--ack", options.ack, "--durability", options.durability, *times[options.ack],
-                    **endpoints)
+                    environment=recorder and recorder.environment, **endpoints)
     consumers = [Consumer(number, device, options.seed) for number in range(options.consumers)]
     producers = [Producer(number, device.endpoint_in, options.rate, options.seed)
                  for number in range(options.producers)]
@@ -245,6 +249,8 @@ def kill_loop(options):
             device.stop()
         else:
             device.kill()
+        if recorder:
+            recorder.cut(whims.randrange(1 << 40))
         account.deaths += 1
         before = device.info()
         for at in consumers:
@@ -297,6 +303,8 @@ def parse(arguments):
     parser.add_argument("--rate", type=int, default=4000, help="messages a second of each producer")
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between kills, mean")
     parser.add_argument("--ipc", action="store_true", help="ipc:// instead of tcp://")
+    parser.add_argument("--power-cut", action="store_true",
+                        help="with each death the disk forgets what was not synced, or any part of it")
     parser.add_argument("--keep", action="store_true", help="keep the directory when it fails")
     return parser.parse_args(arguments)
 

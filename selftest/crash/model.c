@@ -440,6 +440,7 @@ model_open (model_worker_t *self)
     self->store = store;
     fault_pause_memory ();
     bool happened = ledger->committing && model_is_like (store, &ledger->candidate);
+    ledger->shown += happened;
     if (!happened)
         ledger->candidate = ledger->committed;
     CHECK (model_is_like (store, &ledger->candidate));

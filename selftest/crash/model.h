@@ -42,6 +42,7 @@ typedef struct {
     model_t candidate;                 //  what will be, while `committing`
     bool committing;
     uint64_t commits;                  //  that returned
+    uint64_t shown;                    //  of those that did not return: found done at opening
     uint64_t steps;
 } model_ledger_t;
 

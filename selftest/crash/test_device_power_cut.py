@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+#  test_device_power_cut.py - whenever the power goes, what a device had forwarded is on the disk
+#
+#  SPDX-License-Identifier: MPL-2.0
+#
+#  The device and its peers are real; every write and sync of the store is recorded, and every byte that the
+#  device sends. Then each disk that a cut may leave is opened with the real code.
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+from device import *
+from recorder import Recorder
+
+SEED = int(os.environ.get("SELFTEST_SEED") or random.SystemRandom().randrange(1 << 40))
+MESSAGES = 150 * LONG
+
+
+def run_device(recorder, *options, deaths=0):
+    """Let a device take in and forward messages in bursts, and die. Nothing is acknowledged."""
+    whims = random.Random(SEED)
+    device = Device("--ack", "explicit", *options, environment=recorder.environment)
+    target, source = producer(device.endpoint_in), consumer(device.endpoint_out)
+    kills = sorted(whims.randrange(MESSAGES) for _ in range(deaths))
+    number = 0
+    while number < MESSAGES:
+        burst = min(whims.choice([1, 1, 5, 20]), MESSAGES - number)
+        for _ in range(burst):
+            size = whims.choice([0, 100, 100, 3000])
+            target.send(b"message %08d" % number + b"-" * size)
+            number += 1
+        receive(source, burst)
+        while kills and kills[0] < number:
+            kills.pop(0)
+            device.restart(kill=True)
+            while source.poll(300):
+                source.recv_multipart()
+    device.kill()
+
+
+def check_found(recorder, found):
+    print(f"SELFTEST_SEED={SEED} repeats this run")
+    status, text = recorder.check_forwarded(SEED, 1)
+    print(text)
+    assert status == (1 if found else 0), f"exit status {status}"
+
+
+def test_sync_has_all_that_was_forwarded():
+    recorder = Recorder(sends=True, slow_sync_us=2000)
+    run_device(recorder)
+    check_found(recorder, False)
+
+
+def test_transaction_has_all_that_was_forwarded():
+    recorder = Recorder(sends=True)
+    run_device(recorder, "--durability", "transaction")
+    check_found(recorder, False)
+
+
+def test_killed_and_started_again_has_all_that_was_forwarded():
+    recorder = Recorder(sends=True)
+    run_device(recorder, deaths=4)
+    check_found(recorder, False)
+
+
+#  ---- planted faults are found
+
+def test_planted_sync_left_out_is_found():
+    recorder = Recorder(sends=True, plant="sync left out")
+    run_device(recorder)
+    check_found(recorder, True)
+
+
+def test_planted_durable_write_that_is_not_is_found():
+    recorder = Recorder(sends=True, plant="dsync left out")
+    run_device(recorder)
+    check_found(recorder, True)
+
+
+def test_planted_forwarding_before_the_commit_is_found():
+    #  What `async` does by its nature, judged as if it were `sync`
+    recorder = Recorder(sends=True, slow_sync_us=2000)
+    run_device(recorder, "--durability", "async")
+    check_found(recorder, True)
+
+
+run_tests(globals())
