@@ -8,6 +8,7 @@
 #include "zspool_library.h"
 #include "zspool_block.h"
 #include "zspool_ticket.h"
+#include "zspool_backup.h"
 #include "zspool_store.h"
 #include "zspool_reader.h"
 #include "zspool_device.h"

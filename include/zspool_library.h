@@ -49,7 +49,8 @@ typedef enum {
     ZSPOOL_ELIMIT = -19,    //  a named limit is reached
     ZSPOOL_EADDR = -20,     //  an endpoint is malformed, in use or cannot be reached
     ZSPOOL_ESYSTEM = -21,   //  the system refused something else; errno says what
-    ZSPOOL_ETIMEDOUT = -22  //  it took longer than it may
+    ZSPOOL_ETIMEDOUT = -22, //  it took longer than it may
+    ZSPOOL_ECANCELED = -23  //  the caller said so
 } zspool_error_t;
 
 //  A short English phrase for a code of zspool_error_t, never NULL. The string is static.

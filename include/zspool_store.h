@@ -111,6 +111,25 @@ ZSPOOL_EXPORT const char *
 ZSPOOL_EXPORT uint64_t
     zspool_store_incarnation (const zspool_store_t *self);
 
+//  Where a store comes from
+typedef enum {
+    ZSPOOL_ORIGIN_NEW,     //  created empty
+    ZSPOOL_ORIGIN_BACKUP,  //  a copy of another store, or of this one at an earlier time
+    ZSPOOL_ORIGIN_SALVAGE  //  what could be saved of a damaged one
+} zspool_origin_kind_t;
+
+typedef struct {
+    uint32_t format;           //  of the store, a version number
+    int64_t created_us;        //  when it, or the first one that it was copied from, was created: since 1970, UTC
+    zspool_origin_kind_t kind;
+    int64_t copied_us;         //  when it was copied or salvaged, likewise; 0: it was not
+    uint64_t incarnation;      //  of the store it was made from; 0: none, or not known
+} zspool_origin_t;
+
+//  Tell where the open store comes from. EINVAL when it is not open; ECORRUPT, EIO.
+ZSPOOL_EXPORT int
+    zspool_store_origin (zspool_store_t *self, zspool_origin_t *origin);
+
 //  Begin a transaction: what follows until commit becomes durable and visible together, or not at
 //  all. EINVAL when one is open, EREADONLY, EFAILED, ENOMEM.
 ZSPOOL_EXPORT int

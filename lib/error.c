@@ -31,6 +31,7 @@ zspool_strerror (int code)
     case ZSPOOL_EADDR: return "endpoint cannot be used";
     case ZSPOOL_ESYSTEM: return "system error";
     case ZSPOOL_ETIMEDOUT: return "it took too long";
+    case ZSPOOL_ECANCELED: return "interrupted";
     default: return "unknown error";
     }
 }

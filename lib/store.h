@@ -157,6 +157,15 @@ void
 //  ------------------------------------------------------------------------------------------------
 //  Within lib
 
+//  Draw a random number for a store's life: never 0. ESYSTEM.
+int
+    zspool_store_draw_incarnation (uint64_t *incarnation);
+
+//  As zspool_store_verify (), for as long as go_on () says so; then ECANCELED.
+int
+    zspool_store_verify_while (zspool_store_t *store, zspool_verify_fn *report, bool (*go_on) (void *arg),
+                               void *arg, uint64_t *blocks);
+
 //  Load spools, and cursors of one, that are in the store but not in memory yet: at opening, and
 //  when a reader meets new ones.
 int

@@ -44,6 +44,12 @@ void
 int
     zspool_engine_sync (zspool_engine_t *self);
 
+//  Write the whole database, as it is at one moment, to a descriptor; `compact` leaves out free pages. For as
+//  long as that takes it keeps the database from reusing space; but writers wait only for its first page.
+//  May run in a thread besides the engine's. Errors: the descriptor's, EIO.
+int
+    zspool_engine_copy (zspool_engine_t *self, int fd, bool compact);
+
 //  Begin the write transaction (one at a time); commit it, durable on return; or drop it. Both end
 //  it.
 int

@@ -175,6 +175,28 @@ zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
     return rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);
 }
 
+int
+zspool_store_origin (zspool_store_t *self, zspool_origin_t *origin)
+{
+    if (!self->engine || self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot be asked here", self->directory);
+    int rc = zspool_view_take (self->view);
+    if (rc)
+        return zspool_store_fail_code (self, rc);
+    zspool_origin_record_t record = { ZSPOOL_ORIGIN_NEW, 0, 0 };
+    rc = zspool_state_get_origin (self->view, self->state, &record);
+    zspool_view_release (self->view);
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
+        return zspool_store_fail_code (self, rc);
+    memset (origin, 0, sizeof *origin);
+    origin->format = ZSPOOL_FORMAT_VERSION;
+    origin->created_us = self->record.created_us;
+    origin->kind = (zspool_origin_kind_t) record.kind;
+    origin->copied_us = record.copied_us;
+    origin->incarnation = record.incarnation;
+    return ZSPOOL_OK;
+}
+
 uint64_t
 zspool_store_file_bytes (zspool_store_t *self)
 {

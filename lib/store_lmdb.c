@@ -187,6 +187,12 @@ zspool_engine_sync (zspool_engine_t *self)
 }
 
 int
+zspool_engine_copy (zspool_engine_t *self, int fd, bool compact)
+{
+    return s_code (mdb_env_copyfd2 (self->env, fd, compact? MDB_CP_COMPACT: 0));
+}
+
+int
 zspool_engine_begin (zspool_engine_t *self, zspool_txn_t **txn)
 {
     assert (!self->write.txn);

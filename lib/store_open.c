@@ -233,6 +233,17 @@ s_load_spools (zspool_store_t *self, zspool_txn_t *txn)
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
+int
+zspool_store_draw_incarnation (uint64_t *incarnation)
+{
+    uint64_t drawn = 0;
+    while (drawn == 0)
+        if (getrandom (&drawn, sizeof drawn, 0) < 0)
+            return ZSPOOL_ESYSTEM;
+    *incarnation = drawn;
+    return ZSPOOL_OK;
+}
+
 //  Write the first record of a new store.
 static int
 s_create (zspool_store_t *self)
@@ -243,10 +254,7 @@ s_create (zspool_store_t *self)
     if (rc)
         return rc;
     zspool_store_record_t record = { .created_us = zspool_now_us (), .next_spool = 1 };
-    do {
-        if (getrandom (&record.incarnation, sizeof record.incarnation, 0) < 0)
-            rc = ZSPOOL_ESYSTEM;
-    } while (rc == ZSPOOL_OK && record.incarnation == 0);
+    rc = zspool_store_draw_incarnation (&record.incarnation);
     if (rc == ZSPOOL_OK)
         rc = zspool_engine_table (self->engine, ZSPOOL_STATE_TABLE, &self->state);
     if (rc == ZSPOOL_OK)

@@ -5,6 +5,7 @@
 //  One table. Keys, big-endian:                     Values, little-endian:
 //    'A'                                              format u32, incarnation u64, created_us i64,
 //                                                     next_spool u32
+//    'O'                                              kind u32, incarnation u64, copied_us i64; may be missing
 //    'S' spool u32                                    next_sequence u64, last_sequence u64, ceiling u64,
 //                                                     messages u64, bytes u64, blocks u64, lost u64,
 //                                                     stored_us i64, next_cursor u32, name
@@ -163,6 +164,31 @@ zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     if (rc == ZSPOOL_OK)
         rc = s_check (key, &value, SPOOL_VALUE_MIN);
     return rc? rc: s_get_spool (value, record);
+}
+
+int
+zspool_state_put_origin (zspool_txn_t *txn, zspool_table_t table, const zspool_origin_record_t *origin)
+{
+    uint8_t value [20 + CHECKSUM_BYTES];
+    put_u32 (value, origin->kind);
+    put_u64 (value + 4, origin->incarnation);
+    put_u64 (value + 12, (uint64_t) origin->copied_us);
+    return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "O", 1 }, value, sizeof value);
+}
+
+int
+zspool_state_get_origin (zspool_txn_t *txn, zspool_table_t table, zspool_origin_record_t *origin)
+{
+    zspool_bytes_t key = { (const uint8_t *) "O", 1 }, value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 20);
+    if (rc)
+        return rc;
+    origin->kind = get_u32 (value.data);
+    origin->incarnation = get_u64 (value.data + 4);
+    origin->copied_us = (int64_t) get_u64 (value.data + 12);
+    return ZSPOOL_OK;
 }
 
 int

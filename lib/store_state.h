@@ -19,6 +19,13 @@ typedef struct {
     uint32_t next_spool;  //  number of the next spool created
 } zspool_store_record_t;
 
+//  What it was made from; there is none for a store that was created empty
+typedef struct {
+    uint32_t kind;        //  of zspool_origin_kind_t
+    uint64_t incarnation; //  of the store it was made from; 0: not known
+    int64_t copied_us;    //  microseconds since 1970, UTC
+} zspool_origin_record_t;
+
 //  A spool
 typedef struct {
     char name [ZSPOOL_NAME_MAX + 1];
@@ -52,6 +59,9 @@ typedef struct {
 //  Writing. Errors are the engine's.
 int
     zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_store_record_t *store);
+int
+    zspool_state_put_origin (zspool_txn_t *txn, zspool_table_t table,
+                             const zspool_origin_record_t *origin);
 int
     zspool_state_put_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                             const zspool_spool_record_t *record);
@@ -94,6 +104,8 @@ int
 //  when a newer zspool wrote it.
 int
     zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store);
+int
+    zspool_state_get_origin (zspool_txn_t *txn, zspool_table_t table, zspool_origin_record_t *origin);
 
 int
     zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,

@@ -17,6 +17,7 @@
 typedef struct {
     zspool_store_t *store;
     zspool_verify_fn *report;
+    bool (*go_on) (void *arg);   //  asked before each block; NULL: always
     void *arg;
     int findings;
     uint64_t blocks;   //  read in all
@@ -67,6 +68,10 @@ s_read_blocks (s_verify_t *self, const zspool_spool_info_t *info, s_tally_t *tal
     zspool_block_t *block = NULL;
     int rc = ZSPOOL_OK;
     while (rc == ZSPOOL_OK && tally->last_sequence < info->last_sequence) {
+        if (self->go_on && !self->go_on (self->arg)) {
+            rc = ZSPOOL_ECANCELED;
+            break;
+        }
         rc = zspool_reader_next (reader, &block);
         if (rc == ZSPOOL_OK) {
             s_check_block (self, info, tally, block);
@@ -298,9 +303,10 @@ s_check_keys (s_verify_t *self)
 }
 
 int
-zspool_store_verify (zspool_store_t *store, zspool_verify_fn *report, void *arg, uint64_t *blocks)
+zspool_store_verify_while (zspool_store_t *store, zspool_verify_fn *report, bool (*go_on) (void *arg),
+                           void *arg, uint64_t *blocks)
 {
-    s_verify_t self = { store, report, arg, 0, 0 };
+    s_verify_t self = { store, report, go_on, arg, 0, 0 };
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK; index++) {
         rc = s_verify_spool (&self, index);
@@ -315,4 +321,10 @@ zspool_store_verify (zspool_store_t *store, zspool_verify_fn *report, void *arg,
     if (blocks)
         *blocks = self.blocks;
     return rc == ZSPOOL_ENOENT? self.findings: rc;
+}
+
+int
+zspool_store_verify (zspool_store_t *store, zspool_verify_fn *report, void *arg, uint64_t *blocks)
+{
+    return zspool_store_verify_while (store, report, NULL, arg, blocks);
 }

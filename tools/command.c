@@ -225,6 +225,18 @@ command_operand (int argc, char **argv, const char *what)
     return argv [optind];
 }
 
+const char *
+command_operands (int argc, char **argv, const char *what, const char *what_second, const char **second)
+{
+    if (optind >= argc)
+        command_usage ("%s is missing (see %s --help)", what, s_name);
+    const char *first = argv [optind++];
+    if (!*first)
+        command_usage ("%s needs a value, not an empty one", what);
+    *second = command_operand (argc, argv, what_second);
+    return first;
+}
+
 void
 command_report_write (const char *name, int error)
 {

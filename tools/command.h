@@ -31,6 +31,8 @@
 int
     queue_main (int argc, char **argv);
 int
+    backup_main (int argc, char **argv);
+int
     push_main (int argc, char **argv);
 int
     pull_main (int argc, char **argv);
@@ -98,6 +100,11 @@ int
 //  Give the one operand behind the options; exits when there is none, or another. `what` names it.
 const char *
     command_operand (int argc, char **argv, const char *what);
+
+//  Give the two operands behind the options likewise; the second in *second.
+const char *
+    command_operands (int argc, char **argv, const char *what, const char *what_second,
+                      const char **second);
 
 //  Hand what was printed on standard output to the system; -1 when that fails, which command_end ()
 //  will report.

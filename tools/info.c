@@ -8,6 +8,7 @@
 #include "command.h"
 #include "text.h"
 #include "view.h"
+#include "when.h"
 #include "zspool.h"
 
 #include <inttypes.h>
@@ -48,6 +49,7 @@ typedef struct {
     const char *name; //  of the one spool to show; NULL: all
     bool json;
     zspool_store_t *store;
+    zspool_origin_t origin;
     spool_t *spools;
     size_t spool_count;
     zconfig_t *device; //  status of the device that runs on the store, or NULL
@@ -64,6 +66,16 @@ s_parse (info_t *self, int argc, char **argv)
         else
             self->name = command_text ();
     self->directory = command_operand (argc, argv, "the directory");
+}
+
+static const char *
+s_origin_name (const zspool_origin_t *origin)
+{
+    switch (origin->kind) {
+    case ZSPOOL_ORIGIN_BACKUP: return "backup";
+    case ZSPOOL_ORIGIN_SALVAGE: return "salvage";
+    default: return "copy";
+    }
 }
 
 //  Ask the device that runs on the store, if one does and lets us.
@@ -163,6 +175,23 @@ s_print_json_reader (info_t *self)
         printf ("null");
 }
 
+//  When it was created, and what from, if not from nothing
+static void
+s_print_json_origin (const info_t *self)
+{
+    const zspool_origin_t *origin = &self->origin;
+    char text [WHEN_TEXT_BYTES];
+    when_text (origin->created_us, text);
+    printf (",\n \"format\": %" PRIu32 ",\n \"created\": \"%s\",\n \"origin\": ", origin->format, text);
+    if (origin->kind == ZSPOOL_ORIGIN_NEW) {
+        printf ("null");
+        return;
+    }
+    when_text (origin->copied_us, text);
+    printf ("{\"kind\": \"%s\", \"made\": \"%s\", \"incarnation\": \"%016" PRIx64 "\"}",
+            s_origin_name (origin), text, origin->incarnation);
+}
+
 static void
 s_print_json (info_t *self)
 {
@@ -173,6 +202,7 @@ s_print_json (info_t *self)
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
     s_print_json_reader (self);
+    s_print_json_origin (self);
     printf (",\n \"spools\": [");
     for (size_t index = 0; index < self->spool_count; index++) {
         printf (index > 0? ",\n    ": "\n    ");
@@ -245,6 +275,21 @@ s_print_cursors (const info_t *self, int width)
     }
 }
 
+//  When it was created, and what from, if not from nothing
+static void
+s_print_origin (const info_t *self)
+{
+    const zspool_origin_t *origin = &self->origin;
+    char text [WHEN_TEXT_BYTES];
+    when_text (origin->created_us, text);
+    printf ("created      %s, format %" PRIu32 "\n", text, origin->format);
+    if (origin->kind == ZSPOOL_ORIGIN_NEW)
+        return;
+    when_text (origin->copied_us, text);
+    printf ("%-11s  %s, of the store with incarnation %016" PRIx64 "\n",
+            s_origin_name (origin), text, origin->incarnation);
+}
+
 static void
 s_print_table (info_t *self)
 {
@@ -254,6 +299,7 @@ s_print_table (info_t *self)
             " of them free\n",
             zspool_store_incarnation (self->store), zspool_store_file_bytes (self->store),
             zspool_store_free_bytes (self->store));
+    s_print_origin (self);
     int64_t process;
     uint64_t commits = zspool_store_oldest_reader (self->store, &process);
     if (process)
@@ -281,6 +327,8 @@ static int
 s_run (info_t *self)
 {
     int rc = zspool_store_open (self->store, ZSPOOL_READ);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_store_origin (self->store, &self->origin);
     if (rc == ZSPOOL_OK)
         rc = s_read_spools (self);
     if (rc != ZSPOOL_OK) {
