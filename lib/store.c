@@ -361,17 +361,29 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
 //  ------------------------------------------------------------------------------------------------
 //  Appending
 
-//  Make sure that the open transaction may take so much more of the file.
+//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left to acknowledge,
+//  together with half of the headroom, since nothing else would ever make room for it.
+static bool
+s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t needed)
+{
+    uint64_t spare = zspool_engine_spare_bytes (self->engine);
+    if (spare < FULL_DISK_SPARE_BYTES)
+        return false;
+    uint64_t usable = zspool_engine_reusable_bytes (self->engine);
+    if (spool->now.blocks == 0)
+        usable += spare - FULL_DISK_SPARE_BYTES;
+    return usable >= needed;
+}
+
+//  Make sure that the open transaction may take so much more of the file, for a spool.
 static int
-s_make_room (zspool_store_t *self, uint64_t bytes)
+s_make_room (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t bytes)
 {
     uint64_t needed = self->txn_bytes + bytes;
     int rc = zspool_engine_reserve (self->engine, needed);
     self->disk_full = rc == ZSPOOL_ENOSPC;
-    if (rc == ZSPOOL_ENOSPC && zspool_engine_spare_bytes (self->engine) >= FULL_DISK_SPARE_BYTES
-        && zspool_engine_reusable_bytes (self->engine) >= needed) {
-        //  The disk is full, but free pages of the file itself will do, if taken one by one.
-        self->chunked = true;
+    if (rc == ZSPOOL_ENOSPC && s_has_pages (self, spool, needed)) {
+        self->chunked = true; //  they must be taken one by one
         rc = ZSPOOL_OK;
     }
     if (rc == ZSPOOL_OK)
@@ -436,7 +448,7 @@ zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_blo
         return zspool_store_fail_code (self, ZSPOOL_EINVAL);
     if (!zspool_store_is_within_limit (spool, zspool_block_size (block)))
         return ZSPOOL_ELIMIT;
-    int rc = s_make_room (self, zspool_blocks_room (zspool_block_size (block)));
+    int rc = s_make_room (self, spool, zspool_blocks_room (zspool_block_size (block)));
     return rc? zspool_store_fail_code (self, rc): s_write_block (self, spool, block);
 }
 
@@ -482,7 +494,7 @@ s_begin_filling (zspool_store_t *self, zspool_spool_state_t *spool, size_t recor
     if (rc)
         return rc;
     size_t capacity = record_bytes > ZSPOOL_BLOCK_BYTES? record_bytes: (size_t) ZSPOOL_BLOCK_BYTES;
-    rc = s_make_room (self, zspool_blocks_room (ZSPOOL_BLOCK_OVERHEAD_BYTES + capacity));
+    rc = s_make_room (self, spool, zspool_blocks_room (ZSPOOL_BLOCK_OVERHEAD_BYTES + capacity));
     if (rc)
         return rc;
     spool->filling = zspool_block_new (capacity);

@@ -12,14 +12,15 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define DISK_BYTES (120 * 1024 * 1024)
+#define DISK_MIB 120
 #define STORE "disk/store"
 #define MIB (1024 * 1024)
 
-//  Mount an empty disk at disk/.
+//  Mount an empty disk at disk/: ext4; ext2, which knows no fallocate (); or tmpfs.
 static void
-s_mount (void)
+s_mount_as (const char *type, unsigned mib)
 {
+    char command [200];
     if (geteuid () != 0)
         SKIP ("needs root, to mount a small disk");
     if (system ("command -v mkfs.ext4 > /dev/null") != 0)
@@ -27,28 +28,50 @@ s_mount (void)
     if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         SKIP ("needs the right to mount");
     CHECK (mkdir ("disk", 0700) == 0);
+    if (strcmp (type, "tmpfs") == 0) {
+        snprintf (command, sizeof command, "size=%um", mib);
+        if (mount ("disk", "disk", "tmpfs", 0, command) != 0)
+            SKIP ("needs the right to mount");
+        return;
+    }
     int fd = open ("image", O_RDWR | O_CREAT | O_EXCL, 0600);
-    CHECK (fd != -1 && ftruncate (fd, DISK_BYTES) == 0);
+    CHECK (fd != -1 && ftruncate (fd, (off_t) mib * MIB) == 0);
     close (fd);
-    CHECK (system ("mkfs.ext4 -q -m 0 image") == 0);
+    snprintf (command, sizeof command, "mkfs.%s -q -m 0 image", type);
+    CHECK (system (command) == 0);
     if (system ("mount -o loop image disk") != 0)
         SKIP ("needs a loop device");
 }
 
-//  Let another file take all that is free on the disk.
 static void
-s_fill_disk (void)
+s_mount (void)
+{
+    s_mount_as ("ext4", DISK_MIB);
+}
+
+//  Let another file take all that is free on the disk, but so much.
+static void
+s_fill_disk_but (off_t left)
 {
     int fd = open ("disk/ballast", O_WRONLY | O_CREAT, 0600);
     CHECK (fd != -1);
-    for (off_t size = 0, step = 16 * MIB; step >= 512;) {
+    off_t size = 0;
+    for (off_t step = 16 * MIB; step >= 512;) {
         if (posix_fallocate (fd, size, step) == 0)
             size += step;
         else
             step /= 2;
     }
+    if (left > 0)
+        CHECK (ftruncate (fd, size - left) == 0);
     fsync (fd);
     close (fd);
+}
+
+static void
+s_fill_disk (void)
+{
+    s_fill_disk_but (0);
 }
 
 static void
@@ -233,4 +256,98 @@ TEST (test_store_full_disk_with_a_purged_spool_has_room_for_others)
     CHECK (s_fill_store (self.store, other, MIB) >= count / 12);
     s_free_disk ();
     s_done (&self);
+}
+
+//  Fill the disk and drain the store, by parts and as a whole.
+static void
+s_bounce (const char *type, unsigned mib)
+{
+    s_mount_as (type, mib);
+    s_setup_t self = s_setup ();
+    uint64_t count = s_fill_store (self.store, self.spool, MIB / 2);
+    printf ("%" PRIu64 " messages found room on %u MiB of %s\n", count, mib, type);
+    CHECK (count > mib);
+    for (int round = 0; round < 12; round++) {
+        uint64_t pending = kit_cursor_info (self.store, self.spool, self.cursor).pending;
+        s_ack_oldest (&self, round % 3? pending / 3: pending);
+        if (round == 5) {
+            zspool_store_destroy (&self.store);
+            self.store = kit_open (STORE, ZSPOOL_WRITE);
+        }
+        uint64_t more = s_fill_store (self.store, self.spool, MIB / 2);
+        more += s_fill_store (self.store, self.spool, MIB / 2);
+        CHECK (more >= pending / 4);
+    }
+    s_ack_oldest (&self, kit_cursor_info (self.store, self.spool, self.cursor).pending);
+    s_done (&self);
+}
+
+TEST (test_store_full_disk_of_ext4_bounces)
+{
+    s_bounce ("ext4", 60);
+}
+
+TEST (test_store_full_disk_of_ext2_bounces)
+{
+    s_bounce ("ext2", 60);
+}
+
+TEST (test_store_full_disk_of_tmpfs_bounces)
+{
+    s_bounce ("tmpfs", 60);
+}
+
+TEST (test_store_full_disk_of_ext2_after_reopening_still_acknowledges)
+{
+    s_mount_as ("ext2", 60);
+    s_setup_t self = s_setup ();
+    s_fill_store (self.store, self.spool, MIB);
+    s_fill_disk ();
+    for (int round = 0; round < 3; round++) {
+        zspool_store_destroy (&self.store);
+        self.store = kit_open (STORE, ZSPOOL_WRITE);
+        CHECK_CODE (s_try_append (self.store, self.spool, MIB), ZSPOOL_ENOSPC);
+        s_ack_oldest (&self, 6);
+        CHECK (s_fill_store (self.store, self.spool, MIB) >= 4);
+    }
+    s_free_disk ();
+    s_done (&self);
+}
+
+//  However little is left for a store, it goes on taking messages as long as they are acknowledged.
+static void
+s_check_never_stuck (const char *type, off_t step)
+{
+    s_mount_as (type, 50);
+    unsigned stuck = 0;
+    for (off_t left = 26 * MIB; left >= 17 * MIB; left -= step) {
+        s_fill_disk_but (left);
+        s_setup_t self = s_setup ();
+        uint64_t count = 0;
+        for (int round = 0; round < 30; round++) {
+            int rc = s_try_append (self.store, self.spool, ZSPOOL_BLOCK_BYTES - 100);
+            count += rc == ZSPOOL_OK;
+            stuck = rc == ZSPOOL_OK? 0: stuck + 1;
+            //  What the last commit freed can take a commit until it is used again.
+            if (count > 0 && stuck > 2)
+                selftest_fail (__FILE__, __LINE__, "stuck with %jd KiB left", (intmax_t) left / 1024);
+            uint64_t pending = kit_cursor_info (self.store, self.spool, self.cursor).pending;
+            if (pending > 0 && (rc || round % 4 == 0))
+                s_ack_oldest (&self, pending);
+        }
+        printf ("%jd KiB left: %" PRIu64 " messages\n", (intmax_t) left / 1024, count);
+        s_free_disk ();
+        s_done (&self);
+        CHECK (system ("rm -r " STORE) == 0);
+    }
+}
+
+TEST (test_store_full_disk_with_little_left_is_never_stuck)
+{
+    s_check_never_stuck ("ext4", 300 * 1024);
+}
+
+TEST (test_store_full_disk_of_ext2_with_little_left_is_never_stuck)
+{
+    s_check_never_stuck ("ext2", 1100 * 1024);
 }
