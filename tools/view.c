@@ -131,8 +131,10 @@ s_print_why (zconfig_t *status)
             printf (": no answer for %.1f s", (double) silent_ms / 1e3);
         printf ("; look at the disk");
     }
+    else if (strcmp (state, "full") == 0 && strcmp (s_text (status, "store/full"), "limit") == 0)
+        printf ("the spool is at its limit, --max-bytes: producers are held until messages are acknowledged");
     else if (strcmp (state, "full") == 0)
-        printf ("no room: producers are held until there is space or messages are acknowledged");
+        printf ("the disk is full: producers are held until there is space, or messages are acknowledged");
     else if (strcmp (state, "stopping") == 0)
         printf ("the device is ending");
     else if (s_number (status, "in/paused"))
