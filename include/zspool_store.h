@@ -183,7 +183,8 @@ ZSPOOL_EXPORT int
                       uint64_t last);
 
 //  Remove the blocks that hold only messages up to `sequence`, whoever acknowledged them, in a
-//  transaction; cursors that stood before are moved up to it.
+//  transaction; cursors that stood before are moved up to it. EINVAL; ENOSPC only when the disk is full and the
+//  spool holds more than 4 GiB: go on in smaller steps; EIO, ENOMEM. On failure roll back.
 ZSPOOL_EXPORT int
     zspool_store_trim (zspool_store_t *self, uint32_t spool, uint64_t sequence);
 

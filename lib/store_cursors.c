@@ -13,24 +13,22 @@
 
 //  Tell a tracker of the blocks in [from, to], with what is stored of each; *known_to becomes the
 //  last message of the last one. The view or transaction shows both. Damaged blocks are left out:
-//  they can never be delivered.
+//  they can never be delivered. EVERSION when a newer zspool can deliver one.
 static int
 s_cover (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, uint32_t cursor,
          zspool_cursor_t *tracker, uint64_t from, uint64_t to, uint64_t *known_to)
 {
     zspool_walk_t walk = { .iter = NULL };
     zspool_iter_t *iter = NULL;
-    int rc = zspool_walk_entries (&walk, txn, self->state, spool->id, cursor);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_iter_open (txn, spool->table, &iter);
-    if (rc) {
-        zspool_walk_close (&walk);
+    int rc = zspool_iter_open (txn, spool->table, &iter);
+    if (rc)
         return rc;
-    }
     zspool_cursor_entry_t entry = { 0, 0, NULL, NULL };
-    uint64_t first;
+    uint64_t first = from;
     zspool_block_head_t head;
     int found = zspool_blocks_seek (iter, from, &first, &head);
+    //  There may be many entries before.
+    rc = zspool_walk_entries_from (&walk, txn, self->state, spool->id, cursor, first);
     while ((found == ZSPOOL_OK || found == ZSPOOL_ECORRUPT) && first <= to && rc == ZSPOOL_OK) {
         if (found == ZSPOOL_OK) {
             rc = zspool_cursor_cover (tracker, first, head.count);
@@ -349,6 +347,12 @@ zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
         return rc;
     if (sequence > spool->now.last_sequence)
         sequence = spool->now.last_sequence;
+    //  The list of what becomes free is a value of the database, too: when the headroom may not do for it.
+    uint64_t list_bytes = spool->now.bytes / ZSPOOL_PAGE_BYTES * sizeof (uint64_t);
+    if (list_bytes > ZSPOOL_HEADROOM_BYTES / 2) {
+        rc = zspool_engine_reserve (self->engine, self->txn_bytes + list_bytes);
+        self->txn_bytes += list_bytes;
+    }
     for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
         rc = s_move_cursor (self, spool, &spool->cursors [index], sequence);
     if (rc == ZSPOOL_OK)
