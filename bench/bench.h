@@ -25,7 +25,9 @@
 #define BENCH_HWM 1000                       //  default high-water mark of every socket, messages
 #define BENCH_WAIT_MS 100                    //  longest a call blocks before a look at the clock
 #define BENCH_CLOCK_EVERY 16                 //  messages between two looks at the clock
-#define BENCH_NUMBER_BYTES sizeof (uint64_t) //  each message starts with its number, from 1
+#define BENCH_NUMBER_BYTES sizeof (uint64_t) //  each message starts with its number, from 1,
+#define BENCH_PRODUCER_SHIFT 48              //  and above these bits the number of its producer
+#define BENCH_PRODUCERS_MAX 64
 #define BENCH_SIZE_MAX (128 * 1024 * 1024)   //  largest message, bytes
 
 //  Monotonic time in nanoseconds
@@ -69,22 +71,44 @@ bench_set (void *socket, int option, int value)
         bench_fail (1, "socket option %d: %s", option, zmq_strerror (errno));
 }
 
-//  A socket with its high-water marks set; as in CZMQ, `@` before an endpoint binds, `>` or none
-//  connects
+//  A socket with its high-water marks set, neither bound nor connected
 static inline void *
-bench_socket (void *context, int type, int hwm, const char *endpoint)
+bench_socket_new (void *context, int type, int hwm)
 {
     void *socket = zmq_socket (context, type);
     if (!socket)
         bench_fail (1, "no socket: %s", zmq_strerror (errno));
     bench_set (socket, ZMQ_SNDHWM, hwm);
     bench_set (socket, ZMQ_RCVHWM, hwm);
+    return socket;
+}
 
+//  As in CZMQ, `@` before an endpoint binds, `>` or none connects
+static inline void
+bench_attach (void *socket, const char *endpoint)
+{
     const char *address = endpoint + (*endpoint == '@' || *endpoint == '>');
     int rc = *endpoint == '@' ? zmq_bind (socket, address) : zmq_connect (socket, address);
     if (rc)
         bench_fail (1, "%s: %s", endpoint, zmq_strerror (errno));
+}
+
+//  Both
+static inline void *
+bench_socket (void *context, int type, int hwm, const char *endpoint)
+{
+    void *socket = bench_socket_new (context, type, hwm);
+    bench_attach (socket, endpoint);
     return socket;
+}
+
+//  Wait until the message with this number is due, when `rate` of them are due a second
+static inline void
+bench_pace (uint64_t number, double rate, int64_t start_ns)
+{
+    int64_t early_ns = start_ns + (int64_t) ((double) number * 1e9 / rate) - bench_now_ns ();
+    if (early_ns > 0)
+        nanosleep (&(struct timespec) {early_ns / 1000000000, early_ns % 1000000000}, NULL);
 }
 
 static inline int

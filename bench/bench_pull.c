@@ -2,31 +2,45 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_pull [--warmup S] [--seconds S] [--count N] [--ack-to ENDPOINT [--batch N]] [--hwm N]
-//                 [--timeout S] ENDPOINT
+//      bench_pull [--warmup S | --open-at S] [--seconds S] [--count N] [--rate N]
+//                 [--ack-to ENDPOINT [--batch N] | --hold] [--shared] [--stay] [--hwm N]
+//                 [--reconnect MS] [--timeout S] ENDPOINT
 //
-//  The warm-up starts with the first message. Then the window opens, for --seconds (default 5), or
-//  until --count messages came, warm-up included. The rate is the messages of the window over the
-//  time from its first to its last. With --ack-to the first frame of each message is a ticket;
-//  tickets go back by PUSH, --batch of them as the frames of one message, or fewer when nothing
-//  comes. Prints one line of JSON. The messages' numbers (see bench_push.c; one producer) must come
-//  one by one: what is missing or repeated is counted. One thread, plain libzmq.
+//  The warm-up starts with the first message, or ends at the time of CLOCK_MONOTONIC that --open-at
+//  gives, so that several programs measure at the same time. Then the window opens, for --seconds
+//  (default 5), or until --count messages came, warm-up included. The rate is the messages of the
+//  window over the time from its first to its last; `first` is when the first message of all came,
+//  by the same clock. --rate takes no more than so many messages a second.
+//
+//  With --ack-to and --hold the first frame of each message is a ticket. With --ack-to tickets go
+//  back by PUSH, --batch of them joined in one frame, or fewer when nothing comes; with --hold they
+//  never do. Prints one line of JSON. Each producer's numbers (see bench_push.c) must come one by
+//  one: what is missing or repeated is counted; with --shared other consumers get what is missing.
+//  With --stay it goes on receiving afterwards until it is killed, since a consumer that leaves
+//  makes a device send again. One thread, plain libzmq.
 
 #include "bench.h"
 #include "zspool_ticket.h"
 
 #define BATCH_MAX ZSPOOL_TICKETS_MAX //  most tickets in one frame
 #define LINGER_MS 1000  //  longest wait for the last tickets to leave
+#define TIMEOUT_MAX 1e6 //  seconds
 
 typedef struct {
     const char *endpoint; //  where to receive from
     const char *ack_to;   //  where tickets go, or NULL
-    int batch;            //  tickets in one message
+    int batch;            //  tickets in one frame
+    bool hold;            //  tickets come, and are kept
+    bool shared;          //  other consumers get messages too
+    bool stay;            //  until killed
+    double rate;          //  messages a second; 0: no limit
     double warmup;        //  before the window, seconds
+    double open_at;       //  when the window opens, monotonic seconds; 0: after the warm-up
     double seconds;       //  length of the window; 0: no limit
     uint64_t count;       //  messages, warm-up included; 0: no limit
     double timeout;       //  longest time without a message, seconds
     int hwm;              //  high-water marks, messages
+    int reconnect_ms;     //  between attempts to connect
 } options_t;
 
 typedef struct {
@@ -34,11 +48,15 @@ typedef struct {
     void *acks;             //  PUSH to the device's ack-in, or NULL
     zmq_msg_t message;      //  the frame received last
     uint64_t total;         //  messages received
-    uint64_t last_number;   //  number of the last message, 0 before the first
+    uint64_t last [BENCH_PRODUCERS_MAX]; //  each producer's last number, 0 before the first
     uint64_t gaps;          //  numbers that were left out
     uint64_t repeats;       //  messages whose number had come before
     size_t bytes;           //  size of the last message without its ticket
-    int batch;              //  tickets in one message
+    bool has_tickets;       //  each message starts with one
+    bool shared;            //  other consumers get messages too
+    double rate;            //  messages a second; 0: no limit
+    int64_t first_ns;       //  when the first message came
+    int batch;              //  tickets in one frame
     int tickets;            //  collected now
     char ticket [BATCH_MAX][ZSPOOL_TICKET_BYTES];
 } self_t;
@@ -50,8 +68,12 @@ s_options (int argc, char **argv)
         {"warmup", required_argument, NULL, 'w'}, {"seconds", required_argument, NULL, 's'},
         {"count", required_argument, NULL, 'c'},  {"ack-to", required_argument, NULL, 'a'},
         {"batch", required_argument, NULL, 'b'},  {"hwm", required_argument, NULL, 'h'},
-        {"timeout", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
-    options_t options = {.batch = 500, .warmup = 1, .timeout = 20, .hwm = BENCH_HWM};
+        {"timeout", required_argument, NULL, 't'}, {"open-at", required_argument, NULL, 'o'},
+        {"rate", required_argument, NULL, 'r'},   {"hold", no_argument, NULL, 'k'},
+        {"shared", no_argument, NULL, 'm'},       {"stay", no_argument, NULL, 'y'},
+        {"reconnect", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+    options_t options = {
+        .batch = 500, .warmup = 1, .timeout = 20, .hwm = BENCH_HWM, .reconnect_ms = 100};
     int name;
     while ((name = getopt_long (argc, argv, "", names, NULL)) != -1) {
         switch (name) {
@@ -73,8 +95,26 @@ s_options (int argc, char **argv)
             case 'h':
                 options.hwm = bench_option ("hwm", optarg, 1, 1e6);
                 break;
+            case 'o':
+                options.open_at = bench_option ("open-at", optarg, 0, 1e12);
+                break;
+            case 'r':
+                options.rate = bench_option ("rate", optarg, 0.001, 1e9);
+                break;
+            case 'k':
+                options.hold = true;
+                break;
+            case 'm':
+                options.shared = true;
+                break;
+            case 'y':
+                options.stay = true;
+                break;
+            case 'i':
+                options.reconnect_ms = bench_option ("reconnect", optarg, 1, 1e6);
+                break;
             case 't':
-                options.timeout = bench_option ("timeout", optarg, 0.1, 1e6);
+                options.timeout = bench_option ("timeout", optarg, 0.1, TIMEOUT_MAX);
                 break;
             default:
                 exit (2);
@@ -109,7 +149,41 @@ s_receive_frame (self_t *self)
     return false;
 }
 
-//  Receive one message, keep its ticket and look at its number; false when none came in time
+//  Receive the ticket, and keep it when it shall go back.
+static void
+s_take_ticket (self_t *self)
+{
+    if (zmq_msg_size (&self->message) != ZSPOOL_TICKET_BYTES || !zmq_msg_more (&self->message))
+        bench_fail (1, "a message came without a ticket");
+    if (self->acks) {
+        memcpy (self->ticket [self->tickets++], zmq_msg_data (&self->message), ZSPOOL_TICKET_BYTES);
+        if (self->tickets == self->batch)
+            s_flush_tickets (self);
+    }
+    zmq_msg_recv (&self->message, self->socket, 0); //  its other frame came with it
+}
+
+//  Hold the message's number against the one before.
+static void
+s_check_number (self_t *self)
+{
+    uint64_t number;
+    memcpy (&number, zmq_msg_data (&self->message), sizeof number);
+    uint64_t producer = number >> BENCH_PRODUCER_SHIFT;
+    if (producer >= BENCH_PRODUCERS_MAX)
+        bench_fail (1, "a message came that bench_push did not send");
+    uint64_t *last = &self->last [producer];
+    number &= (1ULL << BENCH_PRODUCER_SHIFT) - 1;
+    if (number <= *last) {
+        self->repeats++;
+        return;
+    }
+    if (*last && !self->shared)
+        self->gaps += number - *last - 1;
+    *last = number;
+}
+
+//  Receive one message, look at its ticket and its number; false when none came in time
 static bool
 s_receive (self_t *self)
 {
@@ -117,27 +191,16 @@ s_receive (self_t *self)
         s_flush_tickets (self);
         return false;
     }
-    if (self->acks) {
-        if (zmq_msg_size (&self->message) != ZSPOOL_TICKET_BYTES || !zmq_msg_more (&self->message))
-            bench_fail (1, "a message came without a ticket");
-        memcpy (self->ticket [self->tickets++], zmq_msg_data (&self->message), ZSPOOL_TICKET_BYTES);
-        zmq_msg_recv (&self->message, self->socket, 0); //  its other frame came with it
-        if (self->tickets == self->batch)
-            s_flush_tickets (self);
-    }
+    if (self->has_tickets)
+        s_take_ticket (self);
     self->bytes = zmq_msg_size (&self->message);
     if (self->bytes < BENCH_NUMBER_BYTES || zmq_msg_more (&self->message))
         bench_fail (1, "a message came that bench_push did not send");
-    uint64_t number;
-    memcpy (&number, zmq_msg_data (&self->message), sizeof number);
-    if (number <= self->last_number)
-        self->repeats++;
-    else {
-        if (self->last_number)
-            self->gaps += number - self->last_number - 1;
-        self->last_number = number;
-    }
-    self->total++;
+    s_check_number (self);
+    if (self->total++ == 0)
+        self->first_ns = bench_now_ns ();
+    else if (self->rate > 0)
+        bench_pace (self->total, self->rate, self->first_ns);
     return true;
 }
 
@@ -173,16 +236,22 @@ main (int argc, char **argv)
     void *context = zmq_ctx_new ();
     zmq_msg_init (&self->message);
     self->batch = options.batch;
-    self->socket = bench_socket (context, ZMQ_PULL, options.hwm, options.endpoint);
+    self->rate = options.rate;
+    self->shared = options.shared;
+    self->has_tickets = options.hold || options.ack_to;
+    self->socket = bench_socket_new (context, ZMQ_PULL, options.hwm);
     bench_set (self->socket, ZMQ_RCVTIMEO, BENCH_WAIT_MS);
+    bench_set (self->socket, ZMQ_RECONNECT_IVL, options.reconnect_ms);
+    bench_attach (self->socket, options.endpoint);
     if (options.ack_to) {
         self->acks = bench_socket (context, ZMQ_PUSH, options.hwm, options.ack_to);
         bench_set (self->acks, ZMQ_SNDTIMEO, (int) (options.timeout * 1e3));
         bench_set (self->acks, ZMQ_LINGER, LINGER_MS);
     }
 
-    int64_t first_ns = s_receive_until (self, 1, INT64_MAX, options.timeout);
-    int64_t warm_ns = first_ns + (int64_t) (options.warmup * 1e9);
+    s_receive_until (self, 1, INT64_MAX, options.timeout);
+    int64_t warm_ns = options.open_at > 0 ? (int64_t) (options.open_at * 1e9)
+                                          : self->first_ns + (int64_t) (options.warmup * 1e9);
     int64_t open_ns = s_receive_until (self, options.count, warm_ns, options.timeout);
     uint64_t before = self->total;
     int64_t end_ns = options.seconds > 0 ? open_ns + (int64_t) (options.seconds * 1e9) : INT64_MAX;
@@ -192,10 +261,13 @@ main (int argc, char **argv)
         bench_fail (1, "the window saw only %llu messages", (unsigned long long) messages);
     double seconds = (double) (close_ns - open_ns) / 1e9;
     printf ("{\"rate\": %.1f, \"messages\": %llu, \"seconds\": %.6f, \"total\": %llu, "
-            "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu}\n",
+            "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu, \"first\": %.6f}\n",
             (double) messages / seconds, (unsigned long long) messages, seconds,
             (unsigned long long) self->total, self->bytes, (unsigned long long) self->gaps,
-            (unsigned long long) self->repeats);
+            (unsigned long long) self->repeats, (double) self->first_ns / 1e9);
+    fflush (stdout);
+    if (options.stay)
+        s_receive_until (self, 0, INT64_MAX, TIMEOUT_MAX);
 
     if (self->acks) {
         s_flush_tickets (self);

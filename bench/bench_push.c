@@ -2,11 +2,13 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_push [--size BYTES] [--count N] [--seconds S] [--rate N] [--hwm N] ENDPOINT
+//      bench_push [--size BYTES] [--count N] [--seconds S] [--rate N] [--producer N] [--hwm N]
+//                 ENDPOINT
 //
 //  Runs until it is killed when neither --count nor --seconds is given. With them it ends when
-//  everything was handed to the peer. Every message starts with its number, so that bench_pull can
-//  see gaps and repetitions. One thread, plain libzmq.
+//  everything was handed to the peer. Every message starts with its number, and in it the number of
+//  its producer (default 0), so that bench_pull can see gaps and repetitions. One thread, plain
+//  libzmq.
 
 #include "bench.h"
 
@@ -16,6 +18,7 @@ typedef struct {
     uint64_t count;       //  messages to send; 0: no limit
     double seconds;       //  time to send; 0: no limit
     double rate;          //  messages a second; 0: no limit
+    uint64_t producer;    //  which one this is
     int hwm;              //  send high-water mark, messages
 } options_t;
 
@@ -25,7 +28,8 @@ s_options (int argc, char **argv)
     static const struct option names [] = {
         {"size", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 't'}, {"rate", required_argument, NULL, 'r'},
-        {"hwm", required_argument, NULL, 'h'},     {NULL, 0, NULL, 0}};
+        {"hwm", required_argument, NULL, 'h'},     {"producer", required_argument, NULL, 'p'},
+        {NULL, 0, NULL, 0}};
     options_t options = {.size = 100, .hwm = BENCH_HWM};
     int name;
     while ((name = getopt_long (argc, argv, "", names, NULL)) != -1) {
@@ -42,6 +46,9 @@ s_options (int argc, char **argv)
             case 'r':
                 options.rate = bench_option ("rate", optarg, 0.001, 1e9);
                 break;
+            case 'p':
+                options.producer = bench_option ("producer", optarg, 0, BENCH_PRODUCERS_MAX - 1);
+                break;
             case 'h':
                 options.hwm = bench_option ("hwm", optarg, 1, 1e6);
                 break;
@@ -55,15 +62,6 @@ s_options (int argc, char **argv)
     return options;
 }
 
-//  Wait until the message with this number is due
-static void
-s_pace (uint64_t number, double rate, int64_t start_ns)
-{
-    int64_t early_ns = start_ns + (int64_t) ((double) number * 1e9 / rate) - bench_now_ns ();
-    if (early_ns > 0)
-        nanosleep (&(struct timespec) {early_ns / 1000000000, early_ns % 1000000000}, NULL);
-}
-
 //  Send until the count or the time is reached; returns the number of messages sent
 static uint64_t
 s_send_all (void *socket, const options_t *options, char *body, int64_t start_ns)
@@ -73,12 +71,12 @@ s_send_all (void *socket, const options_t *options, char *body, int64_t start_ns
     uint64_t sent = 0;
     while (!options->count || sent < options->count) {
         if (options->rate > 0)
-            s_pace (sent, options->rate, start_ns);
-        uint64_t number = sent + 1;
+            bench_pace (sent, options->rate, start_ns);
+        uint64_t number = sent + 1 + (options->producer << BENCH_PRODUCER_SHIFT);
         memcpy (body, &number, sizeof number);
         int rc = zmq_send (socket, body, options->size, 0);
         if (rc >= 0)
-            sent = number;
+            sent++;
         else if (errno != EAGAIN && errno != EINTR)
             bench_fail (1, "send: %s", zmq_strerror (errno));
         if ((rc < 0 || sent % BENCH_CLOCK_EVERY == 0) && bench_now_ns () >= end_ns)
