@@ -28,6 +28,7 @@ typedef struct {
     uint64_t lost;                     //  sequences in gaps
     uint32_t cursors;                  //  that were created
     uint64_t floors [MODEL_CURSORS];   //  where a cursor started, or was moved to
+    bool limited;                      //  the oldest is dropped when there is no room
     uint64_t trimmed_to;               //  messages up to here may be gone, whoever waits for them
     uint8_t messages [MODEL_SEQUENCES]; //  whether stored, and who acknowledged
 } model_spool_t;
@@ -61,6 +62,7 @@ typedef struct {
     recording_t *recording;            //  takes notes of the ledger; or NULL
     model_plant_t plant;
     bool may_fail;                     //  faults are injected: calls may give an error
+    uint64_t limit_bytes;              //  of the second spool, whose oldest is dropped then; or 0
     uint64_t window;                   //  of the second spool: what may be forwarded before its commit
     size_t message_bytes_max;          //  of a message; 0: 40000
 } model_worker_t;

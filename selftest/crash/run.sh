@@ -10,6 +10,7 @@
 #    --asan        with the address and undefined behaviour sanitizers, in build-asan
 #    --help        this text
 #
+#  ZSPOOL_LONG=K in the environment makes each part about K times longer.
 #  Each failure is printed with the command that repeats it. The exit status is 1 when there was one.
 #  Nothing is left behind but the build.
 
@@ -54,7 +55,7 @@ build_in $build all selftest/zspool_selftest
 launcher=
 [ $build = build ] || ! setarch -R true 2> /dev/null || launcher="setarch -R"
 work=$(mktemp -d)
-export TMPDIR="$work" ZSPOOL_LONG=3 PYTHONDONTWRITEBYTECODE=1
+export TMPDIR="$work" ZSPOOL_LONG="${ZSPOOL_LONG:-1}" PYTHONDONTWRITEBYTECODE=1
 export ZSPOOL_BIN="$PWD/$build/tools/zspool" ZSPOOL_BUILDDIR="$PWD/$build"
 
 child=

@@ -33,6 +33,20 @@ TEST (test_store_model_random_work_has_the_results_of_the_model)
     s_print (&worker);
 }
 
+TEST (test_store_model_random_work_at_a_limit_drops_what_it_counts)
+{
+    static model_worker_t worker;
+    worker.limit_bytes = ZSPOOL_LIMIT_BYTES_MIN;
+    s_setup (&worker);
+    model_work (&worker, 1500);
+    s_print (&worker);
+    zspool_cursor_info_t cursor;
+    CHECK_OK (zspool_store_cursor_info (worker.store, 2, 0, &cursor));
+    printf ("%" PRIu64 " messages were dropped\n", cursor.lagged);
+    CHECK (cursor.lagged > 0);
+    model_close (&worker);
+}
+
 //  ---- killed
 
 //  Work in a process that is killed in the midst of one of its calls that write, or just behind it.
@@ -66,9 +80,11 @@ s_settle (model_ledger_t *ledger)
     zspool_store_destroy (&store);
 }
 
-TEST (test_store_model_killed_at_any_call_has_all_that_was_committed)
+static void
+s_kill_at_any_call (uint64_t limit_bytes)
 {
     static model_worker_t worker;
+    worker.limit_bytes = limit_bytes;
     s_setup (&worker);
     model_transact (&worker);
     model_close (&worker);
@@ -78,6 +94,16 @@ TEST (test_store_model_killed_at_any_call_has_all_that_was_committed)
         s_settle (worker.ledger);
     }
     s_print (&worker);
+}
+
+TEST (test_store_model_killed_at_any_call_has_all_that_was_committed)
+{
+    s_kill_at_any_call (0);
+}
+
+TEST (test_store_model_killed_at_any_call_at_a_limit_has_all_but_what_it_dropped)
+{
+    s_kill_at_any_call (ZSPOOL_LIMIT_BYTES_MIN);
 }
 
 TEST (test_store_model_killed_at_any_time_has_all_that_was_committed)
