@@ -53,6 +53,8 @@ s_run (zspool_store_t *store)
     if (findings < 0) {
         const char *reason = zspool_store_reason (store);
         command_report ("%s", *reason? reason: zspool_strerror (findings));
+        if (findings == ZSPOOL_ECORRUPT)
+            printf ("%s", s_advice);
         return COMMAND_FAILED;
     }
     if (findings == 0)
