@@ -13,6 +13,7 @@
 
 #define NAME_BYTES_MAX 256       //  longest path of a name
 #define SLOW_US 100000           //  storing that takes longer is worth a word
+#define READER_COMMITS_MAX 1000 //  no reader that works takes so long
 #define GROWING_MIN 100          //  a backlog of fewer messages is none
 
 static const char *
@@ -171,6 +172,16 @@ s_print_device (zconfig_t *status, const char *end)
             s_number (status, "in/paused")? ", paused": "", end);
 }
 
+//  A reader that hangs makes the store grow, and that is told of nowhere else.
+static void
+s_print_reader (zconfig_t *status, const char *end)
+{
+    uint64_t commits = s_number (status, "store/oldest_reader_commits");
+    if (commits > READER_COMMITS_MAX)
+        printf ("reader    a process looks at the store as it was %" PRIu64 " commits ago and holds back its "
+                "space: zspool info says which%s\n", commits, end);
+}
+
 static void
 s_print_flow (zconfig_t *status, const char *end)
 {
@@ -202,6 +213,7 @@ void
 view_print (zconfig_t *status, const char *end)
 {
     s_print_device (status, end);
+    s_print_reader (status, end);
     s_print_flow (status, end);
     s_print_measure (status, "t1", "t1", "received until handed to the writer", end);
     s_print_measure (status, "t2", "t2", "from then until on the disk", end);
