@@ -193,6 +193,17 @@ s_do_rename (s_disk_t *self, const record_t *record, bool durable)
         return;
     if (other)
         s_set_path (other, NULL);
+    //  With a directory goes all that is in it.
+    size_t length = strlen (record_path (record));
+    for (size_t index = 0; index < self->files_count; index++) {
+        s_file_t *inner = &self->files [index];
+        if (!inner->path || strncmp (inner->path, record_path (record), length) != 0
+            || inner->path [length] != '/')
+            continue;
+        char *path = zsys_sprintf ("%s%s", to, inner->path + length);
+        s_set_path (inner, path);
+        free (path);
+    }
     s_set_path (file, to);
 }
 
@@ -259,6 +270,9 @@ s_write_out (const s_file_t *file, const char *path, uint64_t size)
 {
     static const uint8_t zero [8 * SECTOR];
     int fd = open (path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    //  Its directory is missing.
+    if (fd == -1 && errno == ENOENT)
+        return;
     CHECK (fd != -1);
     uint64_t end = size < file->capacity? size: file->capacity, part;
     for (uint64_t at = 0; at < end; at += part) {

@@ -566,6 +566,40 @@ mkdir (const char *name, mode_t mode)
     return mkdirat (AT_FDCWD, name, mode);
 }
 
+char *
+mkdtemp (char *name)
+{
+    REAL (mkdtemp);
+    char path [PATH_MAX];
+    bool watched = s_is_watched_path (AT_FDCWD, name, path);
+    const fault_plan_t *plan = watched? fault_count (FAULT_OPEN): NULL;
+    if (plan) {
+        errno = plan->error;
+        return NULL;
+    }
+    char *made = real (name);
+    if (made && watched && s_is_watched_path (AT_FDCWD, made, path))
+        s_note_created (path, false);
+    return made;
+}
+
+int
+mkostemp (char *name, int flags)
+{
+    REAL (mkostemp);
+    char path [PATH_MAX];
+    int fd = real (name, flags);
+    if (fd >= 0 && s_is_watched_path (AT_FDCWD, name, path))
+        s_note_created (path, false);
+    return fd;
+}
+
+int
+mkstemp (char *name)
+{
+    return mkostemp (name, 0);
+}
+
 int
 unlinkat (int directory_fd, const char *name, int flags)
 {
