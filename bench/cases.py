@@ -240,7 +240,7 @@ def measure_filesize(options):
 
 def measure_memory(options, peers, size, has_backlog):
     '''The most anonymous memory that a device with default settings takes under full load'''
-    backlog = scaled(options, MEMORY_BACKLOG_MIB * 2 ** 20) if has_backlog else 0
+    backlog = scaled(options, MEMORY_BACKLOG_MIB) * 2 ** 20 if has_backlog else 0
     with Case(options, int(backlog * 1.2) + (4 << 30)) as case:
         if backlog:
             case.fill(size, max(1, backlog // size))

@@ -7,8 +7,8 @@
 
 import json, statistics
 
-from cases import (FRAGMENTED_SIZES, LATENCIES, MEMORY_SIZES, PEERS, RESTART_SIZE, SMALL,
-                   STORED_MESSAGES, STREAMS, restart_count, scaled)
+from cases import (FRAGMENTED_MIB, FRAGMENTED_SIZES, LATENCIES, MEMORY_BACKLOG_MIB, MEMORY_SIZES,
+                   PEERS, RESTART_SIZE, SMALL, STORED_MESSAGES, STREAMS, restart_count, scaled)
 from rig import DEVICES, Skipped
 
 #  The budgets of the design: least ratio to zmq_proxy by case and size; async at every size
@@ -113,14 +113,16 @@ def store_budgets(results, options):
                  (key, base), ratios_of(results, key, base), least=STORED_BUDGET)
     for size in FRAGMENTED_SIZES:
         key, base = ('fragmented', size), ('clean', size)
-        yield Budget(f'fragmented store, {size_name(size)}, of a clean one', (key, base),
+        yield Budget(f'fragmented store of {scaled(options, FRAGMENTED_MIB)} MiB, '
+                     f'{size_name(size)}, of a clean one', (key, base),
                      ratios_of(results, key, base), least=FRAGMENTED_BUDGET)
     for size in MEMORY_SIZES:
         for peers in (1, PEERS):
             for has_backlog in (False, True):
                 key = ('memory', peers, size, has_backlog)
+                backlog = scaled(options, MEMORY_BACKLOG_MIB) if has_backlog else 0
                 yield Budget(f'MiB anonymous, {peers} + {peers} peers, {size_name(size)}, '
-                             f'{"a" if has_backlog else "no"} backlog', (key,),
+                             f'backlog of {backlog} MiB', (key,),
                              figures_of(results, key, 'memory_mib'), most=MEMORY_BUDGET_MIB,
                              digits=1)
 
@@ -139,7 +141,8 @@ def restart_budgets(results, options):
     blocks = figures_of(results, key, 'block_kib')
     if blocks and min(blocks) < BLOCK_KIB_MIN:
         reason = f'blocks had {min(blocks):.0f} KiB only'
-    yield Budget(f'store size of live bytes, blocks of {spread(blocks)[0]} KiB', (key,),
+    live = spread(figures_of(results, key, 'live_mib'))[0]
+    yield Budget(f'store size of {live} MiB live, blocks of {spread(blocks)[0]} KiB', (key,),
                  [] if reason else figures_of(results, key, 'ratio'), most=FILESIZE_BUDGET,
                  reason=reason)
 
