@@ -329,13 +329,15 @@ zspool_claim_new (zspool_claim_t **self_p, const char *directory, zspool_mode_t 
 }
 
 int
-zspool_claim_sync (zspool_claim_t *self)
+zspool_claim_sync (zspool_claim_t *self, bool is_new)
 {
     if (fsync (self->directory_fd))
         return ZSPOOL_EIO;
-    //  The directory's own name; where that cannot be read, with all else of the file system.
-    int fd = openat (self->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0? fsync (fd): syncfs (self->directory_fd);
+    int rc = 0, fd = openat (self->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        rc = fsync (fd);
+    else if (is_new)
+        rc = syncfs (self->directory_fd);
     if (fd >= 0)
         close (fd);
     return rc? ZSPOOL_EIO: ZSPOOL_OK;

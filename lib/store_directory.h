@@ -32,9 +32,10 @@ int
 int
     zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX]);
 
-//  Make the names of the directory and of the files in it durable.
+//  Make the names of the directory and of the files in it durable. Where the directory's own name lies in
+//  one that cannot be read, that takes a sync of all of the file system, and is done only for a new store.
 int
-    zspool_claim_sync (zspool_claim_t *self);
+    zspool_claim_sync (zspool_claim_t *self, bool is_new);
 
 //  Let the directory go. In a forked child this leaves the parent's lock as it is.
 void

@@ -372,10 +372,10 @@ s_open_for_reading (zspool_store_t *self)
 //  What a killed process has written, or what was copied here, may be in memory only, names of files
 //  included. What we show, forward or number from must outlive a power cut from now on.
 static int
-s_make_durable (zspool_store_t *self)
+s_make_durable (zspool_store_t *self, bool is_new)
 {
     int rc = zspool_engine_sync (self->engine);
-    return rc? rc: zspool_claim_sync (self->claim);
+    return rc? rc: zspool_claim_sync (self->claim, is_new);
 }
 
 static int
@@ -390,7 +390,7 @@ s_open_for_writing (zspool_store_t *self)
         is_blank = true;
     else if (rc)
         return rc;
-    rc = s_make_durable (self);
+    rc = s_make_durable (self, is_blank);
     if (rc == ZSPOOL_OK)
         rc = is_blank? s_create (self): s_recover_numbering (self);
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;

@@ -13,7 +13,7 @@
 
 #define NAME_BYTES_MAX 256       //  longest path of a name
 #define SLOW_US 100000           //  storing that takes longer is worth a word
-#define READER_COMMITS_MAX 1000 //  no reader that works takes so long
+#define READER_COMMITS_MAX 300   //  no reader that works takes so long
 #define GROWING_MIN 100          //  a backlog of fewer messages is none
 
 static const char *
