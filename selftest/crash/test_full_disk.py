@@ -9,43 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from device import *
-
-UNSHARED = "ZSPOOL_TEST_UNSHARED"
-DISK_MIB = 96       #  64 MiB at a time are reserved by the device
-PADDING = b"x" * 8000
-
-
-def small_disk(mib=DISK_MIB):
-    """Mount an ext4 file system of this size on ./disk."""
-    with open("image", "wb") as image:
-        image.truncate(mib << 20)
-    os.mkdir("disk")
-    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", "image"],
-                    ["mount", "-o", "loop", "image", "disk"]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Skip(f"{command[0]}: {done.stderr.strip()}")
-
-
-def is_full(device):
-    """Whether that is what it said last."""
-    return device.log().count("no space") > device.log().count("space again")
-
-
-def fill_up(device, target, first=0):
-    """Send until the producer is held; give the number of the message that was refused."""
-    number = first
-    target.sndtimeo = 700
-    try:
-        while True:
-            target.send_multipart([PADDING, b"%d" % number])
-            number += 1
-            assert number - first < DISK_MIB * 200, "the disk does not get full"
-    except zmq.Again:
-        target.sndtimeo = WAIT_S * 1000
-    wait_until(lambda: is_full(device), "the device warns")
-    return number
+from small_disk import *
 
 
 def cpu_ticks(device):
@@ -151,14 +115,5 @@ def test_stop_on_a_full_disk_tells_what_was_lost():
     take(device, consumer(device.endpoint_out), 0, stored)
 
 
-if UNSHARED not in os.environ:
-    if os.geteuid() or not shutil.which("unshare") or not shutil.which("mkfs.ext4"):
-        print("needs root, unshare and mkfs.ext4")
-        sys.exit(77)
-    if subprocess.run(["unshare", "--mount", "true"], check=False,
-                      stderr=subprocess.DEVNULL).returncode:
-        print("may not mount anything here")
-        sys.exit(77)
-    os.environ[UNSHARED] = "1"
-    os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv])
+in_own_namespace()
 run_tests(globals())
