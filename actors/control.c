@@ -419,7 +419,7 @@ s_handle_actor (self_t *self, s_part_t part)
         return;
     }
     uint64_t number = zspool_request_pop_number (message);
-    s_request_t *request = s_find_request (self, number);
+    s_request_t *request = number? s_find_request (self, number): NULL;
     if (number % 2)
         s_take_status (self, part, number, &message);
     else {

@@ -14,6 +14,8 @@
 #include "request.h"
 #include "writer.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -236,28 +238,42 @@ s_create_actors (zspool_device_t *self, s_parts_t *parts)
     return ZSPOOL_OK;
 }
 
+//  Tell an actor to attach to its endpoints. Gives its code, and the strings that follow it.
+static int
+s_start_actor (zactor_t *actor, char **first, char **second)
+{
+    zstr_send (actor, "START");
+    zmsg_t *reply = zmsg_recv (actor);
+    char *code = reply? zmsg_popstr (reply): NULL;
+    int rc = code? atoi (code): ZSPOOL_ESYSTEM;
+    *first = reply? zmsg_popstr (reply): NULL;
+    *second = reply? zmsg_popstr (reply): NULL;
+    zstr_free (&code);
+    zmsg_destroy (&reply);
+    return rc;
+}
+
 //  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too
 //  early.
 static int
 s_start_actors (zspool_device_t *self, s_parts_t *parts)
 {
-    int rc;
-    char *first = NULL, *second = NULL;
-    zstr_send (parts->outlet_actor, "START");
-    zsock_recv (parts->outlet_actor, "iss", &rc, &first, &second);
+    char *first, *second;
+    int rc = s_start_actor (parts->outlet_actor, &first, &second);
     if (rc) {
-        bool out = streq (first, "out");
-        s_fail (self, rc, "%s %s: %s", first, out? self->options.out: self->options.ack_in, second);
+        bool out = first && streq (first, "out");
+        s_fail (self, rc, "%s %s: %s", first? first: "", out? self->options.out: self->options.ack_in,
+                second? second: zspool_strerror (rc));
         zstr_free (&first);
         zstr_free (&second);
         return rc;
     }
     self->out = first;
     self->ack_in = second;
-    zstr_send (parts->inlet_actor, "START");
-    zsock_recv (parts->inlet_actor, "is", &rc, &first);
+    rc = s_start_actor (parts->inlet_actor, &first, &second);
+    zstr_free (&second);
     if (rc) {
-        s_fail (self, rc, "in %s: %s", self->options.in, first);
+        s_fail (self, rc, "in %s: %s", self->options.in, first? first: zspool_strerror (rc));
         zstr_free (&first);
         return rc;
     }
@@ -309,18 +325,13 @@ s_forget (zspool_device_t *self)
     zstr_free (&self->ack_in);
 }
 
-int
-zspool_device_start (zspool_device_t *self)
+//  Start it all, with signals blocked.
+static int
+s_start (zspool_device_t *self)
 {
-    if (self->control)
-        return s_fail (self, ZSPOOL_EINVAL, "the device runs");
-    int rc = zspool_options_check (&self->options, self->reason, sizeof self->reason);
-    if (rc)
-        return rc;
-    self->failed = false;
     s_parts_t parts;
     memset (&parts, 0, sizeof parts);
-    rc = s_prepare (self, &parts);
+    int rc = s_prepare (self, &parts);
     if (rc == ZSPOOL_OK)
         rc = s_create_actors (self, &parts);
     if (rc == ZSPOOL_OK)
@@ -330,6 +341,25 @@ zspool_device_start (zspool_device_t *self)
     s_parts_destroy (&parts);
     if (rc)
         s_forget (self);
+    return rc;
+}
+
+//  The threads inherit that signals are blocked: these are for the application's threads. And none of what
+//  starting waits for is cut short by one.
+int
+zspool_device_start (zspool_device_t *self)
+{
+    if (self->control)
+        return s_fail (self, ZSPOOL_EINVAL, "the device runs");
+    int rc = zspool_options_check (&self->options, self->reason, sizeof self->reason);
+    if (rc)
+        return rc;
+    self->failed = false;
+    sigset_t all, before;
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    rc = s_start (self);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
     return rc;
 }
 

@@ -85,7 +85,7 @@ ZSPOOL_EXPORT const char *
     zspool_device_ack_in (const zspool_device_t *self);
 
 //  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
-//  (). NULL when the device does not run. Names:
+//  (). NULL when the device does not run, or a signal ends the wait. Names:
 //    state                                running, full (inlets wait for room), stalled (the disk, or
 //                                         an actor, has not answered for a second), stopping or failed
 //    store/full                           what is full: no, disk or limit

@@ -8,6 +8,7 @@
 #include "zspool.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,6 +242,7 @@ typedef struct {
     size_t size;              //  of it
     uint64_t sent;            //  number of the last one
     uint64_t received;        //  likewise
+    atomic_bool enough;       //  a stream is to end
 } s_trial_t;
 
 //  Messages that a high-water mark may hold
@@ -396,19 +398,18 @@ s_measure_latency (s_trial_t *self, double seconds, trial_times_t *latency)
     return rc;
 }
 
-//  Sends a stream, in a thread of its own, until told to end over the pipe.
-static void
-s_producer (zsock_t *pipe, void *args)
+//  Sends a stream, in a thread of its own, until told to end.
+static void *
+s_producer (void *arg)
 {
-    s_trial_t *self = (s_trial_t *) args;
-    zsock_signal (pipe, 0);
-    zmq_pollitem_t items [] = { { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 }, { self->push, 0, ZMQ_POLLOUT, 0 } };
-    while (zmq_poll (items, 2, -1) >= 0 || zmq_errno () == EINTR) {
-        if (items [0].revents)
-            return; //  $TERM
+    s_trial_t *self = (s_trial_t *) arg;
+    zmq_pollitem_t item = { self->push, 0, ZMQ_POLLOUT, 0 };
+    while (!atomic_load (&self->enough)) {
         for (int count = 0; count < HWM_MAX && s_send (self); count++)
             ;
+        zmq_poll (&item, 1, LOOK_MS);
     }
+    return NULL;
 }
 
 //  Receive until that time; gives how many came, or -1.
@@ -444,9 +445,10 @@ s_status_after_commit (s_trial_t *self)
 static int
 s_measure_rate (s_trial_t *self, double seconds, trial_device_t *result)
 {
-    zactor_t *producer = zactor_new (s_producer, self);
-    if (!producer) {
-        command_report ("out of memory");
+    pthread_t producer;
+    int error = pthread_create (&producer, NULL, s_producer, self);
+    if (error) {
+        command_report ("cannot start a thread: %s", strerror (error));
         return -1;
     }
     int64_t count = s_receive_until (self, s_now_ns () + (int64_t) (seconds * 1e9 / WARM_UP_PART));
@@ -455,7 +457,8 @@ s_measure_rate (s_trial_t *self, double seconds, trial_device_t *result)
         count = s_receive_until (self, start_ns + (int64_t) (seconds * 1e9));
     double passed_s = (double) (s_now_ns () - start_ns) / 1e9;
     zconfig_t *status = s_status_after_commit (self);
-    zactor_destroy (&producer);
+    atomic_store (&self->enough, true);
+    pthread_join (producer, NULL);
     if (status && count >= 0) {
         result->rate = (double) count / passed_s;
         result->commit_messages = atof (zconfig_get (status, "store/commit_messages_p50", "0"));

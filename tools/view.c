@@ -117,21 +117,35 @@ s_why_not_out (zconfig_t *status)
         printf ("nothing holds messages up");
 }
 
+//  Which part of the device does not answer
+static void
+s_print_stalled (zconfig_t *status)
+{
+    uint64_t writer_ms = s_number (status, "device/writer_silent_ms");
+    uint64_t inlet_ms = s_number (status, "device/inlet_silent_ms");
+    uint64_t outlet_ms = s_number (status, "device/outlet_silent_ms");
+    if (writer_ms == 0 && inlet_ms + outlet_ms > 0)
+        printf ("the device gets no processor: its %s has not answered for %.1f s",
+                inlet_ms > outlet_ms? "inlet": "outlet",
+                (double) (inlet_ms > outlet_ms? inlet_ms: outlet_ms) / 1e3);
+    else {
+        printf ("a commit does not end");
+        if (writer_ms > 0)
+            printf (": no answer for %.1f s", (double) writer_ms / 1e3);
+        printf ("; look at the disk");
+    }
+}
+
 //  The first thing from in to out that holds messages up, in words
 static void
 s_print_why (zconfig_t *status)
 {
     const char *state = s_text (status, "state");
-    uint64_t silent_ms = s_number (status, "device/writer_silent_ms");
     uint64_t t2_us = s_number (status, "t2/recent_p99_us");
     if (strcmp (state, "failed") == 0)
         printf ("the store has failed: see what the device said, verify the store, start it again");
-    else if (strcmp (state, "stalled") == 0) {
-        printf ("a commit does not end");
-        if (silent_ms > 0)
-            printf (": no answer for %.1f s", (double) silent_ms / 1e3);
-        printf ("; look at the disk");
-    }
+    else if (strcmp (state, "stalled") == 0)
+        s_print_stalled (status);
     else if (strcmp (state, "full") == 0 && strcmp (s_text (status, "store/full"), "limit") == 0)
         printf ("the spool is at its limit, --max-bytes: producers are held until messages are acknowledged");
     else if (strcmp (state, "full") == 0)

@@ -121,6 +121,41 @@ def test_flush_under_async_does_not_wait_for_the_interval():
     assert receive(consumer(device.endpoint_out), 500) == numbered(0, 500)
 
 
+def test_flush_that_waits_holds_up_nobody_and_ends_with_the_device():
+    device = Device("--max-bytes", "1M")
+    target = producer(device.endpoint_in, sndhwm=10)
+    target.sndtimeo = 300
+    try:
+        while True:
+            target.send(bytes(100_000))
+    except zmq.Again:
+        pass
+    wait_until(lambda: status()["state"] == "full", "the spool is at its limit")
+    flushes = [spawn(ZSPOOL_BIN, "flush", "store", stderr=subprocess.PIPE) for _ in range(3)]
+    assert "does not answer" in zspool("flush", "store", "--timeout", "300", status=1)
+    zspool("pause", "store")
+    assert status()["in"]["paused"] == 1
+    assert all(flush.poll() is None for flush in flushes)
+    flushes[0].send_signal(signal.SIGTERM)
+    assert flushes[0].wait(WAIT_S) == 1
+    device.stop()
+    for flush in flushes[1:]:
+        assert flush.wait(WAIT_S) in (0, 1)
+        flush.stderr.close()
+    flushes[0].stderr.close()
+
+
+def test_signal_while_starting_ends_it_in_good_order():
+    for step in range(15):
+        device = Device(start=False)
+        with open("start.log", "ab") as log:
+            device.process = spawn(*device.command(), stdout=subprocess.DEVNULL, stderr=log)
+        time.sleep(0.002 * step)  #  a different moment each time
+        device.signal(signal.SIGTERM)
+        assert device.process.wait(WAIT_S) in (0, -signal.SIGTERM)
+    Device().stop()
+
+
 def test_nobody_there_is_told_in_one_line():
     for command in "status", "pause", "resume", "flush":
         assert zspool(command, "missing", status=1) == f"zspool {command}: missing: No such file or directory\n"
