@@ -325,27 +325,23 @@ s_forget (zspool_device_t *self)
     zstr_free (&self->ack_in);
 }
 
-//  Start it all, with signals blocked.
+//  Create the actors and start them. Their threads inherit that signals are blocked: these are for the
+//  application's threads. And what is waited for here is not cut short by one.
 static int
-s_start (zspool_device_t *self)
+s_start_parts (zspool_device_t *self, s_parts_t *parts)
 {
-    s_parts_t parts;
-    memset (&parts, 0, sizeof parts);
-    int rc = s_prepare (self, &parts);
+    sigset_t all, before;
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    int rc = s_create_actors (self, parts);
     if (rc == ZSPOOL_OK)
-        rc = s_create_actors (self, &parts);
+        rc = s_start_actors (self, parts);
     if (rc == ZSPOOL_OK)
-        rc = s_start_actors (self, &parts);
-    if (rc == ZSPOOL_OK)
-        rc = s_start_control (self, &parts);
-    s_parts_destroy (&parts);
-    if (rc)
-        s_forget (self);
+        rc = s_start_control (self, parts);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
     return rc;
 }
 
-//  The threads inherit that signals are blocked: these are for the application's threads. And none of what
-//  starting waits for is cut short by one.
 int
 zspool_device_start (zspool_device_t *self)
 {
@@ -355,11 +351,14 @@ zspool_device_start (zspool_device_t *self)
     if (rc)
         return rc;
     self->failed = false;
-    sigset_t all, before;
-    sigfillset (&all);
-    pthread_sigmask (SIG_SETMASK, &all, &before);
-    rc = s_start (self);
-    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    s_parts_t parts;
+    memset (&parts, 0, sizeof parts);
+    rc = s_prepare (self, &parts);
+    if (rc == ZSPOOL_OK)
+        rc = s_start_parts (self, &parts);
+    s_parts_destroy (&parts);
+    if (rc)
+        s_forget (self);
     return rc;
 }
 
