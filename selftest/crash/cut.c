@@ -87,7 +87,7 @@ cut_check (const recording_t *recording, const cut_plan_t *plan)
             kit_chance_t chance = plan->seed + disks;
             printf ("SELFTEST_DISK=%zu: ", disks);
             disk_print_cut (recording, cut);
-            CHECK (system ("rm -rf " CUT) == 0);
+            disk_remove (CUT);
             s_check_disk (recording, cut->position,
                           disk_make (recording, cut->position, root, CUT, &chance));
         }

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/stat.h>
 
 #define SECTOR 512
@@ -64,8 +65,8 @@ s_is_durable (const s_disk_t *self, const record_t *record)
         return true;
     if (!s_is_done (self, record))
         return false;
-    if (record->durable)
-        return true;
+    if (record->durable || record->lost)
+        return !record->lost;
     const char *directory = NULL, *name = strrchr (record_path (record), '/');
     if (record->kind == RECORD_CREATE || record->kind == RECORD_RENAME || record->kind == RECORD_UNLINK)
         directory = record_path (record);
@@ -77,6 +78,9 @@ s_is_durable (const s_disk_t *self, const record_t *record)
             break;
         if (s_sync_covers (self, sync, record, directory, directory? (size_t) (name - directory): 0))
             return true;
+        //  After a sync that failed the system takes pages for clean that never reached the disk.
+        if (sync->kind == RECORD_SYNC && sync->result < 0 && !directory && sync->file == record->file)
+            return false;
         at += sync->bytes;
     }
     return false;
@@ -307,6 +311,21 @@ disk_make (const recording_t *recording, uint64_t position, const char *root, co
     }
     s_destroy (&disk);
     return made;
+}
+
+static int
+s_remove_entry (const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void) status;
+    (void) kind;
+    (void) place;
+    return remove (path);
+}
+
+void
+disk_remove (const char *directory)
+{
+    CHECK (nftw (directory, s_remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT);
 }
 
 static void

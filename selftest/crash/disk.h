@@ -30,6 +30,10 @@ bool
     disk_make (const recording_t *recording, uint64_t position, const char *root, const char *directory,
                kit_chance_t *chance);
 
+//  Remove a directory with all in it, if it is there.
+void
+    disk_remove (const char *directory);
+
 //  Check that the recording, all of it, gives what is there now: so no write was missed. Fails the test
 //  otherwise. Gives the number of calls recorded.
 size_t

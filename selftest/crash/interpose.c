@@ -163,8 +163,10 @@ s_write (int fd, const s_file_t *file, const void *bytes, size_t size, off_t off
     record_t *record = s_begin (RECORD_WRITE, file, (uint64_t) offset, size, bytes, size);
     bool killed = plan && (plan->way == FAULT_KILL || plan->way == FAULT_KILL_AFTER);
     bool durable = s_is_durable (fd);
-    if (record)
-        record->durable = durable && !killed;
+    if (record) {
+        record->durable = durable && !killed && !plan;
+        record->lost = durable && plan && plan->way == FAULT_AFTER;
+    }
     ssize_t written = 0;
     if (plan && (plan->way == FAULT_HALF || plan->way == FAULT_KILL))
         written = real (fd, bytes, size / 2, offset);
@@ -319,7 +321,7 @@ s_is_left_out (const s_file_t *file, const fault_plan_t *plan)
 {
     fault_plant_t plant = fault_settings ()->plant;
     s_sync_deferred = s_sync_deferred || (plant == PLANT_META_BEFORE_DATA && !file->is_directory);
-    return (plan && plan->way != FAULT_AFTER && plan->way != FAULT_KILL_AFTER)
+    return (plan && plan->way == FAULT_LIE)
            || (plant == PLANT_SYNC_LEFT_OUT && !file->is_directory)
            || (plant == PLANT_DIRECTORY_SYNC_LEFT_OUT && file->is_directory) || s_sync_deferred;
 }
@@ -340,10 +342,10 @@ s_sync (int fd, int (*function) (int), bool all)
     record_t *record = s_is_left_out (&file, plan)? NULL: s_begin (RECORD_SYNC, &file, 0, 0, NULL, 0);
     if (settings->slow_sync_us)
         usleep (settings->slow_sync_us);
-    bool skipped = settings->skip_syncs
-                   || (plan && (plan->way == FAULT_BEFORE || plan->way == FAULT_LIE));
+    bool failed = plan && plan->way == FAULT_BEFORE;
+    bool skipped = settings->skip_syncs || failed || (plan && plan->way == FAULT_LIE);
     int rc = skipped? 0: function (fd);
-    s_end (record, rc);
+    s_end (record, failed? -1: rc);
     if (plan && plan->way == FAULT_KILL_AFTER)
         raise (SIGKILL);
     if (!plan || plan->way == FAULT_LIE)

@@ -151,14 +151,14 @@ s_forwarded (const recording_t *recording, const char *root, uint64_t seed, unsi
     for (size_t index = 0; index < count; index++)
         for (unsigned turn = 0; turn < disks; turn++, made++) {
             kit_chance_t chance = seed + made;
-            CHECK (system ("rm -rf " CUT) == 0);
+            disk_remove (CUT);
             printf ("disk %zu: ", made);
             disk_print_cut (recording, &cuts [index]);
             uint64_t position = cuts [index].position;
             s_check_disk (&self, position, disk_make (recording, position, root, CUT, &chance));
         }
     printf ("%zu cuts, %zu disks, %" PRIu64 " messages forwarded\n", count, made, self.messages);
-    CHECK (system ("rm -rf " CUT) == 0);
+    disk_remove (CUT);
     free (cuts);
     return 0;
 }

@@ -34,7 +34,7 @@ typedef struct {
     uint8_t durable;                   //  the call is durable when it returns (O_DSYNC), or was before all
     uint8_t grows;                     //  ALLOCATE: the file's size, too
     uint8_t is_directory;
-    uint8_t zero;
+    uint8_t lost;                      //  WRITE: failed on its way to the disk, and no later sync tries again
     uint64_t bytes;                    //  of the record with all that follows it, a multiple of 8
     uint64_t done;                     //  position when the call had returned; 0: it never did
     int64_t result;                    //  of the call, bytes or 0; -1: it failed

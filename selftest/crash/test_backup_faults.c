@@ -90,7 +90,7 @@ s_check_cuts (void *arg)
         for (int turn = 0; turn < 4; turn++, disks++) {
             uint64_t position = cuts [index].position;
             disk_print_cut (recording, &cuts [index]);
-            CHECK (system ("rm -rf cut") == 0);
+            disk_remove ("cut");
             disk_make (recording, position, area, "cut", &chance);
             bool done = disk_last_note (recording, position, DONE) != NULL;
             if (done || s_exists ("cut/copy")) {

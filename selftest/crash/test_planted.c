@@ -41,7 +41,7 @@ s_check_quietly (void *arg)
     int fd = open ("found", O_WRONLY | O_CREAT | O_TRUNC, 0600);
     CHECK (fd != -1 && dup2 (fd, STDERR_FILENO) != -1);
     CHECK (freopen ("/dev/null", "w", stdout));
-    cut_plan_t plan = { kit_random (&worker->chance), 4, 0, 0 };
+    cut_plan_t plan = { kit_random (&worker->chance), 2, 0, 0 };
     cut_check (worker->recording, &plan);
 }
 
@@ -167,7 +167,7 @@ s_check_moved (void *arg)
     for (size_t index = 0; index < count; index++) {
         if (!disk_last_note (self->recording, cuts [index].position, MODEL_CONFIRMED))
             continue;
-        CHECK (system ("rm -rf cut") == 0);
+        disk_remove ("cut");
         CHECK (disk_make (self->recording, cuts [index].position, root, "cut", &self->chance));
         zspool_store_t *store = kit_open ("cut", ZSPOOL_WRITE);
         uint64_t pending = kit_cursor_info (store, 1, 1).pending;

@@ -6,6 +6,7 @@
 //  After each fault: an error or success, never a crash; nothing confirmed is lost after reopening. Under the
 //  address sanitizer also: no leak.
 
+#include "crash/disk.h"
 #include "crash/fault.h"
 #include "crash/memory.h"
 #include "crash/model.h"
@@ -69,7 +70,7 @@ s_check (model_worker_t *self)
         model_transact (self);
     model_close (self);
     self->may_fail = true;
-    CHECK (system ("rm -rf " KIT_STORE) == 0);
+    disk_remove (KIT_STORE);
 }
 
 static void

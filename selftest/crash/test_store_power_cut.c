@@ -144,3 +144,50 @@ TEST_WITH_LIMIT (test_store_power_cut_after_a_kill_and_a_start_leaves_what_was_s
     CHECK (worker.ledger->shown > 0);
     s_check (&worker, 1 + s_long (), 0);
 }
+
+//  ---- a disk that failed before
+
+//  A sync fails, or the write that makes a commit valid: what it was for may never reach the disk, whatever is
+//  synced later, though all processes see it. Work goes on when the store was opened again, and must be safe.
+TEST_WITH_LIMIT (test_store_power_cut_after_failed_syncs_leaves_what_was_confirmed_since, 600)
+{
+    static model_worker_t worker;
+    s_setup (&worker, 0);
+    worker.may_fail = true;
+    unsigned failures = 0;
+    for (unsigned round = 0; round < 8 * s_long (); round++) {
+        CHECK_OK (model_open (&worker));
+        bool is_sync = kit_below (&worker.chance, 2);
+        fault_fail (is_sync? FAULT_SYNC: FAULT_WRITE, (unsigned) kit_below (&worker.chance, 8), 1,
+                    is_sync? FAULT_BEFORE: FAULT_AFTER, EIO);
+        for (int turn = 0; turn < 8 && model_transact (&worker) != ZSPOOL_EFAILED; turn++)
+            continue;
+        failures += worker.store->failed;
+        fault_fail (is_sync? FAULT_SYNC: FAULT_WRITE, 0, 0, FAULT_BEFORE, 0);
+        model_close (&worker);
+    }
+    printf ("%u commits failed\n", failures);
+    CHECK (failures > 0);
+    worker.may_fail = false;
+    CHECK_OK (model_open (&worker));
+    model_work (&worker, 5);
+    model_close (&worker);
+    s_check (&worker, 1 + s_long (), 0);
+}
+
+//  ---- at a limit
+
+TEST_WITH_LIMIT (test_store_power_cut_at_a_limit_leaves_all_but_what_was_dropped, 600)
+{
+    static model_worker_t worker;
+    s_setup (&worker, 0);
+    worker.limit_bytes = ZSPOOL_LIMIT_BYTES_MIN;
+    worker.message_bytes_max = 0;
+    CHECK_OK (model_open (&worker));
+    model_work (&worker, 160 * s_long ());
+    zspool_cursor_info_t cursor = { .lagged = 0 };
+    if (zspool_store_cursor_info (worker.store, 2, 0, &cursor) == ZSPOOL_OK)
+        printf ("%" PRIu64 " messages were dropped\n", cursor.lagged);
+    model_close (&worker);
+    s_check (&worker, 1, 120 * s_long ());
+}
