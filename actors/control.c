@@ -3,13 +3,13 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Requests come from the application, over the actor's pipe, and from other processes, through the
-//  store's control socket (listener.h). Both go through one table of commands; most are passed on to
-//  one of the actors, and answered when that answers. Nothing waits here, so a flush on a full disk
-//  holds up nobody, and a writer that hangs in the disk does not keep STATUS from telling so.
+//  store's control socket (listener.h). Both go through one table of commands; most are passed on
+//  to one of the actors, and answered when that answers. Nothing waits here, so a flush on a full
+//  disk holds up nobody, and a writer that hangs in the disk does not keep STATUS from telling so.
 //
-//  Where a command goes: a line in s_commands. One that an actor carries out has s_do_pass_on () and the
-//  actor there: that gets command, number and arguments, and replies as request.h has it, at any time.
-//  Another process asks for it with zspool_control_ask () (control_client.h).
+//  Where a command goes: a line in s_commands. One that an actor carries out has s_do_pass_on ()
+//  and the actor there: that gets command, number and arguments, and replies as request.h has it,
+//  at any time. Another process asks for it with zspool_control_ask () (control_client.h).
 //
 //  States: running; stopping (STOP: inlet, then outlet); ended (the actors are gone). The socket is
 //  removed before the writer ends, while the store is still locked.
@@ -232,8 +232,8 @@ s_answer_flushes (self_t *self, int code)
     }
 }
 
-//  Those who ask for a flush while one is under way may have sent more since it began: they share the
-//  next. So the inlet has one at a time, however many ask and go.
+//  Those who ask for a flush while one is under way may have sent more since it began: they share
+//  the next. So the inlet has one at a time, however many ask and go.
 static void
 s_next_flush (self_t *self)
 {
@@ -293,7 +293,8 @@ s_end (self_t *self)
     zactor_destroy (&self->parts [WRITER].actor);
 }
 
-//  The inlet has stopped, or the outlet: stopping -> ended. The application gets what the inlet said.
+//  The inlet has stopped, or the outlet: stopping -> ended. The application gets what the inlet
+//  said.
 static void
 s_stopped (self_t *self, s_request_t *request, s_part_t part, zmsg_t **reply_p)
 {
@@ -438,8 +439,8 @@ s_handle_actor (self_t *self, s_part_t part)
 //  ------------------------------------------------------------------------------------------------
 //  Loop
 
-//  Answer for actors that are silent; returns how long to wait for the others at most, milliseconds,
-//  or -1.
+//  Answer for actors that are silent; returns how long to wait for the others at most,
+//  milliseconds, or -1.
 static long
 s_check_silent (self_t *self)
 {
@@ -467,7 +468,8 @@ s_serve (self_t *self)
     };
     for (s_part_t part = 0; part < PARTS; part++) {
         zactor_t *actor = self->parts [part].actor;
-        items [1 + part] = (zmq_pollitem_t){ actor? zsock_resolve (actor): NULL, -1, ZMQ_POLLIN, 0 };
+        items [1 + part] =
+            (zmq_pollitem_t){ actor? zsock_resolve (actor): NULL, -1, ZMQ_POLLIN, 0 };
     }
     long timeout_ms = s_check_silent (self);
     size_t clients = 0;

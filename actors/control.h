@@ -7,8 +7,8 @@
 
 #include <czmq.h>
 
-//  What to start a control with. The actors run, and have been told to START; they and `about` are the
-//  control's from now on.
+//  What to start a control with. The actors run, and have been told to START; they and `about` are
+//  the control's from now on.
 typedef struct {
     const char *directory;   //  of the store
     zactor_t *inlet;

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Nothing here blocks but poll (), until a deadline. The path of a store may be longer than a socket's
-//  address can be, so its directory goes by its descriptor.
+//  Nothing here blocks but poll (), until a deadline. The path of a store may be longer than a
+//  socket's address can be, so its directory goes by its descriptor.
 
 #include "control_client.h"
 #include "control_frame.h"
@@ -172,7 +172,8 @@ static bool
 s_is_connected (zspool_control_t *self)
 {
     char byte;
-    if (self->fd >= 0 && (recv (self->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
+    if (self->fd >= 0
+        && (recv (self->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
         zspool_control_close (self);
     return self->fd >= 0;
 }

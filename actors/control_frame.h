@@ -1,4 +1,5 @@
-//  control_frame.h - messages on a store's control socket: how they are laid out in a stream of bytes
+//  control_frame.h - messages on a store's control socket: how they are laid out in a stream of
+//  bytes
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -28,15 +29,16 @@
 
 //  Lay out a message; the caller frees *bytes. ETOOBIG when it is over a limit, ENOMEM.
 int
-    zspool_control_frame_encode (zmsg_t *message, size_t body_bytes_max, uint8_t **bytes, size_t *size);
+    zspool_control_frame_encode (zmsg_t *message, size_t body_bytes_max, uint8_t **bytes,
+                                 size_t *size);
 
 //  Read a header: the size of the body that follows. ECORRUPT, EVERSION, ETOOBIG.
 int
     zspool_control_frame_header (const uint8_t header [ZSPOOL_CONTROL_HEADER_BYTES],
                                  size_t body_bytes_max, size_t *body_bytes);
 
-//  Read a body: a message, which the caller destroys. ECORRUPT: it is no list of strings, or an empty
-//  one, or has more than ZSPOOL_CONTROL_STRINGS_MAX.
+//  Read a body: a message, which the caller destroys. ECORRUPT: it is no list of strings, or an
+//  empty one, or has more than ZSPOOL_CONTROL_STRINGS_MAX.
 int
     zspool_control_frame_decode (const uint8_t *body, size_t size, zmsg_t **message);
 

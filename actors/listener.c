@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  States of a client: reading (a header, then a body), waiting (its request is with the handler; it is
-//  not read meanwhile, only watched for its end), writing (the reply), ending (the reply is the last).
-//  A path may be longer than the address of a socket can be, so the directory goes by its descriptor.
+//  States of a client: reading (a header, then a body), waiting (its request is with the handler;
+//  it is not read meanwhile, only watched for its end), writing (the reply), ending (the reply is
+//  the last). A path may be longer than the address of a socket can be, so the directory goes by
+//  its descriptor.
 
 #include "listener.h"
 #include "control_frame.h"
@@ -153,8 +154,8 @@ zspool_listener_destroy (zspool_listener_t **self_p)
 static void
 s_write (zspool_listener_t *self, s_client_t *client)
 {
-    ssize_t size = send (client->fd, client->bytes + client->done, client->bytes_count - client->done,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t size = send (client->fd, client->bytes + client->done,
+                         client->bytes_count - client->done, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (size < 0) {
         if (errno != EAGAIN && errno != EINTR)
             s_cut_off (self, client);
@@ -296,7 +297,8 @@ s_accept (zspool_listener_t *self)
         if (fd >= 0)
             s_add_client (self, fd);
         else {
-            //  Without descriptors or memory the client stays in the queue, and would wake us at once.
+            //  Without descriptors or memory the client stays in the queue, and would wake us at
+            //  once.
             if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
                 self->accept_ms = zclock_mono () + ACCEPT_RETRY_MS;
             return;
@@ -314,7 +316,8 @@ zspool_listener_items (zspool_listener_t *self, zmq_pollitem_t *items)
     items [0] = (zmq_pollitem_t){ NULL, resting? -1: self->fd, ZMQ_POLLIN, 0 };
     for (size_t index = 0; index < ZSPOOL_LISTENER_CLIENTS_MAX; index++) {
         s_client_t *client = &self->clients [index];
-        short events = client->state == READING? ZMQ_POLLIN: client->state == WAITING? 0: ZMQ_POLLOUT;
+        short events = client->state == READING? ZMQ_POLLIN:
+                       client->state == WAITING? 0: ZMQ_POLLOUT;
         items [1 + index] = (zmq_pollitem_t){ NULL, client->fd, events, 0 };
     }
     return ZSPOOL_LISTENER_ITEMS_MAX;

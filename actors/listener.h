@@ -1,11 +1,12 @@
-//  listener.h - the control socket of a store: takes requests from other processes, gives them replies
+//  listener.h - the control socket of a store: takes requests from other processes, gives them
+//  replies
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A Unix stream socket in the store's directory, for its owner only. It is not ZeroMQ's: libzmq 4.3.4
-//  ends the process when an ipc listener finds no descriptor left. No client can hold up the device
-//  or another client: nothing blocks, each client has one request at a time, and one that is silent in
-//  the middle, or does not read, is cut off after a while. For one thread.
+//  A Unix stream socket in the store's directory, for its owner only. It is not ZeroMQ's: libzmq
+//  4.3.4 ends the process when an ipc listener finds no descriptor left. No client can hold up the
+//  device or another client: nothing blocks, each client has one request at a time, and one that is
+//  silent in the middle, or does not read, is cut off after a while. For one thread.
 
 #ifndef ZSPOOL_LISTENER_H_INCLUDED
 #define ZSPOOL_LISTENER_H_INCLUDED
@@ -23,8 +24,8 @@ typedef struct zspool_listener zspool_listener_t;
 //  NULL: the client has gone, and its request needs no reply any more.
 typedef void (zspool_listener_handler_t) (void *arg, uint64_t client, zmsg_t *request);
 
-//  Listen in the store's directory, in place of what a killed device may have left there: the caller
-//  holds the store's lock. NULL and errno when the socket cannot be made.
+//  Listen in the store's directory, in place of what a killed device may have left there: the
+//  caller holds the store's lock. NULL and errno when the socket cannot be made.
 zspool_listener_t *
     zspool_listener_new (const char *directory, zspool_listener_handler_t *handler, void *arg);
 

@@ -1,10 +1,10 @@
-//  request.h - requests to an actor over its pipe, and replies: numbered, so that one may be answered
-//  while another waits
+//  request.h - requests to an actor over its pipe, and replies: numbered, so that one may be
+//  answered while another waits
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A request is a message of the command's name, a number and arguments; its reply has the number, a
-//  code of zspool_error_t and what the command gives. An actor may answer in any order.
+//  A request is a message of the command's name, a number and arguments; its reply has the number,
+//  a code of zspool_error_t and what the command gives. An actor may answer in any order.
 
 #ifndef ZSPOOL_REQUEST_H_INCLUDED
 #define ZSPOOL_REQUEST_H_INCLUDED
@@ -23,8 +23,8 @@ zspool_request_pop_number (zmsg_t *message)
 }
 
 //  Receive a request: its command, which the caller frees, and its number; 0 when it has none. NULL
-//  when the wait was interrupted. What is left in the message, the arguments, is in *arguments, which
-//  the caller destroys; without it they are dropped.
+//  when the wait was interrupted. What is left in the message, the arguments, is in *arguments,
+//  which the caller destroys; without it they are dropped.
 static inline char *
 zspool_request_recv (zsock_t *pipe, uint64_t *number, zmsg_t **arguments)
 {
@@ -68,8 +68,9 @@ zspool_reply_add (zmsg_t *reply, const char *name, uint64_t value)
     zmsg_addstrf (reply, "%llu", (unsigned long long) value);
 }
 
-//  Add what a measure tells, under names that begin and end with these: of all values and of the recent
-//  ones how many there are, which value half of them and 99 % are not above, and the greatest.
+//  Add what a measure tells, under names that begin and end with these: of all values and of the
+//  recent ones how many there are, which value half of them and 99 % are not above, and the
+//  greatest.
 static inline void
 zspool_reply_add_measure (zmsg_t *reply, const char *prefix, const char *suffix,
                           const zspool_measure_t *measure, int64_t now_us)

@@ -2,10 +2,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A running device listens on a Unix socket in its store's directory, zspool.control, that only its
-//  user (and root) may connect to. One thread at a time may call these functions on a control.
-//  Every function that asks connects by itself when there is no connection, or the device has closed
-//  an idle one (after a minute). A signal that is caught ends the wait: ESYSTEM, with errno EINTR.
+//  A running device listens on a Unix socket in its store's directory, zspool.control, that only
+//  its user (and root) may connect to. One thread at a time may call these functions on a control.
+//  Every function that asks connects by itself when there is no connection, or the device has
+//  closed an idle one (after a minute). A signal that is caught ends the wait: ESYSTEM, with errno
+//  EINTR.
 
 #ifndef ZSPOOL_CONTROL_H_INCLUDED
 #define ZSPOOL_CONTROL_H_INCLUDED
@@ -44,9 +45,9 @@ ZSPOOL_EXPORT void
     zspool_control_close (zspool_control_t *self);
 
 //  STATUS: a tree of names and values as they are now, as zspool_device_status () has them, in
-//  *status; the caller destroys it with zconfig_destroy (). Errors of zspool_control_connect (), and:
-//  ETIMEDOUT, no answer came in time; ELIMIT, too many ask the device; EVERSION, it is of another
-//  version; ECORRUPT, what answers is no device; EIO, it has ended meanwhile.
+//  *status; the caller destroys it with zconfig_destroy (). Errors of zspool_control_connect (),
+//  and: ETIMEDOUT, no answer came in time; ELIMIT, too many ask the device; EVERSION, it is of
+//  another version; ECORRUPT, what answers is no device; EIO, it has ended meanwhile.
 ZSPOOL_EXPORT int
     zspool_control_status (zspool_control_t *self, zconfig_t **status);
 
@@ -57,8 +58,8 @@ ZSPOOL_EXPORT int
     zspool_control_resume (zspool_control_t *self);
 
 //  FLUSH: returns 0 when every message that the device had taken in when it was asked is durable;
-//  under `async` it does not wait for the commit interval. While the disk is full there is no answer:
-//  mind the timeout. Errors likewise, and EFAILED: the store has failed.
+//  under `async` it does not wait for the commit interval. While the disk is full there is no
+//  answer: mind the timeout. Errors likewise, and EFAILED: the store has failed.
 ZSPOOL_EXPORT int
     zspool_control_flush (zspool_control_t *self);
 

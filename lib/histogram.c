@@ -9,8 +9,8 @@
 #define SUB_BITS ZSPOOL_HISTOGRAM_SUB_BITS
 #define VALUE_MAX ((1ULL << ZSPOOL_HISTOGRAM_VALUE_BITS) - 1)
 
-//  The highest SUB_BITS + 1 bits of a value tell the bucket within its power of two, the number of those
-//  below which power. Values of SUB_BITS + 1 bits have a bucket each.
+//  The highest SUB_BITS + 1 bits of a value tell the bucket within its power of two, the number of
+//  those below which power. Values of SUB_BITS + 1 bits have a bucket each.
 static size_t
 s_bucket (uint64_t value)
 {

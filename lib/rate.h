@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Samples of a counter, a second apart, taken when something happens; the rate is that since the newest
-//  sample of 5 seconds ago or more. After 5 seconds in which nothing happened it begins anew. All zero: a
-//  counter at 0.
+//  Samples of a counter, a second apart, taken when something happens; the rate is that since the
+//  newest sample of 5 seconds ago or more. After 5 seconds in which nothing happened it begins
+//  anew. All zero: a counter at 0.
 
 #ifndef ZSPOOL_RATE_H_INCLUDED
 #define ZSPOOL_RATE_H_INCLUDED

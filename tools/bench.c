@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The model: a message is cached in t1 and stored in t2. Under sync and transaction it is forwarded after
-//  t = t1 + t2, under async after t = t1. The parts are measured alone (trial.c), then a device as a whole.
+//  The model: a message is cached in t1 and stored in t2. Under sync and transaction it is
+//  forwarded after t = t1 + t2, under async after t = t1. The parts are measured alone (trial.c),
+//  then a device as a whole.
 
 #include "bench_result.h"
 #include "command.h"
@@ -73,7 +74,8 @@ s_parse_seconds (bench_t *self)
     char *end;
     self->seconds = strtod (optarg, &end);
     if (end == optarg || *end || !(self->seconds >= SECONDS_MIN && self->seconds <= SECONDS_MAX))
-        command_usage ("--seconds takes a number from %g to %d, not '%s'", SECONDS_MIN, SECONDS_MAX, optarg);
+        command_usage ("--seconds takes a number from %g to %d, not '%s'", SECONDS_MIN, SECONDS_MAX,
+                       optarg);
 }
 
 static void
@@ -113,7 +115,8 @@ s_measure_parts (const trial_t *trial, bench_result_t *result)
 {
     result->block_messages = trial_block_messages (trial->size);
     s_progress ("t1", trial->size);
-    if (trial_cache (trial, 1, &result->t1) || trial_cache (trial, result->block_messages, &result->t1_block))
+    if (trial_cache (trial, 1, &result->t1)
+        || trial_cache (trial, result->block_messages, &result->t1_block))
         return -1;
     for (bench_strategy_t index = BENCH_SYNC; index < BENCH_STRATEGIES; index++) {
         bench_measured_t *measured = &result->strategies [index];
@@ -121,14 +124,15 @@ s_measure_parts (const trial_t *trial, bench_result_t *result)
             continue;
         s_progress ("t2", trial->size);
         if (trial_store (trial, 1, index == BENCH_TRANSACTION, &measured->t2)
-            || trial_store (trial, result->block_messages, index == BENCH_TRANSACTION, &measured->t2_block))
+            || trial_store (trial, result->block_messages, index == BENCH_TRANSACTION,
+                            &measured->t2_block))
             return -1;
     }
     return 0;
 }
 
-//  What the model says, from the parts. Under async nobody waits for t2, but all is to be stored all the same:
-//  a stream is as fast as the slower of both, which go on at the same time.
+//  What the model says, from the parts. Under async nobody waits for t2, but all is to be stored
+//  all the same: a stream is as fast as the slower of both, which go on at the same time.
 static void
 s_predict (bench_result_t *result)
 {
@@ -154,7 +158,8 @@ s_measure (bench_t *self)
         s_predict (result);
         for (bench_strategy_t strategy = BENCH_SYNC; strategy < BENCH_STRATEGIES; strategy++) {
             s_progress (bench_strategy_names [strategy], result->size);
-            if (trial_device (&trial, bench_strategy_names [strategy], &result->strategies [strategy].device))
+            if (trial_device (&trial, bench_strategy_names [strategy],
+                              &result->strategies [strategy].device))
                 return -1;
         }
     }
@@ -169,7 +174,8 @@ s_run (bench_t *self)
         return COMMAND_FAILED;
     self->in_memory = scratch_is_in_memory (self->directory);
     if (self->in_memory)
-        command_report ("%s is in memory, not on a disk: what follows says nothing about one", self->place);
+        command_report ("%s is in memory, not on a disk: what follows says nothing about one",
+                        self->place);
     int rc = s_measure (self);
     s_progress (NULL, 0);
     int removed = scratch_remove (self->directory);

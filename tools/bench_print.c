@@ -66,21 +66,26 @@ s_advise_latency (s_advice_t *self, const bench_result_t *result)
     const bench_measured_t *async = &result->strategies [BENCH_ASYNC];
     double share = sync->t2.p50 / sync->predicted_us;
     if (share > SHARE_NOTABLE)
-        s_advise (self, "sync: t2 is %.1f %% of t for one message of %zu bytes: only a disk that syncs "
-                        "faster than %s makes a single message safe sooner.",
+        s_advise (self,
+                  "sync: t2 is %.1f %% of t for one message of %zu bytes: only a disk that syncs "
+                  "faster than %s makes a single message safe sooner.",
                   100 * share, result->size, s_time (one, sync->t2.p50));
     if (sync->device.latency.p50 > sync->predicted_us)
-        s_advise (self, "One message took %s end to end, %s of which is not in the model: sockets, and "
-                        "threads that wake each other.",
+        s_advise (self,
+                  "One message took %s end to end, %s of which is not in the model: sockets, and "
+                  "threads that wake each other.",
                   s_time (one, sync->device.latency.p50),
                   s_time (other, sync->device.latency.p50 - sync->predicted_us));
     if (sync->device.latency.p50 > GAIN_NOTABLE * async->device.latency.p50)
-        s_advise (self, "async forwards it after %s instead of %s; what it forwarded since the last commit, "
-                        "within --commit-interval, can be lost with the machine.",
-                  s_time (one, async->device.latency.p50), s_time (other, sync->device.latency.p50));
+        s_advise (
+            self,
+            "async forwards it after %s instead of %s; what it forwarded since the last commit, "
+            "within --commit-interval, can be lost with the machine.",
+            s_time (one, async->device.latency.p50), s_time (other, sync->device.latency.p50));
     if (sync->t2.p99 > UNEVEN_NOTABLE * sync->t2.p50)
-        s_advise (self, "The disk is uneven: half of the commits took %s, one in a hundred %s or more; "
-                        "a message in a hundred is late for that.",
+        s_advise (self,
+                  "The disk is uneven: half of the commits took %s, one in a hundred %s or more; "
+                  "a message in a hundred is late for that.",
                   s_time (one, sync->t2.p50), s_time (other, sync->t2.p99));
 }
 
@@ -92,13 +97,17 @@ s_advise_stream (s_advice_t *self, const bench_result_t *result)
     const bench_measured_t *async = &result->strategies [BENCH_ASYNC];
     double alone = 1e6 / sync->predicted_us;
     if (sync->device.rate > alone)
-        s_advise (self, "A stream of %zu bytes: group commit spreads t2 over some %.0f messages, %.0f a second "
-                        "instead of the %.0f that one commit each would allow. Let producers send without "
-                        "waiting for each message.",
-                  result->size, sync->device.commit_messages, sync->device.rate, alone);
+        s_advise (
+            self,
+            "A stream of %zu bytes: group commit spreads t2 over some %.0f messages, %.0f a second "
+            "instead of the %.0f that one commit each would allow. Let producers send without "
+            "waiting for each message.",
+            result->size, sync->device.commit_messages, sync->device.rate, alone);
     if (async->device.rate > GAIN_NOTABLE * sync->device.rate)
-        s_advise (self, "async is %.1f times as fast as sync for that stream: there the disk is what limits.",
-                  async->device.rate / sync->device.rate);
+        s_advise (
+            self,
+            "async is %.1f times as fast as sync for that stream: there the disk is what limits.",
+            async->device.rate / sync->device.rate);
     else
         s_advise (self, "For that stream async gains little or nothing over sync: stay with sync.");
 }
@@ -113,9 +122,12 @@ s_advise_all (s_advice_t *self, const bench_t *bench)
     s_advise_stream (self, first);
     const bench_measured_t *sync = &last->strategies [BENCH_SYNC];
     if (last != first && sync->t2_block.p50 > 0)
-        s_advise (self, "Messages of %zu bytes go to the disk with %.0f MiB a second under sync (%.0f predicted).",
-                  last->size, sync->device.rate * (double) last->size / 1048576,
-                  sync->predicted_rate * (double) last->size / 1048576);
+        s_advise (
+            self,
+            "Messages of %zu bytes go to the disk with %.0f MiB a second under sync (%.0f "
+            "predicted).",
+            last->size, sync->device.rate * (double) last->size / 1048576,
+            sync->predicted_rate * (double) last->size / 1048576);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -126,19 +138,21 @@ s_print_result (const bench_result_t *result)
 {
     char one [32], block [32];
     printf ("\n%zu bytes: t1 %s for a message, %s for a block of %" PRIu32 "\n", result->size,
-            s_time (one, result->t1.p50), s_time (block, result->t1_block.p50), result->block_messages);
-    printf ("             %23s  %32s  %22s  %8s\n", "t2: message      block", "one message: t   measured   99 %",
-            "stream, messages/s", "a commit");
+            s_time (one, result->t1.p50), s_time (block, result->t1_block.p50),
+            result->block_messages);
+    printf ("             %23s  %32s  %22s  %8s\n", "t2: message      block",
+            "one message: t   measured   99 %", "stream, messages/s", "a commit");
     printf ("             %23s  %32s  %22s  %8s\n", "", "", "predicted   measured", "messages");
     for (bench_strategy_t index = BENCH_SYNC; index < BENCH_STRATEGIES; index++) {
         const bench_measured_t *measured = &result->strategies [index];
         bool waits = measured->t2.count > 0;
         char t2 [32], t2_block [32], t [32], p50 [32], p99 [32];
-        printf ("%-11s  %12s %10s  %12s %10s %8s  %11.0f %10.0f  %8.0f\n", bench_strategy_names [index],
-                waits? s_time (t2, measured->t2.p50): "-", waits? s_time (t2_block, measured->t2_block.p50): "-",
+        printf ("%-11s  %12s %10s  %12s %10s %8s  %11.0f %10.0f  %8.0f\n",
+                bench_strategy_names [index], waits? s_time (t2, measured->t2.p50): "-",
+                waits? s_time (t2_block, measured->t2_block.p50): "-",
                 s_time (t, measured->predicted_us), s_time (p50, measured->device.latency.p50),
-                s_time (p99, measured->device.latency.p99), measured->predicted_rate, measured->device.rate,
-                measured->device.commit_messages);
+                s_time (p99, measured->device.latency.p99), measured->predicted_rate,
+                measured->device.rate, measured->device.commit_messages);
     }
 }
 
@@ -147,13 +161,15 @@ bench_print_table (const bench_t *self)
 {
     printf ("measured in ");
     text_print (self->place);
-    printf (" on %ld processors, %g s each: medians\n", sysconf (_SC_NPROCESSORS_ONLN), self->seconds);
+    printf (" on %ld processors, %g s each: medians\n", sysconf (_SC_NPROCESSORS_ONLN),
+            self->seconds);
     for (size_t index = 0; index < self->results_count; index++)
         s_print_result (&self->results [index]);
-    printf ("\nt1: packing; t2: commit with its fsync. t = t1 + t2 under sync and transaction, t1 under async. A stream\n"
-            "is predicted to need t for each block; under async the longer of t1 and t2, since all is stored in the\n"
-            "end. The model knows no sockets and no threads: what is measured goes over tcp, and packing, storing and\n"
-            "sending go on at the same time where there are processors for it.\n\n");
+    puts ("\nt1: packing; t2: commit with its fsync. t = t1 + t2 under sync and transaction, t1\n"
+          "under async. A stream is predicted to need t for each block; under async the longer of\n"
+          "t1 and t2, since all is stored in the end. The model knows no sockets and no threads:\n"
+          "what is measured goes over tcp, and packing, storing and sending go on at the same\n"
+          "time where there are processors for it.\n");
     s_advice_t advice;
     s_advise_all (&advice, self);
     for (size_t index = 0; index < advice.count; index++)
@@ -166,8 +182,8 @@ bench_print_table (const bench_t *self)
 static void
 s_print_json_times (const char *name, const trial_times_t *times)
 {
-    printf ("\"%s\": {\"p50_us\": %.3f, \"p99_us\": %.3f, \"count\": %zu}", name, times->p50, times->p99,
-            times->count);
+    printf ("\"%s\": {\"p50_us\": %.3f, \"p99_us\": %.3f, \"count\": %zu}", name, times->p50,
+            times->p99, times->count);
 }
 
 static void
@@ -192,7 +208,8 @@ s_print_json_strategy (const bench_measured_t *measured, const char *name)
 static void
 s_print_json_result (const bench_result_t *result)
 {
-    printf ("\n    {\"size\": %zu, \"block_messages\": %" PRIu32 ", ", result->size, result->block_messages);
+    printf ("\n    {\"size\": %zu, \"block_messages\": %" PRIu32 ", ", result->size,
+            result->block_messages);
     s_print_json_times ("t1", &result->t1);
     printf (", ");
     s_print_json_times ("t1_block", &result->t1_block);

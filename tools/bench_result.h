@@ -23,7 +23,8 @@ typedef struct {
     trial_times_t t2;           //  of one message; none under async, where nobody waits for it
     trial_times_t t2_block;     //  of a block
     double predicted_us;        //  t of one message
-    double predicted_rate;      //  of a stream, a block in its t (async: in the longer of t1, t2); messages/s
+    double predicted_rate;      //  of a stream, messages a second: a block in its t; under async
+                                //  in the longer of t1 and t2
     trial_device_t device;      //  as measured
 } bench_measured_t;
 

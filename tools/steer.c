@@ -38,7 +38,8 @@ static const struct option s_options [] = {
 
 //  Give one command; `timeout_ms` is what it takes without the option.
 static int
-s_steer (int argc, char **argv, const char *help, int (*command) (zspool_control_t *), int64_t timeout_ms)
+s_steer (int argc, char **argv, const char *help, int (*command) (zspool_control_t *),
+         int64_t timeout_ms)
 {
     while (command_option (argc, argv, s_options, help) != -1)
         timeout_ms = (int64_t) command_number (1, COMMAND_MS_MAX);

@@ -111,7 +111,9 @@ s_run (top_t *self)
 int
 top_main (int argc, char **argv)
 {
-    top_t top = { .interval_ms = TOP_INTERVAL_MS, .count = UINT64_MAX, .terminal = isatty (STDOUT_FILENO) };
+    top_t top = { .interval_ms = TOP_INTERVAL_MS,
+                  .count = UINT64_MAX,
+                  .terminal = isatty (STDOUT_FILENO) };
     s_parse (&top, argc, argv);
     top.control = zspool_control_new (top.directory);
     if (!top.control) {

@@ -17,7 +17,7 @@
 
 #define SAMPLES_MAX 200000          //  most times measured of one kind
 #define SAMPLES_MIN 3               //  fewest, however long they take
-#define BLOCK_BYTES (448 * 1024)    //  a stream's block is sealed at this size, or at so many messages
+#define BLOCK_BYTES (448 * 1024) //  a stream's block is sealed at this size, or at so many messages
 #define BLOCK_MESSAGES_MAX (32 * 1024)
 #define TRIM_COMMITS 64             //  what was committed is removed, not measured, every so often
 #define QUEUE_BYTES_MAX (8 * 1024 * 1024) //  high-water marks hold no more than this, or 2 messages
@@ -161,7 +161,8 @@ s_store_open (s_store_t *self, const char *path)
     if (rc == ZSPOOL_OK)
         rc = zspool_store_spool (self->store, "main", &self->spool);
     if (rc == ZSPOOL_OK)
-        rc = zspool_store_cursor (self->store, self->spool, "out", ZSPOOL_START_FIRST, &self->cursor);
+        rc = zspool_store_cursor (self->store, self->spool, "out", ZSPOOL_START_FIRST,
+                                  &self->cursor);
     return rc? rc: zspool_store_commit (self->store);
 }
 
@@ -190,8 +191,8 @@ s_store_trim (s_store_t *self)
 
 //  Make a block and store it; only the storing is measured. Now and then old ones are removed.
 static int
-s_store_round (s_store_t *store, const trial_t *self, uint32_t messages, const void *data, bool with_ack,
-               s_samples_t *samples)
+s_store_round (s_store_t *store, const trial_t *self, uint32_t messages, const void *data,
+               bool with_ack, s_samples_t *samples)
 {
     zspool_block_t *block = s_new_block (self, messages);
     int rc = block? s_fill_block (block, data, self->size, messages): ZSPOOL_ENOMEM;
@@ -212,7 +213,8 @@ int
 trial_store (const trial_t *self, uint32_t messages, bool with_ack, trial_times_t *t2)
 {
     char path [PATH_BYTES];
-    snprintf (path, sizeof path, "%s/t2-%zu-%" PRIu32 "-%d", self->directory, self->size, messages, with_ack);
+    snprintf (path, sizeof path, "%s/t2-%zu-%" PRIu32 "-%d", self->directory, self->size, messages,
+              with_ack);
     void *data = calloc (1, self->size);
     s_store_t store = { .store = NULL };
     s_samples_t samples = { .us = NULL };
@@ -275,9 +277,12 @@ s_start_device (s_trial_t *self, const char *path, const char *durability)
 {
     char hwm [16];
     snprintf (hwm, sizeof hwm, "%d", s_hwm (self->size));
-    const char *const options [] [2] = { { "store", path }, { "in", "@tcp://127.0.0.1:*" },
-                                         { "out", "@tcp://127.0.0.1:*" }, { "durability", durability },
-                                         { "ack", "sent" }, { "hwm", hwm } };
+    const char *const options [] [2] = { { "store", path },
+                                        { "in", "@tcp://127.0.0.1:*" },
+                                        { "out", "@tcp://127.0.0.1:*" },
+                                        { "durability", durability },
+                                        { "ack", "sent" },
+                                        { "hwm", hwm } };
     int rc = ZSPOOL_OK;
     for (size_t index = 0; index < sizeof options / sizeof options [0] && rc == ZSPOOL_OK; index++)
         rc = zspool_device_set (self->device, options [index] [0], options [index] [1]);
@@ -427,7 +432,8 @@ s_receive_until (s_trial_t *self, int64_t end_ns)
     return rc < 0? -1: (int64_t) (self->received - before);
 }
 
-//  The device's status, as soon as it tells of a commit: a short stream may have seen none under async.
+//  The device's status, as soon as it tells of a commit: a short stream may have seen none under
+//  async.
 static zconfig_t *
 s_status_after_commit (s_trial_t *self)
 {

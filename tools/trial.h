@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Everything happens in a directory that the caller has made and will remove. A signal (stop.h) ends a
-//  trial early; so does a failure, which is reported. For the main thread.
+//  Everything happens in a directory that the caller has made and will remove. A signal (stop.h)
+//  ends a trial early; so does a failure, which is reported. For the main thread.
 
 #ifndef TRIAL_H_INCLUDED
 #define TRIAL_H_INCLUDED
@@ -37,8 +37,8 @@ uint32_t
 int
     trial_cache (const trial_t *self, uint32_t messages, trial_times_t *t1);
 
-//  t2: commit a block of so many messages, fsynced; with_ack: and acknowledge the block before it in the
-//  same transaction. Likewise.
+//  t2: commit a block of so many messages, fsynced; with_ack: and acknowledge the block before it
+//  in the same transaction. Likewise.
 int
     trial_store (const trial_t *self, uint32_t messages, bool with_ack, trial_times_t *t2);
 
@@ -47,7 +47,7 @@ typedef struct {
     trial_times_t latency;        //  one message at a time
     double rate;                  //  of a stream, messages a second
     double commit_messages;       //  of the stream, in half of the commits at most
-    double t1_us;                 //  as the device measured them, half of the stream's messages at most
+    double t1_us; //  as the device measured them, half of the stream's messages at most
     double t2_us;
 } trial_device_t;
 

@@ -7,10 +7,10 @@
 #include <czmq.h>
 #include <malloc.h>
 
-//  LMDB asks malloc for the pages of each block and gives them back at the commit: keep some, rather than have
-//  the kernel clear them anew a thousand times a second. Small messages are made in one thread and freed in
-//  another: the fast bins spare that most of its locks. And what comes in and what goes out have an I/O thread
-//  each.
+//  LMDB asks malloc for the pages of each block and gives them back at the commit: keep some,
+//  rather than have the kernel clear them anew a thousand times a second. Small messages are made
+//  in one thread and freed in another: the fast bins spare that most of its locks. And what comes
+//  in and what goes out have an I/O thread each.
 void
 tune_process (void)
 {

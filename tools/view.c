@@ -67,7 +67,8 @@ s_print_bytes (uint64_t bytes)
 
 //  Print a measure: the recent values, or all when there are none of late.
 static void
-s_print_measure (zconfig_t *status, const char *title, const char *name, const char *what, const char *end)
+s_print_measure (zconfig_t *status, const char *title, const char *name, const char *what,
+                 const char *end)
 {
     char path [64];
     snprintf (path, sizeof path, "%s/recent_count", name);
@@ -109,10 +110,12 @@ s_why_not_out (zconfig_t *status)
         printf ("a backlog of %" PRIu64 " messages, gone in %" PRIu64 " s at this rate", unsent,
                 unsent / (out - in + 1) + 1);
     else if (unsent > GROWING_MIN)
-        printf ("consumers take nothing: %" PRIu64 " messages wait, %" PRIu64 " are not acknowledged",
+        printf ("consumers take nothing: %" PRIu64 " messages wait, %" PRIu64
+                " are not acknowledged",
                 unsent, in_flight);
     else if (is_explicit && in_flight > 0 && out == 0)
-        printf ("%" PRIu64 " messages are with consumers, which have not acknowledged them", in_flight);
+        printf ("%" PRIu64 " messages are with consumers, which have not acknowledged them",
+                in_flight);
     else
         printf ("nothing holds messages up");
 }
@@ -147,9 +150,11 @@ s_print_why (zconfig_t *status)
     else if (strcmp (state, "stalled") == 0)
         s_print_stalled (status);
     else if (strcmp (state, "full") == 0 && strcmp (s_text (status, "store/full"), "limit") == 0)
-        printf ("the spool is at its limit, --max-bytes: producers are held until messages are acknowledged");
+        printf ("the spool is at its limit, --max-bytes: producers are held until messages are "
+                "acknowledged");
     else if (strcmp (state, "full") == 0)
-        printf ("the disk is full: producers are held until there is space, or messages are acknowledged");
+        printf ("the disk is full: producers are held until there is space, or messages are "
+                "acknowledged");
     else if (strcmp (state, "stopping") == 0)
         printf ("the device is ending");
     else if (s_number (status, "in/paused"))
@@ -171,9 +176,10 @@ s_print_device (zconfig_t *status, const char *end)
     uint64_t up_s = s_number (status, "device/uptime_ms") / 1000;
     printf ("device    ");
     text_print (s_text (status, "device/name"));
-    printf (", %s, %s, process %s, up %" PRIu64 ":%02u:%02u%s\n", s_text (status, "device/durability"),
-            s_text (status, "device/ack"), s_text (status, "device/pid"), up_s / 3600,
-            (unsigned) (up_s / 60 % 60), (unsigned) (up_s % 60), end);
+    printf (", %s, %s, process %s, up %" PRIu64 ":%02u:%02u%s\n",
+            s_text (status, "device/durability"), s_text (status, "device/ack"),
+            s_text (status, "device/pid"), up_s / 3600, (unsigned) (up_s / 60 % 60),
+            (unsigned) (up_s % 60), end);
     printf ("          in ");
     text_print (s_text (status, "device/in"));
     printf (", out ");
@@ -192,8 +198,9 @@ s_print_reader (zconfig_t *status, const char *end)
 {
     uint64_t commits = s_number (status, "store/oldest_reader_commits");
     if (commits > READER_COMMITS_MAX)
-        printf ("reader    a process looks at the store as it was %" PRIu64 " commits ago and holds back its "
-                "space: zspool info says which%s\n", commits, end);
+        printf ("reader    a process looks at the store as it was %" PRIu64
+                " commits ago and holds back its space: zspool info says which%s\n",
+                commits, end);
 }
 
 static void
@@ -208,9 +215,10 @@ s_print_flow (zconfig_t *status, const char *end)
     printf ("/s; a commit takes ");
     bool recent = s_number (status, "store/commit_messages_recent_count") > 0;
     s_print_us (s_number (status, recent? "store/commit_recent_p50_us": "store/commit_p50_us"));
-    printf (" for %s messages, ",
-            s_text (status, recent? "store/commit_messages_recent_p50": "store/commit_messages_p50"));
-    s_print_bytes (s_number (status, recent? "store/commit_bytes_recent_p50": "store/commit_bytes_p50"));
+    printf (" for %s messages, ", s_text (status, recent? "store/commit_messages_recent_p50":
+                                                          "store/commit_messages_p50"));
+    s_print_bytes (
+        s_number (status, recent? "store/commit_bytes_recent_p50": "store/commit_bytes_p50"));
     printf ("%s\nout       %s messages/s, ", end, s_text (status, "rate/out"));
     s_print_bytes (s_number (status, "rate/out_bytes"));
     printf ("/s to %s peers; %s since the start, %s sent again%s\n", s_text (status, "out/peers"),
@@ -240,8 +248,8 @@ view_print (zconfig_t *status, const char *end)
 void
 view_print_row_head (void)
 {
-    printf ("%-8s  %-8s  %9s  %9s  %9s  %10s  %10s  %9s  %9s  %5s\n", "time", "state", "in/s", "stored/s",
-            "out/s", "unsent", "in flight", "t1 99% us", "t2 99% us", "peers");
+    printf ("%-8s  %-8s  %9s  %9s  %9s  %10s  %10s  %9s  %9s  %5s\n", "time", "state", "in/s",
+            "stored/s", "out/s", "unsent", "in flight", "t1 99% us", "t2 99% us", "peers");
 }
 
 void
@@ -257,8 +265,9 @@ view_print_row (zconfig_t *status)
         state = "paused";
     printf ("%-8s  %-8s  %9s  %9s  %9s  %10" PRIu64 "  %10s  %9s  %9s  %5s\n", clock, state,
             s_text (status, "rate/in"), s_text (status, "rate/stored"), s_text (status, "rate/out"),
-            s_unsent (status), s_text (status, "out/in_flight"), s_text (status, "t1/recent_p99_us"),
-            s_text (status, "t2/recent_p99_us"), s_text (status, "out/peers"));
+            s_unsent (status), s_text (status, "out/in_flight"),
+            s_text (status, "t1/recent_p99_us"), s_text (status, "t2/recent_p99_us"),
+            s_text (status, "out/peers"));
 }
 
 //  ------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-//  Print a screen of it, and last what holds messages up, if anything does. `end` goes before each end of
-//  line.
+//  Print a screen of it, and last what holds messages up, if anything does. `end` goes before each
+//  end of line.
 void
     view_print (zconfig_t *status, const char *end);
 

@@ -1,4 +1,5 @@
-//  test_control_client.c - tests of zspool_control, against devices of this process and against impostors
+//  test_control_client.c - tests of zspool_control, against devices of this process and against
+//  impostors
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -113,7 +114,8 @@ s_ask_often (void *failures)
     zspool_control_set_timeout (control, -1);
     for (int round = 0; round < ROUNDS; round++) {
         zconfig_t *status = NULL;
-        int rc = round % 5 == 0? zspool_control_flush (control): zspool_control_status (control, &status);
+        int rc = round % 5 == 0? zspool_control_flush (control):
+                                 zspool_control_status (control, &status);
         if (rc)
             __atomic_add_fetch ((int *) failures, 1, __ATOMIC_SEQ_CST);
         zconfig_destroy (&status);
@@ -153,7 +155,8 @@ static int
 s_listen (void)
 {
     CHECK (mkdir (KIT_STORE, 0700) == 0);
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = KIT_STORE "/" ZSPOOL_CONTROL_FILE };
+    struct sockaddr_un address = { .sun_family = AF_UNIX,
+                                   .sun_path = KIT_STORE "/" ZSPOOL_CONTROL_FILE };
     int fd = socket (AF_UNIX, SOCK_STREAM, 0);
     CHECK (bind (fd, (struct sockaddr *) &address, sizeof address) == 0 && listen (fd, 8) == 0);
     return fd;
