@@ -9,7 +9,7 @@
 //  forwarded meanwhile.
 //
 //  States: running; full (the last commit had no room, on the disk or under a spool's limit: try again when
-//  something was acknowledged, or after RETRY_MS); failed (a commit failed: nothing is accepted, forwarded or confirmed any
+//  something was acknowledged, or after a while); failed (a commit failed: nothing is accepted, forwarded or confirmed any
 //  more).
 //
 //  Invariants
@@ -20,33 +20,17 @@
 //  3. Blocks are committed in the order they were numbered in.
 
 #include "writer.h"
-#include "commit.h"
+#include "pending.h"
 #include "rate.h"
 #include "request.h"
-#include "room.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LANES_MAX 64
-#define RETRY_MS 100         //  what was full is tried again after this
-#define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
-#define CHANGES_MAX (2 * ZSPOOL_COMMIT_CHANGES_MAX) //  cursor changes that wait; then outlets' pipes do
 #define STALLED_MS 1000      //  a commit that takes longer shows as `stalled`
-#define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
 #define READERS_CHECK_MS 10000
-#define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 2) //  async: with so many waiting commit early
-
-//  A block that is not durable yet
-typedef struct {
-    zspool_block_t *block;
-    size_t lane;
-    bool published;          //  async: outlets have it
-    bool urgent;             //  async: commit it at once
-    int64_t since_ms;        //  when it came
-    int64_t handed_us;       //  when it was handed over, by the monotonic clock
-} s_waiting_t;
 
 typedef struct {
     zsock_t *pipe;                  //  commands
@@ -63,13 +47,7 @@ typedef struct {
     uint64_t lagged [LANES_MAX];    //  what the lane's cursor has lost there, ever
     bool stopping [LANES_MAX];      //  the limit is to hold no more
     size_t lanes_count;
-    s_waiting_t *waiting;           //  ring of blocks not yet durable
-    size_t waiting_first;
-    size_t waiting_count;
-    size_t waiting_max;
-    zspool_cursor_change_t *changes [CHANGES_MAX];
-    size_t changes_count;
-    int64_t changes_since_ms;       //  when the oldest of them came
+    zspool_pending_t pending;       //  what waits for a commit, that under way included
     int64_t commit_began_ms;
     int64_t commit_ended_ms;
     int64_t readers_checked_ms;
@@ -127,20 +105,13 @@ s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
     zactor_destroy (&self->committer);
-    while (self->waiting_count > 0) {
-        zspool_block_destroy (&self->waiting [self->waiting_first].block);
-        self->waiting_first = (self->waiting_first + 1) % self->waiting_max;
-        self->waiting_count--;
-    }
-    while (self->changes_count > 0)
-        free (self->changes [--self->changes_count]);
+    zspool_pending_destroy (&self->pending);
     zspool_store_destroy (&self->store);
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
         zsock_destroy (&self->lanes [lane].inlet);
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
             zsock_destroy (&self->lanes [lane].outlets [index]);
     }
-    free (self->waiting);
     free (self->items);
     free (self);
     *self_p = NULL;
@@ -175,8 +146,7 @@ s_self_new (const zspool_writer_args_t *args)
     if (!self)
         return NULL;
     self->lanes_count = args->lanes_count;
-    self->waiting_max = args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX;
-    self->waiting = (s_waiting_t *) calloc (self->waiting_max, sizeof *self->waiting);
+    int rc = zspool_pending_init (&self->pending, args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX);
     size_t items = 2;
     bool async = false;
     for (size_t lane = 0; lane < args->lanes_count; lane++) {
@@ -186,10 +156,10 @@ s_self_new (const zspool_writer_args_t *args)
         async = async || args->lanes [lane].async;
     }
     self->items = (zmq_pollitem_t *) calloc (items, sizeof *self->items);
-    if (self->waiting && self->items && async)
+    if (rc == ZSPOOL_OK && self->items && async)
         self->committer = zactor_new (s_committer, args->store);
-    if (!self->waiting || !self->items || (async && !self->committer)) {
-        free (self->waiting);
+    if (rc || !self->items || (async && !self->committer)) {
+        zspool_pending_destroy (&self->pending);
         free (self->items);
         free (self);
         return NULL;
@@ -204,15 +174,9 @@ s_self_new (const zspool_writer_args_t *args)
 //  ------------------------------------------------------------------------------------------------
 //  Handing on
 
-static s_waiting_t *
-s_waiting_at (self_t *self, size_t index)
-{
-    return &self->waiting [(self->waiting_first + index) % self->waiting_max];
-}
-
 //  Give each outlet of the lane a reference to the block.
 static void
-s_publish (self_t *self, s_waiting_t *waiting)
+s_publish (self_t *self, zspool_pending_block_t *waiting)
 {
     zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
     for (size_t index = 0; index < lane->outlets_count; index++) {
@@ -227,9 +191,9 @@ s_publish (self_t *self, s_waiting_t *waiting)
 static void
 s_publish_ahead (self_t *self)
 {
-    for (size_t index = 0; index < self->waiting_count; index++) {
-        s_waiting_t *waiting = s_waiting_at (self, index);
-        if (self->lanes [waiting->lane].async && !waiting->published
+    for (size_t index = 0; index < self->pending.blocks_count; index++) {
+        zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, index);
+        if (waiting->async && !waiting->published
             && zspool_block_last_sequence (waiting->block) <= self->ceilings [waiting->lane])
             s_publish (self, waiting);
     }
@@ -267,7 +231,7 @@ s_measure (self_t *self, size_t count)
     int64_t now_us = zclock_usecs ();
     uint64_t messages = 0, bytes = 0;
     for (size_t index = 0; index < count; index++) {
-        const s_waiting_t *waiting = s_waiting_at (self, index);
+        const zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, index);
         messages += zspool_block_count (waiting->block);
         bytes += zspool_block_size (waiting->block);
         zspool_measure_add (&self->t2, now_us - waiting->handed_us, zspool_block_count (waiting->block),
@@ -290,15 +254,13 @@ s_stored_blocks (self_t *self, size_t count)
 {
     uint64_t stored [LANES_MAX] = { 0 };
     while (count-- > 0) {
-        s_waiting_t *waiting = s_waiting_at (self, 0);
+        zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, 0);
         if (!waiting->published)
             s_publish (self, waiting);
         self->ceilings [waiting->lane] =
             zspool_block_last_sequence (waiting->block) + ZSPOOL_CEILING_WINDOW;
         stored [waiting->lane]++;
-        zspool_block_destroy (&waiting->block);
-        self->waiting_first = (self->waiting_first + 1) % self->waiting_max;
-        self->waiting_count--;
+        zspool_pending_drop_block (&self->pending);
     }
     for (size_t index = 0; index < self->lanes_count; index++) {
         zspool_writer_lane_t *lane = &self->lanes [index];
@@ -310,16 +272,6 @@ s_stored_blocks (self_t *self, size_t count)
         for (size_t at = 0; lane->async && at < lane->outlets_count; at++)
             zspool_handoff_send (zsock_resolve (lane->outlets [at]), HANDOFF_STORED, NULL, 0);
     }
-}
-
-static void
-s_stored_changes (self_t *self, size_t count)
-{
-    for (size_t index = 0; index < count; index++)
-        free (self->changes [index]);
-    self->changes_count -= count;
-    memmove (self->changes, self->changes + count, self->changes_count * sizeof self->changes [0]);
-    self->changes_since_ms = s_now_ms ();
 }
 
 //  Take in whether there was room, and tell the inlets.
@@ -365,7 +317,7 @@ s_commit_ended (self_t *self)
     self->trim_due = zspool_store_trim_is_due (self->store);
     s_measure (self, self->commit.blocks_stored);
     s_stored_blocks (self, self->commit.blocks_stored);
-    s_stored_changes (self, self->commit.changes_stored);
+    zspool_pending_drop_changes (&self->pending, self->commit.changes_stored, self->commit_ended_ms);
     s_publish_ahead (self);
 }
 
@@ -374,20 +326,7 @@ static void
 s_begin_commit (self_t *self)
 {
     zspool_commit_t *commit = &self->commit;
-    size_t bytes = 0;
-    commit->blocks_count = commit->changes_count = 0;
-    while (commit->blocks_count < self->waiting_count
-           && commit->blocks_count < ZSPOOL_COMMIT_BLOCKS_MAX && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
-        s_waiting_t *waiting = s_waiting_at (self, commit->blocks_count);
-        bytes += zspool_block_size (waiting->block);
-        commit->blocks [commit->blocks_count] = waiting->block;
-        commit->spools [commit->blocks_count++] = self->lanes [waiting->lane].spool;
-    }
-    while (commit->changes_count < self->changes_count
-           && commit->changes_count < ZSPOOL_COMMIT_CHANGES_MAX) {
-        commit->changes [commit->changes_count] = self->changes [commit->changes_count];
-        commit->changes_count++;
-    }
+    zspool_pending_fill (&self->pending, commit);
     if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
         zspool_store_check_readers (self->store);
         self->readers_checked_ms = self->commit_ended_ms;
@@ -410,32 +349,9 @@ s_begin_commit (self_t *self)
 static int64_t
 s_commit_due_ms (self_t *self)
 {
-    int64_t due_ms = INT64_MAX;
     if (self->failed || self->committing)
-        return due_ms;
-    if (self->changes_count > 0)
-        due_ms = self->changes_since_ms + CHANGES_WAIT_MS;
-    if (self->room.full && due_ms < self->commit_ended_ms + TRIM_WAIT_MS)
-        due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
-    if (self->trim_due && self->commit_ended_ms + TRIM_WAIT_MS < due_ms)
-        due_ms = self->commit_ended_ms + TRIM_WAIT_MS;
-    size_t bytes = 0;
-    for (size_t index = 0; index < self->waiting_count; index++) {
-        s_waiting_t *waiting = s_waiting_at (self, index);
-        const zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
-        bytes += zspool_block_size (waiting->block);
-        //  Half the interval is for the commit itself.
-        int64_t block_due_ms = waiting->since_ms + (lane->async? lane->commit_interval_ms / 2: 0);
-        if (lane->async && (!waiting->published || waiting->urgent))
-            block_due_ms = 0; //  held at the ceiling, or waited for
-        if (self->room.full)
-            block_due_ms = self->commit_ended_ms + RETRY_MS;
-        else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_BLOCKS_MAX)
-            block_due_ms = 0;
-        if (block_due_ms < due_ms)
-            due_ms = block_due_ms;
-    }
-    return due_ms;
+        return INT64_MAX;
+    return zspool_pending_due_ms (&self->pending, &self->room, self->trim_due, self->commit_ended_ms);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -445,7 +361,7 @@ s_commit_due_ms (self_t *self)
 static void
 s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block, int64_t handed_us)
 {
-    if (self->failed || self->waiting_count == self->waiting_max) {
+    if (self->failed || self->pending.blocks_count == self->pending.blocks_max) {
         assert (self->failed);
         zspool_block_destroy (&block);
         return;
@@ -456,11 +372,13 @@ s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block, int64_t 
         lane->stored_us = now_us;
     zspool_block_stamp (block, lane->next_sequence, lane->stored_us, self->incarnation);
     lane->next_sequence = zspool_block_last_sequence (block) + 1;
-    s_waiting_t *waiting = s_waiting_at (self, self->waiting_count++);
+    zspool_pending_block_t *waiting = zspool_pending_add_block (&self->pending);
     waiting->block = block;
     waiting->lane = lane_index;
-    waiting->published = waiting->urgent = false;
-    waiting->since_ms = s_now_ms ();
+    waiting->spool = lane->spool;
+    waiting->async = lane->async;
+    //  Half the interval is for the commit itself.
+    waiting->due_ms = s_now_ms () + (lane->async? lane->commit_interval_ms / 2: 0);
     waiting->handed_us = handed_us;
     if (!lane->async)
         return;
@@ -473,9 +391,9 @@ s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block, int64_t 
 static void
 s_flush_lane (self_t *self, size_t lane)
 {
-    for (size_t index = 0; index < self->waiting_count; index++)
-        if (s_waiting_at (self, index)->lane == lane)
-            s_waiting_at (self, index)->urgent = true;
+    for (size_t index = 0; index < self->pending.blocks_count; index++)
+        if (zspool_pending_at (&self->pending, index)->lane == lane)
+            zspool_pending_at (&self->pending, index)->urgent = true;
 }
 
 static void
@@ -491,8 +409,7 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
             self->stopping [lane] = true;
 }
 
-//  Keep a cursor's change for the next commit. It replaces the last one, where that has nothing of
-//  its own.
+//  Keep a cursor's change for the next commit.
 static void
 s_accept_change (self_t *self, zspool_cursor_change_t *change)
 {
@@ -500,26 +417,18 @@ s_accept_change (self_t *self, zspool_cursor_change_t *change)
         free (change);
         return;
     }
-    if (self->changes_count == 0)
-        self->changes_since_ms = s_now_ms ();
-    zspool_cursor_change_t *last = self->changes_count? self->changes [self->changes_count - 1]: NULL;
-    bool replaces = last && last->entries_count == 0 && last->spool == change->spool
-                    && last->cursor == change->cursor && last->generation == change->generation;
     //  The commit under way has the first of them in its hands.
-    if (replaces && self->changes_count > (self->committing? self->commit.changes_count: 0)) {
-        free (last);
-        self->changes_count--;
-    }
-    self->changes [self->changes_count++] = change;
+    size_t taken = self->committing? self->commit.changes_count: 0;
+    zspool_pending_add_change (&self->pending, change, taken, s_now_ms ());
     if (self->room.full)
-        self->changes_since_ms = 0; //  what is acknowledged may make room
+        self->pending.changes_since_ms = 0; //  what is acknowledged may make room
 }
 
 static void
 s_handle_outlet (self_t *self, void *socket)
 {
     zspool_handoff_t handoff;
-    while (self->changes_count < CHANGES_MAX && zspool_handoff_recv (socket, &handoff) == 0) {
+    while (self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX && zspool_handoff_recv (socket, &handoff) == 0) {
         if (handoff.kind == HANDOFF_CHANGE)
             s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
         else
@@ -539,7 +448,7 @@ s_reply_status (self_t *self, uint64_t number)
     zspool_reply_add (status, "store/last_sequence", self->lanes [0].next_sequence - 1);
     zspool_reply_add (status, "store/commits", self->commits);
     zspool_reply_add (status, "store/commit_us", (uint64_t) self->commit_us);
-    zspool_reply_add (status, "store/waiting", self->waiting_count);
+    zspool_reply_add (status, "store/waiting", self->pending.blocks_count);
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
@@ -603,7 +512,7 @@ s_mask_outlets (self_t *self)
     size_t at = 2;
     for (size_t lane = 0; lane < self->lanes_count; lane++, at++)
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            self->items [++at].events = self->changes_count < CHANGES_MAX? ZMQ_POLLIN: 0;
+            self->items [++at].events = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
 }
 
 //  Wait for something to do, at most until the next commit is due.
@@ -636,14 +545,14 @@ s_finish (self_t *self)
         s_commit_ended (self);
     }
     zactor_destroy (&self->committer);
-    size_t before = SIZE_MAX;
-    while (!self->failed && !self->room.full && self->waiting_count + self->changes_count > 0
-           && self->waiting_count + self->changes_count < before) {
-        before = self->waiting_count + self->changes_count;
+    size_t before = SIZE_MAX, left = self->pending.blocks_count + self->pending.changes_count;
+    while (!self->failed && !self->room.full && left > 0 && left < before) {
+        before = left;
         s_begin_commit (self);
+        left = self->pending.blocks_count + self->pending.changes_count;
     }
     //  What was forwarded ahead of the store, and finds no room there, keeps its numbers.
-    if (self->waiting_count > 0)
+    if (self->pending.blocks_count > 0)
         zspool_store_keep_ceilings (self->store);
 }
 
@@ -677,7 +586,7 @@ zspool_writer_new (zspool_writer_args_t *args)
     zactor_t *actor = zactor_new (s_writer, self);
     if (!actor) {
         zactor_destroy (&self->committer);
-        free (self->waiting);
+        zspool_pending_destroy (&self->pending);
         free (self->items);
         free (self);
     }
