@@ -69,6 +69,8 @@ zspool_device_new (void)
 int
 zspool_device_set (zspool_device_t *self, const char *option, const char *value)
 {
+    if (!option || !value)
+        return s_fail (self, ZSPOOL_EINVAL, "an option needs a name and a value");
     if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
     return zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason);

@@ -21,14 +21,16 @@ typedef struct {
     void *arg;                  //  for go_on ()
 } zspool_backup_options_t;
 
-//  Copy the store in `directory`, as it is at one moment, to the new directory `to`, whether another process
-//  writes it or not. The copy is a store with an incarnation of its own, so tickets of the original mean
-//  nothing to it. Sequences that the original gives after that moment the copy gives again, to other messages:
-//  their incarnations tell them apart. While it is read, the original does not use space again.
-//  Errors, with a line of text in *reason: those of zspool_store_open () for reading; EEXIST, `to` is there
-//  and not empty; ECORRUPT, what was copied is damaged; ENOSPC, EIO, EACCES, ENOENT, ENOMEM; ECANCELED. Then
-//  `to` is as it was. One that dies in between leaves a directory to.partial-XXXXXX behind, never `to`.
-//  Any thread. Durable when it returns 0: the copy as a whole, and its name.
+//  Copy the store in `directory`, as it is at one moment, to the new directory `to`, whether
+//  another process writes it or not. The copy is a store with an incarnation of its own, so tickets
+//  of the original mean nothing to it. Sequences that the original gives after that moment the copy
+//  gives again, to other messages: their incarnations tell them apart. While it is read, the
+//  original does not use space again. The usual options when `options` is NULL. Errors, with a line
+//  of text in *reason: those of zspool_store_open () for reading; EINVAL, a path is empty; EEXIST,
+//  `to` is there and not empty; ECORRUPT, what was copied is damaged; ENOSPC, EIO, EACCES, ENOENT,
+//  ENOMEM, ESYSTEM; ECANCELED. Then `to` is as it was. One that dies in between leaves a directory
+//  to.partial-XXXXXX behind, never `to`. Any thread. Durable when it returns 0: the copy as a
+//  whole, and its name.
 ZSPOOL_EXPORT int
     zspool_backup (const char *directory, const char *to, const zspool_backup_options_t *options,
                    char reason [ZSPOOL_BACKUP_REASON_BYTES]);

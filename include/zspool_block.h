@@ -54,20 +54,22 @@ ZSPOOL_EXPORT void
     zspool_block_destroy (zspool_block_t **self_p);
 
 //  Append one message: its frames in order, copied, and when it arrived (microseconds since 1970,
-//  UTC). Errors: EFULL, no room (the block is unchanged: seal it and use another); ETOOBIG, over
-//  ZSPOOL_MESSAGE_BYTES_MAX or ZSPOOL_MESSAGE_FRAMES_MAX; EINVAL, no frames or the block is sealed.
+//  UTC). Only the thread that fills the block. Errors: EFULL, no room (the block is unchanged: seal
+//  it and use another); ETOOBIG, over ZSPOOL_MESSAGE_BYTES_MAX or ZSPOOL_MESSAGE_FRAMES_MAX;
+//  EINVAL, no frames or the block is sealed.
 ZSPOOL_EXPORT int
     zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
                          int64_t arrival_us);
 
-//  Seal the block: header and checksums are written, nothing can be appended any more. EINVAL when
-//  it is empty or sealed already. Nothing is durable: see zspool_store_append ().
+//  Seal the block: header and checksums are written, nothing can be appended any more. Only the
+//  thread that filled it; hand it to others behind this. EINVAL when it is empty or sealed already.
+//  Nothing is durable: see zspool_store_append ().
 ZSPOOL_EXPORT int
     zspool_block_seal (zspool_block_t *self);
 
 //  Rebuild a block from bytes that zspool_block_bytes () gave, copying them. Every checksum, size
 //  and record is checked; no byte outside [bytes, bytes + size) is read. Errors: ECORRUPT,
-//  EVERSION, ENOMEM. On success the caller owns the reference in *self_p.
+//  EVERSION, ENOMEM. On success the caller owns the reference in *self_p. Thread-safe.
 ZSPOOL_EXPORT int
     zspool_block_decode (zspool_block_t **self_p, const void *bytes, size_t size);
 
@@ -95,13 +97,15 @@ ZSPOOL_EXPORT int64_t
 ZSPOOL_EXPORT int64_t
     zspool_block_stored_us (const zspool_block_t *self);
 
-//  Iterate over a sealed block without copying: rewind, then call next until it returns false.
+//  Iterate over a sealed block without copying: rewind, then call next until it returns false. The
+//  record is the caller's, one for each iteration; what it and its frames point to is valid while a
+//  reference to the block is held. Thread-safe.
 ZSPOOL_EXPORT void
     zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record);
 ZSPOOL_EXPORT bool
     zspool_block_next (const zspool_block_t *self, zspool_record_t *record);
 
-//  Take the next frame of a record; false when all were taken.
+//  Take the next frame of a record; false when all were taken, and *frame is as it was.
 ZSPOOL_EXPORT bool
     zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame);
 

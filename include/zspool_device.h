@@ -50,8 +50,8 @@ ZSPOOL_EXPORT void
 //    max-frames       messages with more frames are dropped, 1 to 65535, default 65535
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
-//  EINVAL: no such option, a value out of range, or the device runs; zspool_device_reason () says
-//  which.
+//  The value is copied. EINVAL: no such option, a value out of range, or the device runs;
+//  zspool_device_reason () says which, and the option is as it was.
 ZSPOOL_EXPORT int
     zspool_device_set (zspool_device_t *self, const char *option, const char *value);
 
@@ -64,9 +64,9 @@ ZSPOOL_EXPORT int
 
 //  Stop the device: take in what is under way until nothing came for 100 ms (2 s at most, and 8 s
 //  when the disk is slow), commit within 8 s more, and close the store cleanly. When it returns 0
-//  everything that was taken in is durable. Otherwise ENOSPC (the disk is full), ETIMEDOUT (it is too
-//  slow) or EFAILED, and zspool_device_reason () says how many messages are lost. It can be started
-//  again. 0 when it does not run.
+//  everything that was taken in is durable. Otherwise ENOSPC (the disk is full), ETIMEDOUT (it is
+//  too slow) or EFAILED, and zspool_device_reason () says how many messages are lost. It can be
+//  started again. 0 when it does not run.
 ZSPOOL_EXPORT int
     zspool_device_stop (zspool_device_t *self);
 
@@ -76,7 +76,7 @@ ZSPOOL_EXPORT const char *
     zspool_device_reason (zspool_device_t *self);
 
 //  The endpoints in use, with wildcard ports resolved; NULL while not running, and for ack-in
-//  without explicit. Valid until the device is destroyed.
+//  without explicit. Valid until the device is stopped or destroyed.
 ZSPOOL_EXPORT const char *
     zspool_device_in (const zspool_device_t *self);
 ZSPOOL_EXPORT const char *
@@ -132,20 +132,22 @@ ZSPOOL_EXPORT zconfig_t *
     zspool_device_status (zspool_device_t *self);
 
 //  PAUSE: stop taking messages in; ZeroMQ's high-water marks hold the producers. Forwarding goes
-//  on. RESUME: take them in again. EINVAL when the device does not run.
+//  on. RESUME: take them in again. EINVAL when the device does not run; EFAILED, the store has
+//  failed; ESYSTEM, a signal that CZMQ has caught ended the wait.
 ZSPOOL_EXPORT int
     zspool_device_pause (zspool_device_t *self);
 ZSPOOL_EXPORT int
     zspool_device_resume (zspool_device_t *self);
 
 //  FLUSH: return when every message the inlet had taken in before the call is committed, hence
-//  durable. EFAILED when the store has failed, EINVAL when the device does not run. Waits while the
-//  disk is full.
+//  durable. What is in ZeroMQ's queues is not among them. Errors as of PAUSE. Waits while the disk
+//  is full.
 ZSPOOL_EXPORT int
     zspool_device_flush (zspool_device_t *self);
 
 //  A socket to poll for reading: it becomes readable when the device has failed. Then receive
-//  nothing from it: call zspool_device_reason () and destroy the device.
+//  nothing from it: call zspool_device_reason () and destroy the device. NULL while not running;
+//  valid until the device is stopped.
 ZSPOOL_EXPORT zsock_t *
     zspool_device_socket (zspool_device_t *self);
 

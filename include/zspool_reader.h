@@ -4,9 +4,9 @@
 //
 //  A reader copies one block at a time and holds no snapshot between calls, so it never keeps the
 //  store from reusing space. It belongs to one thread, which need not be the store's; destroy it
-//  before the store. What it gives is committed, hence durable; but for what another process commits at
-//  this moment, or left in memory when it was killed in a commit: that is durable once a store is open for
-//  writing here.
+//  before the store. What it gives is committed, hence durable; but for what another process
+//  commits at this moment, or left in memory when it was killed in a commit: that is durable once a
+//  store is open for writing here.
 
 #ifndef ZSPOOL_READER_H_INCLUDED
 #define ZSPOOL_READER_H_INCLUDED
@@ -20,7 +20,8 @@ extern "C" {
 typedef struct zspool_reader zspool_reader_t;
 
 //  Create a reader of a spool that the store knows (zspool_store_spool ()), standing before its
-//  oldest message. Call it from the store's thread. NULL when memory is out or the spool unknown.
+//  oldest message. Call it from the store's thread. NULL when memory is out, or the spool is
+//  unknown, or was created in the transaction that is open.
 ZSPOOL_EXPORT zspool_reader_t *
     zspool_reader_new (zspool_store_t *store, uint32_t spool);
 
@@ -33,7 +34,8 @@ ZSPOOL_EXPORT void
     zspool_reader_seek (zspool_reader_t *self, uint64_t sequence);
 
 //  Stand before the first block stored at or after this time (microseconds since 1970, UTC): a
-//  search in the order of log2 of the number of blocks. ENOENT when there is none yet.
+//  search in the order of log2 of the number of blocks. ENOENT when there is none yet; ENOMEM, EIO.
+//  Then it stands where it stood.
 ZSPOOL_EXPORT int
     zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us);
 
@@ -44,7 +46,8 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p);
 
-//  The sequences of the last block that was passed over: *last is the best that can be known. It is
+//  The sequences of the last block that was passed over, 0 and 0 before there was one: *last is the
+//  best that can be known. It is
 //  not reported again when the reader stands before it once more, unless another was meanwhile.
 ZSPOOL_EXPORT void
     zspool_reader_damage (const zspool_reader_t *self, uint64_t *first, uint64_t *last);

@@ -5,15 +5,18 @@
 //  A store is a directory. One process at a time may write it; any number may read it meanwhile.
 //
 //  Caveats
-//  - Open a directory once per process, never across fork (), never on a remote file system.
-//  - A store opened for writing belongs to one thread, as do its transactions. Readers
-//  (zspool_reader.h)
-//    made from it may live in other threads, each in one; destroy them before the store.
+//  - Open a directory once per process, never on a remote file system. A child of fork () may
+//    destroy the store, which closes nothing, and must do nothing else with it.
+//  - A store belongs to one thread, that which opened it, as do its transactions: only that may
+//    call the functions below. Readers (zspool_reader.h) made from it may live in other threads,
+//    each in one; destroy them before the store.
 //  - A commit that fails is final (EFAILED ever after): close the store, find out why, open it
-//  again.
-//    What was committed before is safe; what was not confirmed is as if never appended.
-//  - ENOSPC is not final: nothing was changed, acknowledging still works, appending may succeed
-//  later.
+//    again. What was committed before is safe. Of the commit that failed, all is there then, or
+//    nothing.
+//  - ENOSPC and ELIMIT are not final: nothing was changed, acknowledging still works, appending may
+//    succeed later. After any other error of the disk or memory in a transaction, roll it back.
+//  - Any code of zspool_error_t that a function does not name is possible where it reads or writes
+//    the disk: EIO, ENOMEM, ECORRUPT.
 
 #ifndef ZSPOOL_STORE_H_INCLUDED
 #define ZSPOOL_STORE_H_INCLUDED
@@ -91,17 +94,19 @@ ZSPOOL_EXPORT int
     zspool_store_set_map_bytes (zspool_store_t *self, uint64_t map_bytes);
 
 //  Open the store. Constant time, whatever it holds. After an unclean stop numbering resumes above
-//  all that may have been forwarded, and the gap is recorded, durably, before this returns. Opened for
-//  writing, all that the store shows is durable when this returns, whoever wrote it: also what a killed
-//  process left in memory only, or what was copied here. Opened for reading, the last commit that it
-//  shows may not be, for as long as that commit takes. Errors: ENOENT (reading, no such store), ENOTSTORE,
-//  EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC, EIO, ENOMEM, ECORRUPT (also when the end of its file is
-//  missing); zspool_store_reason () has a line of text. Nothing was changed in these cases; but when
-//  ENOSPC or EIO stopped a store from being created, it may be there, empty.
+//  all that may have been forwarded, and the gap is recorded, durably, before this returns. Opened
+//  for writing, all that the store shows is durable when this returns, whoever wrote it: also what
+//  a killed process left in memory only, or what was copied here. Opened for reading, the last
+//  commit that it shows may not be, for as long as that commit takes. Errors: ENOENT (reading, no
+//  such store), ENOTSTORE, EVERSION, ELOCKED, EOPEN, EACCES, EREMOTE, ENOSPC, EIO, ENOMEM, ECORRUPT
+//  (also when the end of its file is missing); zspool_store_reason () has a line of text. Nothing
+//  was changed in these cases; but when ENOSPC or EIO stopped a store from being created, it may be
+//  there, empty. EINVAL: it is open.
 ZSPOOL_EXPORT int
     zspool_store_open (zspool_store_t *self, zspool_mode_t mode);
 
-//  One line that says why the last call failed; "" when none did. Valid until the next call.
+//  One line that says why the last call that failed did; "" when none has. Valid until the next
+//  call.
 ZSPOOL_EXPORT const char *
     zspool_store_reason (const zspool_store_t *self);
 
@@ -136,35 +141,39 @@ ZSPOOL_EXPORT int
     zspool_store_begin (zspool_store_t *self);
 
 //  Find a spool by name and give its number; in a transaction, create it when it is not there.
-//  EINVAL (name empty, too long, or with bytes below 33 or a slash), ENOENT, ELIMIT.
+//  EINVAL (name empty, too long, or with bytes below 33 or a slash), ENOENT, ELIMIT, ENOMEM. The
+//  name is copied. What was created is gone when the transaction is rolled back.
 ZSPOOL_EXPORT int
     zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool);
 
 //  Limit what a spool may hold: max_bytes is that of its blocks, 0 for no limit (the default), or
-//  ZSPOOL_LIMIT_BYTES_MIN and more. Blocks are whole: room is made, and given back, a block at a time, and a cursor
-//  that has one message of a block left keeps all of it. The limit is this handle's, not stored; it holds from the
-//  next call that appends; when more is stored already nothing is lost before that.
+//  ZSPOOL_LIMIT_BYTES_MIN and more. Blocks are whole: room is made, and given back, a block at a
+//  time, and a cursor that has one message of a block left keeps all of it. The limit is this
+//  handle's, not stored; it holds from the next call that appends; when more is stored already
+//  nothing is lost before that.
 //
-//  Under ZSPOOL_ON_FULL_PAUSE zspool_store_put () and zspool_store_append () give ELIMIT when the limit would be
-//  exceeded: nothing was changed, and the transaction can go on without the message. Under
-//  ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction. Each cursor that had not
-//  acknowledged a message in one of these then stands behind it, and its `lagged` counts that message; what an
-//  outlet was told, and has not handed in, may be counted too. Acknowledging a removed message gives ESTALE.
+//  Under ZSPOOL_ON_FULL_PAUSE zspool_store_put () and zspool_store_append () give ELIMIT when the
+//  limit would be exceeded: nothing was changed, and the transaction can go on without the message.
+//  Under ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction. Each
+//  cursor that had not acknowledged a message in one of these then stands behind it, and its
+//  `lagged` counts that message; what an outlet was told, and has not handed in, may be counted
+//  too. Acknowledging a removed message gives ESTALE.
 //
-//  EINVAL: no such spool, not a limit, or the store is open for reading. Only the store's own thread.
+//  EINVAL: no such spool, not a limit, or the store is open for reading. Only the store's own
+//  thread.
 ZSPOOL_EXPORT int
     zspool_store_set_limit (zspool_store_t *self, uint32_t spool, uint64_t max_bytes, zspool_on_full_t on_full);
 
 //  Find a cursor of a spool by name and give its number; in a transaction, create it when it is not
 //  there, standing before the message `start` (a sequence, ZSPOOL_START_FIRST or ZSPOOL_START_NEW).
-//  EINVAL, ENOENT, ELIMIT.
+//  One that is there stays where it is. EINVAL, ENOENT, ELIMIT, ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_cursor (zspool_store_t *self, uint32_t spool, const char *name, uint64_t start,
                          uint32_t *cursor);
 
 //  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors
-//  as zspool_block_append () has them (never EFULL), and ENOSPC, ELIMIT, EFAILED, EINVAL; ETOOBIG also when it
-//  is larger than the spool's limit. Durable after commit.
+//  as zspool_block_append () has them (never EFULL), and ENOSPC, ELIMIT, EFAILED, EINVAL; ETOOBIG
+//  also when it is larger than the spool's limit. Durable after commit.
 ZSPOOL_EXPORT int
     zspool_store_put (zspool_store_t *self, uint32_t spool, const zspool_frame_t *frames, size_t count,
                       uint64_t *sequence);
@@ -176,21 +185,23 @@ ZSPOOL_EXPORT int
     zspool_store_append (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 
 //  Acknowledge the messages first..last on a cursor, in a transaction. ESTALE when one of them is
-//  not stored or is acknowledged already, and then none is. Durable after commit. Messages that
+//  not stored or is acknowledged already, and then none is, and the transaction can go on. EINVAL:
+//  no such cursor, no transaction, or first is 0 or above last. Durable after commit. Messages that
 //  every cursor of their spool has acknowledged are removed, whole blocks at a time.
 ZSPOOL_EXPORT int
     zspool_store_ack (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t first,
                       uint64_t last);
 
 //  Remove the blocks that hold only messages up to `sequence`, whoever acknowledged them, in a
-//  transaction; cursors that stood before are moved up to it. EINVAL; ENOSPC only when the disk is full and the
-//  spool holds more than 4 GiB: go on in smaller steps; EIO, ENOMEM. On failure roll back.
+//  transaction; cursors that stood before are moved up to it. EINVAL; ENOSPC only when the disk is
+//  full and the spool holds more than 4 GiB: go on in smaller steps; EIO, ENOMEM. On failure roll
+//  back.
 ZSPOOL_EXPORT int
     zspool_store_trim (zspool_store_t *self, uint32_t spool, uint64_t sequence);
 
-//  Commit: when this returns 0, all of the transaction is on disk, fsynced. Otherwise nothing of it
-//  is; and on EFAILED the store takes no more changes. EINVAL when no transaction is open; ENOMEM,
-//  EIO.
+//  Commit: when this returns 0, all of the transaction is on disk, fsynced. On EFAILED the store
+//  takes no more changes, and opening it again tells whether all of it is there or nothing. EINVAL
+//  when no transaction is open. On any other error nothing of it is there; it is rolled back.
 ZSPOOL_EXPORT int
     zspool_store_commit (zspool_store_t *self);
 
@@ -206,16 +217,18 @@ ZSPOOL_EXPORT int
     zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
                               zspool_cursor_info_t *info);
 
-//  Bytes the store takes in its file, and how many of them are free for reuse.
+//  Bytes the store takes in its file, and how many of them are free for reuse; 0 when it is not
+//  open, and none are free inside a transaction. The file itself may be longer by what is reserved
+//  ahead.
 ZSPOOL_EXPORT uint64_t
     zspool_store_file_bytes (zspool_store_t *self);
 ZSPOOL_EXPORT uint64_t
     zspool_store_free_bytes (zspool_store_t *self);
 
-//  How many commits were made since the oldest state that a reader of the store, in any process, still
-//  looks at; *process is the number of that process, 0 when none looks at it now. Space that was freed
-//  since then cannot be used again: a number that keeps rising, as when that process is stopped or hangs, makes
-//  the store grow.
+//  How many commits were made since the oldest state that a reader of the store, in any process,
+//  still looks at; *process is the number of that process, 0 when none looks at it now. Space that
+//  was freed since then cannot be used again: a number that keeps rising, as when that process is
+//  stopped or hangs, makes the store grow.
 ZSPOOL_EXPORT uint64_t
     zspool_store_oldest_reader (zspool_store_t *self, int64_t *process);
 
@@ -227,7 +240,7 @@ typedef void (zspool_verify_fn) (void *arg, const char *spool, uint64_t first, u
 //  Read every block, cursor and count of the store and check them against each other. Returns the
 //  number of findings, 0 for a sound store, or a negative code when reading is impossible.
 //  `blocks`, if not NULL, is the number of blocks read. Takes time in proportion to the store;
-//  holds no snapshot meanwhile.
+//  holds no snapshot meanwhile. EINVAL: it is not open, or in a transaction.
 ZSPOOL_EXPORT int
     zspool_store_verify (zspool_store_t *self, zspool_verify_fn *report, void *arg, uint64_t *blocks);
 

@@ -17,7 +17,10 @@ if not library.exists():
 
 #  A declaration starts with ZSPOOL_EXPORT; its name stands before the first parenthesis.
 declaration = re.compile(r"^ZSPOOL_EXPORT\b[^(;]*?(\w+)\s*\(", re.MULTILINE)
-declared = {name for header in headers.glob("*.h") for name in declaration.findall(header.read_text())}
+texts = [header.read_text() for header in headers.glob("*.h")]
+declared = {name for text in texts for name in declaration.findall(text)}
+#  Any function's name stands on a line of its own, before its parameters.
+prototypes = {name for text in texts for name in re.findall(r"^ +(zspool_\w+) \(", text, re.MULTILINE)}
 
 listing = subprocess.run(["nm", "--dynamic", "--defined-only", library],
                          check=True, capture_output=True, text=True).stdout
@@ -27,5 +30,7 @@ for name in sorted(declared - exported):
     print(f"{name} is declared, but not exported")
 for name in sorted(exported - declared):
     print(f"{name} is exported, but not declared")
+for name in sorted(prototypes - declared):
+    print(f"{name} has no ZSPOOL_EXPORT")
 print(len(declared), "declared,", len(exported), "exported")
-sys.exit(not declared or declared != exported)
+sys.exit(not declared or not declared == exported == prototypes)
