@@ -41,7 +41,7 @@ def library():
 class Recorder:
     """Give its environment to a Device that has the store in the current directory."""
 
-    def __init__(self, store="store", sends=False, plant="nothing", slow_sync_us=0):
+    def __init__(self, store="store", sends=False, plant="nothing", slow_sync_us=0, fail=""):
         self.store = os.path.abspath(store)
         self.file = os.path.abspath("recording")
         sanitizer = os.environ.get("ASAN_OPTIONS", "")
@@ -50,6 +50,8 @@ class Recorder:
                             "RECORD_PLANT": str(PLANTS.index(plant)),
                             "RECORD_SLOW_SYNC_US": str(slow_sync_us),
                             "ASAN_OPTIONS": f"{sanitizer}:verify_asan_link_order=0"}
+        if fail:
+            self.environment["RECORD_FAIL"] = fail
         if sends:
             self.environment["RECORD_SENDS"] = "1"
 

@@ -6,6 +6,7 @@
 #  The device and its peers are real; every write and sync of the store is recorded, and every byte that the
 #  device sends. Then each disk that a cut may leave is opened with the real code.
 
+import errno
 import os
 import sys
 
@@ -14,7 +15,7 @@ from device import *
 from recorder import Recorder
 
 SEED = int(os.environ.get("SELFTEST_SEED") or random.SystemRandom().randrange(1 << 40))
-MESSAGES = 150 * LONG
+MESSAGES = 80 * LONG
 
 
 def run_device(recorder, *options, deaths=0):
@@ -36,6 +37,7 @@ def run_device(recorder, *options, deaths=0):
             device.restart(kill=True)
             while source.poll(300):
                 source.recv_multipart()
+    device.wait_stored(MESSAGES)
     device.kill()
 
 
@@ -64,6 +66,43 @@ def test_killed_and_started_again_has_all_that_was_forwarded():
     check_found(recorder, False)
 
 
+#  ---- a disk that fails once: the device ends, and the power goes
+
+def fail(kind, after):
+    """Let one call of the device fail; then it must say so and end, having forwarded nothing more."""
+    if os.path.exists("recording"):
+        os.remove("recording")
+        shutil.rmtree("store")
+    recorder = Recorder(sends=True, slow_sync_us=1000, fail=f"{kind} {after} {errno.EIO}")
+    device = Device("--ack", "explicit", environment=recorder.environment, start=False)
+    with open(device.log_file, "wb") as log:
+        device.process = spawn(*device.command(), stdout=subprocess.PIPE, stderr=log,
+                               env={**os.environ, **recorder.environment})
+    target = producer(device.endpoint_in, sndhwm=0)
+    consumer(device.endpoint_out)
+    number = 0
+    while device.is_running():
+        target.send(b"message %08d" % number)
+        number += 1
+        time.sleep(0.001)
+        assert number < 20000, "the device goes on"
+    assert device.wait() == 1 and device.log().count("\n") == 1, device.log()
+    check_found(recorder, False)
+
+
+def test_failed_sync_ends_it_and_what_was_forwarded_is_there():
+    whims = random.Random(SEED)
+    for after in whims.sample(range(60), 1 + LONG):
+        fail("sync", after)
+
+
+def test_failed_write_ends_it_and_what_was_forwarded_is_there():
+    whims = random.Random(SEED)
+    #  Not the first: that is for people only, in the file that is locked.
+    for after in whims.sample(range(2, 100), 1 + LONG):
+        fail("write", after)
+
+
 #  ---- planted faults are found
 
 def test_planted_sync_left_out_is_found():
@@ -81,7 +120,7 @@ def test_planted_durable_write_that_is_not_is_found():
 def test_planted_forwarding_before_the_commit_is_found():
     #  What `async` does by its nature, judged as if it were `sync`
     recorder = Recorder(sends=True, slow_sync_us=2000)
-    run_device(recorder, "--durability", "async")
+    run_device(recorder, "--durability", "async", "--commit-interval", "300")
     check_found(recorder, True)
 
 

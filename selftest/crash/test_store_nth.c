@@ -162,3 +162,89 @@ TEST_WITH_LIMIT (test_store_nth_allocation_failing, 300)
     s_sweep ((s_fault_t) { FAULT_MEMORY, FAULT_BEFORE, ENOMEM, 3, 2 }, MODEL_WINDOW, TRANSACTIONS);
     s_sweep ((s_fault_t) { FAULT_MEMORY, FAULT_BEFORE, ENOMEM, FOREVER, 3 }, 0, TRANSACTIONS);
 }
+
+//  ---- reading
+
+//  Read everything and verify. The first error, or OK; what is given is right.
+static int
+s_read_all (zspool_store_t *store)
+{
+    int rc = ZSPOOL_OK;
+    for (uint32_t spool = 1; rc == ZSPOOL_OK && spool <= MODEL_SPOOLS; spool++) {
+        zspool_spool_info_t info;
+        zspool_cursor_info_t cursor;
+        rc = zspool_store_spool_info (store, spool - 1, &info);
+        if (rc == ZSPOOL_OK)
+            rc = zspool_store_cursor_info (store, spool, 0, &cursor);
+        if (rc == ZSPOOL_ENOENT)
+            rc = ZSPOOL_OK;
+        zspool_reader_t *reader = rc? NULL: zspool_reader_new (store, spool);
+        if (rc == ZSPOOL_OK && !reader)
+            return ZSPOOL_ENOMEM;
+        uint64_t blocks = 0;
+        zspool_block_t *block = NULL;
+        while (reader && (rc = zspool_reader_next (reader, &block)) == ZSPOOL_OK) {
+            fault_pause_memory ();
+            kit_check_block (block);
+            fault_resume_memory ();
+            zspool_block_destroy (&block);
+            blocks++;
+        }
+        if (rc == ZSPOOL_ENOENT) {
+            CHECK_EQ_U64 (blocks, info.blocks);
+            rc = ZSPOOL_OK;
+        }
+        zspool_reader_destroy (&reader);
+    }
+    int findings = rc? rc: zspool_store_verify (store, NULL, NULL, NULL);
+    CHECK (findings <= 0);
+    return findings;
+}
+
+static int
+s_open_and_read (void)
+{
+    zspool_store_t *store = zspool_store_new (KIT_STORE);
+    int rc = store? zspool_store_open (store, ZSPOOL_READ): ZSPOOL_ENOMEM;
+    if (rc == ZSPOOL_OK)
+        rc = s_read_all (store);
+    zspool_store_destroy (&store);
+    return rc;
+}
+
+static void
+s_sweep_reading (fault_kind_t kind, int error, unsigned times)
+{
+    fault_watch (KIT_STORE);
+    CHECK_OK (s_open_and_read ());
+    unsigned calls = fault_calls (kind), failed = 0;
+    for (unsigned after = 0; after < calls; after++) {
+        printf ("fault at call %u of %u\n", after, calls);
+        fault_watch (KIT_STORE);
+        fault_fail (kind, after, times, FAULT_BEFORE, error);
+        int rc = s_open_and_read ();
+        CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_EIO || rc == ZSPOOL_EACCES);
+        failed += rc != ZSPOOL_OK;
+    }
+    fault_fail (kind, 0, 0, FAULT_BEFORE, 0);
+    CHECK_OK (s_open_and_read ());
+    printf ("%u calls, %u runs, in %u something failed\n", calls, calls, failed);
+    CHECK (failed > 0);
+}
+
+TEST_WITH_LIMIT (test_store_nth_call_failing_while_it_is_read, 300)
+{
+    model_worker_t *self = &s_worker;
+    kit_chance_t chance = kit_chance_new ();
+    self->directory = KIT_STORE;
+    self->window = MODEL_WINDOW;
+    self->ledger = model_ledger_new ();
+    fault_skip_syncs ();
+    s_work (self, chance, TRANSACTIONS);
+    memory_watch_lmdb ();
+    s_sweep_reading (FAULT_MEMORY, ENOMEM, 1);
+    s_sweep_reading (FAULT_MEMORY, ENOMEM, FOREVER);
+    s_sweep_reading (FAULT_READ, EIO, 1);
+    s_sweep_reading (FAULT_MAP, ENOMEM, 1);
+    s_sweep_reading (FAULT_OPEN, EMFILE, 1);
+}
