@@ -103,6 +103,7 @@
 #include "zspool_backup.h"
 #include "zspool_store.h"
 #include "zspool_reader.h"
+#include "zspool_salvage.h"
 #include "zspool_device.h"
 #include "zspool_control.h"
 

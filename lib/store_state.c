@@ -115,15 +115,10 @@ zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_st
     return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "A", 1 }, value, sizeof value);
 }
 
-int
-zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store)
+//  Take the store's record from a value that was checked.
+static int
+s_get_store (zspool_bytes_t value, zspool_store_record_t *store)
 {
-    zspool_bytes_t key = { (const uint8_t *) "A", 1 }, value;
-    int rc = zspool_txn_get (txn, table, key, &value);
-    if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 4);
-    if (rc)
-        return rc;
     //  The format number stays where it is whatever comes.
     if (get_u32 (value.data) > ZSPOOL_FORMAT_VERSION)
         return ZSPOOL_EVERSION;
@@ -133,6 +128,18 @@ zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_re
     store->created_us = (int64_t) get_u64 (value.data + 12);
     store->next_spool = get_u32 (value.data + 20);
     return ZSPOOL_OK;
+}
+
+int
+zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_record_t *store)
+{
+    zspool_bytes_t key = { (const uint8_t *) "A", 1 }, value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 4);
+    if (rc)
+        return rc;
+    return s_get_store (value, store);
 }
 
 //  Take a spool's record from a value that was checked.
@@ -176,6 +183,14 @@ zspool_state_put_origin (zspool_txn_t *txn, zspool_table_t table, const zspool_o
     return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "O", 1 }, value, sizeof value);
 }
 
+static void
+s_get_origin (zspool_bytes_t value, zspool_origin_record_t *origin)
+{
+    origin->kind = get_u32 (value.data);
+    origin->incarnation = get_u64 (value.data + 4);
+    origin->copied_us = (int64_t) get_u64 (value.data + 12);
+}
+
 int
 zspool_state_get_origin (zspool_txn_t *txn, zspool_table_t table, zspool_origin_record_t *origin)
 {
@@ -185,9 +200,7 @@ zspool_state_get_origin (zspool_txn_t *txn, zspool_table_t table, zspool_origin_
         rc = s_check (key, &value, 20);
     if (rc)
         return rc;
-    origin->kind = get_u32 (value.data);
-    origin->incarnation = get_u64 (value.data + 4);
-    origin->copied_us = (int64_t) get_u64 (value.data + 12);
+    s_get_origin (value, origin);
     return ZSPOOL_OK;
 }
 
@@ -312,6 +325,59 @@ zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     return rc? rc: s_get_entry (key, value, entry);
 }
 
+//  The same for a cursor and for a gap
+static int
+s_get_cursor (zspool_bytes_t value, zspool_cursor_record_t *record)
+{
+    int rc = s_get_name (record->name, value, 20);
+    if (rc)
+        return rc;
+    record->generation = get_u32 (value.data);
+    record->floor = get_u64 (value.data + 4);
+    record->sent_to = get_u64 (value.data + 12);
+    record->lagged = 0;
+    return ZSPOOL_OK;
+}
+
+static int
+s_get_gap (zspool_bytes_t key, zspool_bytes_t value, zspool_gap_t *gap)
+{
+    gap->first = get_u64_be (key.data + 5);
+    gap->last = get_u64 (value.data);
+    gap->found_us = (int64_t) get_u64 (value.data + 8);
+    return gap->first <= gap->last? ZSPOOL_OK: ZSPOOL_ECORRUPT;
+}
+
+int
+zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_record_t *record)
+{
+    static const struct { char kind; uint8_t key_bytes; uint8_t value_min; } kinds [] = {
+        { 'A', 1, 4 }, { 'O', 1, 20 }, { 'S', 5, SPOOL_VALUE_MIN }, { 'C', 9, 21 },
+        { 'G', 13, 16 }, { 'E', 17, 8 }, { 'L', 9, 8 }
+    };
+    for (size_t index = 0; index < sizeof kinds / sizeof kinds [0]; index++) {
+        if (key.size != kinds [index].key_bytes || key.data [0] != (uint8_t) kinds [index].kind)
+            continue;
+        int rc = s_check (key, &value, kinds [index].value_min);
+        if (rc)
+            return rc;
+        record->kind = kinds [index].kind;
+        record->spool = key.size >= 5? get_u32_be (key.data + 1): 0;
+        record->cursor = key.size >= 9 && record->kind != 'G'? get_u32_be (key.data + 5): 0;
+        switch (record->kind) {
+        case 'A': return s_get_store (value, &record->as.store);
+        case 'O': s_get_origin (value, &record->as.origin); break;
+        case 'S': return s_get_spool (value, &record->as.of_spool);
+        case 'C': return s_get_cursor (value, &record->as.of_cursor);
+        case 'G': return s_get_gap (key, value, &record->as.gap);
+        case 'E': return s_get_entry (key, value, &record->as.entry);
+        case 'L': record->as.lagged = get_u64 (value.data); break;
+        }
+        return ZSPOOL_OK;
+    }
+    return ZSPOOL_ECORRUPT;
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Walks
 
@@ -428,17 +494,11 @@ zspool_walk_next_cursor (zspool_walk_t *self, uint32_t *cursor, zspool_cursor_re
 {
     zspool_bytes_t key, value;
     int rc = s_walk_next (self, 9, 21, &key, &value);
-    if (rc)
-        return rc;
-    rc = s_get_name (record->name, value, 20);
-    if (rc)
-        return rc;
-    *cursor = get_u32_be (key.data + 5);
-    record->generation = get_u32 (value.data);
-    record->floor = get_u64 (value.data + 4);
-    record->sent_to = get_u64 (value.data + 12);
-    record->lagged = 0;
-    return ZSPOOL_OK;
+    if (rc == ZSPOOL_OK)
+        rc = s_get_cursor (value, record);
+    if (rc == ZSPOOL_OK)
+        *cursor = get_u32_be (key.data + 5);
+    return rc;
 }
 
 int
@@ -446,12 +506,7 @@ zspool_walk_next_gap (zspool_walk_t *self, zspool_gap_t *gap)
 {
     zspool_bytes_t key, value;
     int rc = s_walk_next (self, 13, 16, &key, &value);
-    if (rc)
-        return rc;
-    gap->first = get_u64_be (key.data + 5);
-    gap->last = get_u64 (value.data);
-    gap->found_us = (int64_t) get_u64 (value.data + 8);
-    return gap->first <= gap->last? ZSPOOL_OK: ZSPOOL_ECORRUPT;
+    return rc? rc: s_get_gap (key, value, gap);
 }
 
 int

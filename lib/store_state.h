@@ -111,6 +111,26 @@ int
     zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                             zspool_spool_record_t *record);
 
+//  One record of any kind, taken from bytes that may come from anywhere: `entry` has bytes of `value`. ECORRUPT
+//  when the checksum fails or the key is none of ours, EVERSION as above.
+typedef struct {
+    char kind;                       //  first byte of its key: see store_state.c
+    uint32_t spool;
+    uint32_t cursor;
+    union {
+        zspool_store_record_t store;     //  'A'
+        zspool_origin_record_t origin;   //  'O'
+        zspool_spool_record_t of_spool;  //  'S'
+        zspool_cursor_record_t of_cursor; //  'C', without lagged
+        zspool_gap_t gap;                //  'G'
+        zspool_cursor_entry_t entry;     //  'E'
+        uint64_t lagged;                 //  'L'
+    } as;
+} zspool_state_record_t;
+
+int
+    zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_record_t *record);
+
 //  A walk over records of one kind, in order of their keys: open, next until ENOENT, close. What
 //  next gives ends with the transaction. ECORRUPT concerns one record: next goes on behind it.
 typedef struct {

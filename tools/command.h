@@ -41,6 +41,8 @@ int
 int
     dump_main (int argc, char **argv);
 int
+    salvage_main (int argc, char **argv);
+int
     verify_main (int argc, char **argv);
 int
     bench_main (int argc, char **argv);

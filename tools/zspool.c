@@ -27,6 +27,7 @@ static const subcommand_t s_subcommands [] = {
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
     { "dump", "zspool dump", dump_main, "print stored messages" },
     { "backup", "zspool backup", backup_main, "copy a store, also while a device runs on it" },
+    { "salvage", "zspool salvage", salvage_main, "save what a damaged store still holds" },
     { "verify", "zspool verify", verify_main, "check everything in a store" },
     { "bench", "zspool bench", bench_main, "measure how fast this disk makes a device" },
     { "status", "zspool status", status_main, "ask a running device how it is" },

@@ -1,0 +1,696 @@
+//  salvage_find.c - finds the blocks and small records that a damaged database's file still holds
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "salvage_find.h"
+#include "bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_KEY_BYTES 10     //  see store_blocks.c
+#define CHUNK_BYTES ZSPOOL_PAGE_VALUE_BYTES
+#define PAGE_HEAD_BYTES 16
+#define HASH_AT 32             //  of stamp and header, in a block
+#define MAGIC_AT 40            //  likewise: see block.c
+#define TREE_NAME_MAX 16
+#define OLD_TABLES_MAX 8192    //  descriptions of tables that are looked at
+#define PARTS_MAX (1ULL << 28) //  of chunked blocks, met while searching
+#define BUNCH_PAGES 256        //  read at a time
+#define TRIES_MAX 64           //  ways to put a chunked block together
+
+//  ------------------------------------------------------------------------------------------------
+//  Lists
+
+//  Make room for one more in a list of `count` items of `size` bytes: at each power of two.
+static bool
+s_grow (void *list_p, size_t count, size_t size)
+{
+    if (count & (count - 1))
+        return true;
+    void **list = (void **) list_p, *grown = realloc (*list, (count? 2 * count: 1) * size);
+    if (grown)
+        *list = grown;
+    return grown != NULL;
+}
+
+static int
+s_add_block (zspool_finder_t *self, const zspool_found_block_t *block)
+{
+    if (!s_grow (&self->blocks, self->blocks_count, sizeof *self->blocks))
+        return ZSPOOL_ENOMEM;
+    self->blocks [self->blocks_count++] = *block;
+    return ZSPOOL_OK;
+}
+
+static int
+s_add_record (zspool_finder_t *self, const zspool_state_record_t *record)
+{
+    if (!s_grow (&self->records, self->records_count, sizeof *self->records))
+        return ZSPOOL_ENOMEM;
+    zspool_found_record_t *added = &self->records [self->records_count];
+    added->record = *record;
+    added->found = self->found;
+    self->records_count++;
+    if (record->kind != 'E')
+        return ZSPOOL_OK;
+    //  Its bytes go with the page: keep them.
+    size_t acked_bytes = (record->as.entry.messages + 7) / 8;
+    size_t counts_bytes = record->as.entry.counts? record->as.entry.messages * sizeof (uint16_t): 0;
+    uint8_t *bytes = (uint8_t *) malloc (acked_bytes + counts_bytes);
+    if (!bytes) {
+        self->records_count--;
+        return ZSPOOL_ENOMEM;
+    }
+    memcpy (bytes, record->as.entry.acked, acked_bytes);
+    if (counts_bytes)
+        memcpy (bytes + acked_bytes, record->as.entry.counts, counts_bytes);
+    added->record.as.entry.acked = bytes;
+    added->record.as.entry.counts = counts_bytes? bytes + acked_bytes: NULL;
+    return ZSPOOL_OK;
+}
+
+static bool
+s_goes_on (zspool_finder_t *self)
+{
+    return !self->go_on || self->go_on (self->arg);
+}
+
+//  The pages of a value need no search; but a leaf does, whatever was found in it.
+static void
+s_mark_done (zspool_finder_t *self, uint64_t offset, uint64_t size)
+{
+    if (offset % self->file.page_bytes != PAGE_HEAD_BYTES)
+        return;
+    uint64_t last = (offset + size - 1) / self->file.page_bytes;
+    for (uint64_t page = offset / self->file.page_bytes; page <= last && page < self->file.pages; page++)
+        self->done [page / 8] |= (uint8_t) (1 << (page % 8));
+}
+
+static bool
+s_is_done (const zspool_finder_t *self, uint64_t page)
+{
+    return self->done [page / 8] >> (page % 8) & 1;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Blocks
+
+zspool_block_t *
+zspool_finder_read (zspool_finder_t *self, const zspool_found_block_t *found)
+{
+    zspool_block_t *block = zspool_block_new (found->size - ZSPOOL_BLOCK_OVERHEAD_BYTES);
+    uint8_t *bytes = block? zspool_block_buffer (block, found->size): NULL;
+    if (!bytes) {
+        zspool_block_destroy (&block);
+        return NULL;
+    }
+    if (!found->chunked)
+        zspool_page_file_read (&self->file, found->offset, bytes, found->size);
+    for (uint64_t at = 0, part = found->offset; found->chunked && at < found->size; at += CHUNK_BYTES, part++) {
+        uint64_t left = found->size - at;
+        zspool_page_file_read (&self->file, self->offsets [part], bytes + at, left < CHUNK_BYTES? left: CHUNK_BYTES);
+    }
+    if (zspool_block_load (block, found->size) || get_u64 (bytes + HASH_AT) != found->hash)
+        zspool_block_destroy (&block);
+    return block;
+}
+
+//  Read the head of a block that may lie at this place of the file.
+static int
+s_read_head (zspool_finder_t *self, uint64_t offset, zspool_block_head_t *head, uint64_t *hash)
+{
+    uint8_t bytes [ZSPOOL_BLOCK_OVERHEAD_BYTES];
+    zspool_page_file_read (&self->file, offset, bytes, sizeof bytes);
+    int rc = zspool_block_read_head (head, bytes, sizeof bytes);
+    if (rc == ZSPOOL_OK)
+        *hash = get_u64 (bytes + HASH_AT);
+    return rc;
+}
+
+static zspool_found_block_t
+s_describe (const zspool_finder_t *self, const zspool_block_head_t *head, uint64_t hash, uint64_t offset)
+{
+    return (zspool_found_block_t) {
+        .first = head->first_sequence, .hash = hash, .stored_us = head->stored_us,
+        .incarnation = head->incarnation, .offset = offset, .size = head->size, .count = head->count,
+        .spool = self->table? self->table->spool: 0, .found = self->found, .proven = true };
+}
+
+//  Add the block if its bytes are whole; *added says so.
+static int
+s_try_block (zspool_finder_t *self, const zspool_found_block_t *found, bool *added)
+{
+    *added = false;
+    if (!found->chunked && found->offset + found->size > self->file.file_bytes)
+        return ZSPOOL_OK;
+    zspool_block_t *block = zspool_finder_read (self, found);
+    if (!block)
+        return ZSPOOL_OK;
+    zspool_block_destroy (&block);
+    *added = true;
+    if (self->table)
+        self->table->messages += found->count;
+    if (!found->chunked)
+        s_mark_done (self, found->offset, found->size);
+    for (uint64_t at = 0, part = found->offset; found->chunked && at < found->size; at += CHUNK_BYTES, part++)
+        s_mark_done (self, self->offsets [part], 1);
+    return s_add_block (self, found);
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Walks over trees
+
+//  A chunk of a block comes, or the first one.
+static int
+s_take_chunk (zspool_finder_t *self, const zspool_pair_t *pair, uint64_t first, uint16_t chunk)
+{
+    bool fits = self->head_first == first && self->head_got == (uint64_t) chunk * CHUNK_BYTES
+                && pair->size == (self->head.size - self->head_got < CHUNK_BYTES?
+                                  self->head.size - self->head_got: CHUNK_BYTES);
+    if (!fits || !s_grow (&self->offsets, self->offsets_count, sizeof *self->offsets)) {
+        self->table->damage += !fits;
+        self->head_first = 0;
+        return fits? ZSPOOL_ENOMEM: ZSPOOL_OK;
+    }
+    self->offsets [self->offsets_count++] = pair->offset;
+    self->head_got += pair->size;
+    if (self->head_got < self->head.size)
+        return ZSPOOL_OK;
+    uint64_t parts = (self->head.size + CHUNK_BYTES - 1) / CHUNK_BYTES;
+    zspool_found_block_t found =
+        s_describe (self, &self->head, self->head_hash, self->offsets_count - parts);
+    found.chunked = true;
+    bool added;
+    int rc = s_try_block (self, &found, &added);
+    self->table->damage += rc == ZSPOOL_OK && !added;
+    self->head_first = 0;
+    return rc;
+}
+
+//  A pair of a spool's table
+static int
+s_take_block_pair (void *arg, const zspool_pair_t *pair)
+{
+    zspool_finder_t *self = (zspool_finder_t *) arg;
+    if (!s_goes_on (self))
+        return ZSPOOL_ECANCELED;
+    if (pair->key.size != BLOCK_KEY_BYTES || pair->flags == ZSPOOL_PAIR_TABLE) {
+        self->table->damage++;
+        return ZSPOOL_OK;
+    }
+    uint64_t first = get_u64_be (pair->key.data), hash;
+    uint16_t chunk = get_u16_be (pair->key.data + 8);
+    if (chunk > 0)
+        return s_take_chunk (self, pair, first, chunk);
+    //  The block before has not come to its end.
+    self->table->damage += self->head_first != 0;
+    self->head_first = 0;
+    zspool_block_head_t head;
+    if (pair->size < ZSPOOL_BLOCK_OVERHEAD_BYTES || s_read_head (self, pair->offset, &head, &hash)) {
+        self->table->damage++;
+        return ZSPOOL_OK;
+    }
+    self->table->damage += head.first_sequence != first;
+    if (pair->size == CHUNK_BYTES && head.size > CHUNK_BYTES) {
+        self->head = head;
+        self->head_hash = hash;
+        self->head_first = first;
+        self->head_got = 0;
+        return s_take_chunk (self, pair, first, 0);
+    }
+    zspool_found_block_t found = s_describe (self, &head, hash, pair->offset);
+    bool added;
+    int rc = s_try_block (self, &found, &added);
+    self->table->damage += rc == ZSPOOL_OK && !added;
+    return rc;
+}
+
+//  A pair of the table of small records
+static int
+s_take_record_pair (void *arg, const zspool_pair_t *pair)
+{
+    zspool_finder_t *self = (zspool_finder_t *) arg;
+    uint8_t *copy = NULL;
+    zspool_bytes_t value = { pair->value, pair->size };
+    if (!s_goes_on (self))
+        return ZSPOOL_ECANCELED;
+    if (!pair->value && pair->size <= 16 * ZSPOOL_BLOCK_MESSAGES_MAX) {
+        copy = (uint8_t *) malloc (pair->size + 1);
+        if (!copy)
+            return ZSPOOL_ENOMEM;
+        zspool_page_file_read (&self->file, pair->offset, copy, pair->size);
+        value.data = copy;
+    }
+    zspool_state_record_t record;
+    int rc = value.data? zspool_state_decode (pair->key, value, &record): ZSPOOL_ECORRUPT;
+    if (rc == ZSPOOL_OK)
+        rc = s_add_record (self, &record);
+    else {
+        self->newer = self->newer || rc == ZSPOOL_EVERSION;
+        self->table->damage++;
+        rc = ZSPOOL_OK;
+    }
+    free (copy);
+    return rc;
+}
+
+//  The name of a table: "state" or "spool.N". False when it is none of ours.
+static bool
+s_table_number (zspool_bytes_t key, uint32_t *spool)
+{
+    char name [TREE_NAME_MAX + 1] = "", again [TREE_NAME_MAX + 8];
+    if (key.size > TREE_NAME_MAX)
+        return false;
+    memcpy (name, key.data, key.size);
+    *spool = 0;
+    if (strcmp (name, ZSPOOL_STATE_TABLE) == 0)
+        return strlen (name) == key.size;
+    if (sscanf (name, "spool.%u", spool) != 1 || *spool == 0)
+        return false;
+    snprintf (again, sizeof again, "spool.%u", *spool);
+    return strcmp (name, again) == 0 && strlen (name) == key.size;
+}
+
+//  A pair of the table of tables
+static int
+s_take_table_pair (void *arg, const zspool_pair_t *pair)
+{
+    zspool_finder_t *self = (zspool_finder_t *) arg;
+    zspool_found_table_t table = { .damage = 0 };
+    if (pair->flags != ZSPOOL_PAIR_TABLE || !s_table_number (pair->key, &table.spool)
+        || !zspool_page_file_table (&self->file, pair, &table.tree)) {
+        self->entries++;
+        return ZSPOOL_OK;
+    }
+    if (!s_grow (&self->tables, self->tables_count, sizeof *self->tables))
+        return ZSPOOL_ENOMEM;
+    self->tables [self->tables_count++] = table;
+    return ZSPOOL_OK;
+}
+
+static int
+s_count_pair (void *arg, const zspool_pair_t *pair)
+{
+    zspool_finder_t *self = (zspool_finder_t *) arg;
+    (void) pair;
+    self->entries++;
+    return s_goes_on (self)? ZSPOOL_OK: ZSPOOL_ECANCELED;
+}
+
+//  The last pair of a table
+static int
+s_note_last_pair (void *arg, const zspool_pair_t *pair)
+{
+    uint64_t *last = (uint64_t *) arg;
+    *last = pair->key.size == BLOCK_KEY_BYTES? get_u64_be (pair->key.data): 0;
+    return ZSPOOL_OK;
+}
+
+static int
+s_walk (zspool_finder_t *self, const zspool_tree_t *tree, zspool_pair_fn *function, uint64_t *damage)
+{
+    memset (self->visited, 0, zspool_page_file_bitmap_bytes (&self->file));
+    return zspool_page_file_walk (&self->file, tree, self->visited, function, self, damage);
+}
+
+//  Take in a table's blocks or records.
+static int
+s_walk_table (zspool_finder_t *self, zspool_found_table_t *table, zspool_found_t found)
+{
+    self->table = table;
+    self->found = (uint8_t) found;
+    self->head_first = 0;
+    int rc = s_walk (self, &table->tree, table->spool? s_take_block_pair: s_take_record_pair, &table->damage);
+    table->damage += self->head_first != 0;
+    self->table = NULL;
+    return rc;
+}
+
+//  Whether a tree is what its description says: then no page of it was used for anything else since.
+static int
+s_is_consistent (zspool_finder_t *self, const zspool_tree_t *tree, bool *is_consistent)
+{
+    uint64_t damage = 0;
+    self->entries = 0;
+    int rc = s_walk (self, tree, s_count_pair, &damage);
+    *is_consistent = damage == 0 && self->entries == tree->entries;
+    return rc;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Searching every page
+
+//  A node that may be a table's description
+static int
+s_search_table (zspool_finder_t *self, const zspool_pair_t *pair)
+{
+    zspool_found_table_t table;
+    memset (&table, 0, sizeof table);
+    if (!s_table_number (pair->key, &table.spool) || table.spool == 0
+        || !zspool_page_file_table (&self->file, pair, &table.tree)
+        || self->old_tables_count == OLD_TABLES_MAX)
+        return ZSPOOL_OK;
+    for (size_t index = 0; index < self->old_tables_count; index++)
+        if (memcmp (&self->old_tables [index], &table, sizeof table) == 0)
+            return ZSPOOL_OK;
+    if (!s_grow (&self->old_tables, self->old_tables_count, sizeof *self->old_tables))
+        return ZSPOOL_ENOMEM;
+    self->old_tables [self->old_tables_count++] = table;
+    return ZSPOOL_OK;
+}
+
+//  A node that may hold a block, or part of one
+static int
+s_search_block (zspool_finder_t *self, const zspool_pair_t *pair)
+{
+    uint64_t first = get_u64_be (pair->key.data), hash;
+    uint16_t chunk = get_u16_be (pair->key.data + 8);
+    zspool_block_head_t head;
+    bool added;
+    if (first == 0 || pair->size == 0 || pair->size > CHUNK_BYTES)
+        return ZSPOOL_OK;
+    if (chunk == 0 && pair->value && pair->size >= ZSPOOL_BLOCK_OVERHEAD_BYTES
+        && s_read_head (self, pair->offset, &head, &hash) == ZSPOOL_OK && head.first_sequence == first
+        && head.size == pair->size) {
+        zspool_found_block_t found = s_describe (self, &head, hash, pair->offset);
+        zspool_block_t *block = zspool_finder_read (self, &found);
+        added = block != NULL;
+        zspool_block_destroy (&block);
+        if (added && self->extents_count < ZSPOOL_FINDER_EXTENTS_MAX) {
+            self->extents [self->extents_count].from = (size_t) (pair->offset % self->file.page_bytes);
+            self->extents [self->extents_count].to = (size_t) (pair->offset % self->file.page_bytes + pair->size);
+            self->extents_count++;
+        }
+        return added? s_add_block (self, &found): ZSPOOL_OK;
+    }
+    if (chunk == 0 || self->parts_count == PARTS_MAX)
+        return ZSPOOL_OK;
+    if (!s_grow (&self->parts, self->parts_count, sizeof *self->parts))
+        return ZSPOOL_ENOMEM;
+    self->parts [self->parts_count++] = (zspool_found_part_t) { first, pair->offset, pair->size, chunk };
+    return ZSPOOL_OK;
+}
+
+//  A block may start here, in pages of its own or, when these are damaged, anywhere.
+static int
+s_search_at (zspool_finder_t *self, uint64_t offset, bool proven)
+{
+    zspool_block_head_t head;
+    uint64_t hash;
+    if (s_read_head (self, offset, &head, &hash) != ZSPOOL_OK)
+        return ZSPOOL_OK;
+    zspool_found_block_t found = s_describe (self, &head, hash, offset);
+    found.proven = proven;
+    bool added;
+    int rc = s_try_block (self, &found, &added);
+    if (rc || added || head.size <= CHUNK_BYTES || offset % self->file.page_bytes != PAGE_HEAD_BYTES)
+        return rc;
+    if (!s_grow (&self->heads, self->heads_count, sizeof *self->heads))
+        return ZSPOOL_ENOMEM;
+    self->heads [self->heads_count++] = found;
+    return ZSPOOL_OK;
+}
+
+//  Whether a key has the size and the first byte of one of ours
+static bool
+s_is_key (const zspool_pair_t *pair)
+{
+    switch (pair->key.size) {
+    case 1: return pair->key.data [0] == 'A' || pair->key.data [0] == 'O';
+    case 5: return pair->key.data [0] == 'S' || pair->flags == ZSPOOL_PAIR_TABLE;
+    case 9: return pair->key.data [0] == 'C' || pair->key.data [0] == 'L' || pair->flags == ZSPOOL_PAIR_TABLE;
+    case 13: return pair->key.data [0] == 'G' || pair->flags == ZSPOOL_PAIR_TABLE;
+    default: return pair->key.size == BLOCK_KEY_BYTES || pair->flags == ZSPOOL_PAIR_TABLE;
+    }
+}
+
+//  Take a pair whose node may lie here, if it proves itself.
+static int
+s_search_node (zspool_finder_t *self, uint64_t page, const uint8_t *bytes, size_t at)
+{
+    zspool_pair_t pair;
+    //  The size of a key tells most places that are no node.
+    if (bytes [at + 7] || bytes [at + 6] == 0 || bytes [at + 6] > TREE_NAME_MAX
+        || !zspool_page_file_pair (&self->file, page, bytes, at, &pair) || !s_is_key (&pair))
+        return ZSPOOL_OK;
+    int rc = pair.flags == ZSPOOL_PAIR_TABLE? s_search_table (self, &pair): ZSPOOL_OK;
+    if (rc == ZSPOOL_OK && pair.flags != ZSPOOL_PAIR_TABLE && pair.key.size == BLOCK_KEY_BYTES)
+        rc = s_search_block (self, &pair);
+    zspool_state_record_t record;
+    //  What was acknowledged out of order some time ago may have been asked for again since.
+    if (rc == ZSPOOL_OK && pair.flags == 0 && pair.key.size != BLOCK_KEY_BYTES
+        && zspool_state_decode (pair.key, (zspool_bytes_t) { pair.value, pair.size }, &record) == ZSPOOL_OK
+        && record.kind != 'E')
+        rc = s_add_record (self, &record);
+    return rc;
+}
+
+//  Whether a place lies within a block that was found whole in this page: what a message holds is no block.
+static bool
+s_is_inside (const zspool_finder_t *self, size_t at)
+{
+    for (size_t index = 0; index < self->extents_count; index++)
+        if (at >= self->extents [index].from && at < self->extents [index].to)
+            return true;
+    return false;
+}
+
+static int
+s_search_page (zspool_finder_t *self, uint64_t page, const uint8_t *bytes)
+{
+    static const uint8_t magic [] = { 'Z', 'S', 'P', 'B' };
+    const uint8_t *end = bytes + self->file.page_bytes, *at = bytes;
+    int rc = ZSPOOL_OK;
+    self->extents_count = 0;
+    for (size_t node = PAGE_HEAD_BYTES; rc == ZSPOOL_OK && node + 8 <= self->file.page_bytes; node += 2)
+        if (!s_is_inside (self, node))
+            rc = s_search_node (self, page, bytes, node);
+    while (rc == ZSPOOL_OK && (at = (const uint8_t *) memmem (at, (size_t) (end - at), magic, sizeof magic))) {
+        if (at - bytes >= PAGE_HEAD_BYTES + MAGIC_AT && !s_is_inside (self, (size_t) (at - bytes)))
+            rc = s_search_at (self, page * self->file.page_bytes + (uint64_t) (at - bytes) - MAGIC_AT,
+                              at - bytes == PAGE_HEAD_BYTES + MAGIC_AT && get_u64 (bytes) == page);
+        at++;
+    }
+    return rc;
+}
+
+static int
+s_search_file (zspool_finder_t *self)
+{
+    size_t bunch_bytes = (size_t) BUNCH_PAGES * self->file.page_bytes;
+    uint8_t *bytes = (uint8_t *) malloc (bunch_bytes);
+    int rc = bytes? ZSPOOL_OK: ZSPOOL_ENOMEM;
+    self->found = ZSPOOL_FOUND_BESIDE;
+    self->searched = true;
+    for (uint64_t page = 2; rc == ZSPOOL_OK && page < self->file.pages; page += BUNCH_PAGES) {
+        if (!zspool_page_file_read (&self->file, page * self->file.page_bytes, bytes, bunch_bytes))
+            //  Some of it cannot be read: page by page then.
+            for (size_t at = 0; at < BUNCH_PAGES; at++)
+                zspool_page_file_read (&self->file, (page + at) * self->file.page_bytes,
+                                       bytes + at * self->file.page_bytes, self->file.page_bytes);
+        for (size_t at = 0; rc == ZSPOOL_OK && at < BUNCH_PAGES && page + at < self->file.pages; at++)
+            if (!s_is_done (self, page + at))
+                rc = s_search_page (self, page + at, bytes + at * self->file.page_bytes);
+        if (rc == ZSPOOL_OK && !s_goes_on (self))
+            rc = ZSPOOL_ECANCELED;
+    }
+    free (bytes);
+    return rc;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Chunked blocks that no tree puts together
+
+static int
+s_compare_parts (const void *a, const void *b)
+{
+    const zspool_found_part_t *left = (const zspool_found_part_t *) a, *right = (const zspool_found_part_t *) b;
+    if (left->first != right->first)
+        return left->first < right->first? -1: 1;
+    if (left->chunk != right->chunk)
+        return left->chunk < right->chunk? -1: 1;
+    return left->offset < right->offset? -1: left->offset > right->offset;
+}
+
+//  Find the parts of a chunk that were met; gives how many, from *at on.
+static size_t
+s_find_parts (const zspool_finder_t *self, uint64_t first, uint16_t chunk, size_t *at)
+{
+    zspool_found_part_t wanted = { first, 0, 0, chunk };
+    size_t low = 0, high = self->parts_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s_compare_parts (&self->parts [middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *at = low;
+    while (high < self->parts_count && self->parts [high].first == first && self->parts [high].chunk == chunk)
+        high++;
+    return high - low;
+}
+
+//  Put a block together in the nth way: with the nth of the parts that are there for a chunk, or, where there
+//  is none, the page behind that of the chunk before. *more: there are further ways.
+static int
+s_assemble (zspool_finder_t *self, const zspool_found_block_t *head, size_t way, bool *more, bool *added)
+{
+    uint64_t chunks = (head->size + CHUNK_BYTES - 1) / CHUNK_BYTES, offset = head->offset;
+    zspool_found_block_t found = *head;
+    found.chunked = true;
+    found.offset = self->offsets_count;
+    *more = false;
+    for (uint64_t chunk = 0; chunk < chunks; chunk++) {
+        size_t at, ways = chunk? s_find_parts (self, head->first, (uint16_t) chunk, &at): 0;
+        if (ways > 0)
+            offset = self->parts [at + (way < ways? way: ways - 1)].offset;
+        else if (chunk > 0)
+            offset = (offset / self->file.page_bytes + 1) * self->file.page_bytes + PAGE_HEAD_BYTES;
+        *more = *more || way + 1 < ways;
+        if (!s_grow (&self->offsets, self->offsets_count, sizeof *self->offsets))
+            return ZSPOOL_ENOMEM;
+        self->offsets [self->offsets_count++] = offset;
+    }
+    int rc = s_try_block (self, &found, added);
+    if (rc || !*added)
+        self->offsets_count = found.offset;
+    return rc;
+}
+
+static int
+s_assemble_all (zspool_finder_t *self)
+{
+    int rc = ZSPOOL_OK;
+    if (self->parts_count)
+        qsort (self->parts, self->parts_count, sizeof *self->parts, s_compare_parts);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < self->heads_count; index++) {
+        bool more = true, added = false;
+        for (size_t way = 0; rc == ZSPOOL_OK && more && !added && way < TRIES_MAX; way++)
+            rc = s_assemble (self, &self->heads [index], way, &more, &added);
+    }
+    return rc;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  All of it
+
+//  The old state of a table that ends with the highest key, and was not looked at; NULL when there is none.
+static zspool_found_table_t *
+s_newest_old_table (zspool_finder_t *self, uint32_t spool)
+{
+    zspool_found_table_t *best = NULL;
+    uint64_t best_key = 0;
+    for (size_t index = 0; index < self->old_tables_count; index++) {
+        zspool_found_table_t *table = &self->old_tables [index];
+        uint64_t last_key = 0;
+        if (table->spool != spool || table->damage
+            || zspool_page_file_last (&self->file, &table->tree, s_note_last_pair, &last_key))
+            continue;
+        if (last_key > best_key) {
+            best = table;
+            best_key = last_key;
+        }
+    }
+    return best;
+}
+
+//  Find the newest old state of a table that is still whole, and walk over it.
+static int
+s_walk_old_table (zspool_finder_t *self, uint32_t spool)
+{
+    zspool_found_table_t *table;
+    while ((table = s_newest_old_table (self, spool))) {
+        bool is_consistent;
+        int rc = s_is_consistent (self, &table->tree, &is_consistent);
+        if (rc || is_consistent)
+            return rc? rc: s_walk_table (self, table, ZSPOOL_FOUND_IN_OLD_TREE);
+        table->damage = 1;
+    }
+    return ZSPOOL_OK;
+}
+
+const zspool_found_table_t *
+zspool_finder_table (const zspool_finder_t *self, uint32_t spool)
+{
+    for (size_t index = 0; index < self->tables_count; index++)
+        if (self->tables [index].spool == spool)
+            return &self->tables [index];
+    return NULL;
+}
+
+//  Search the file, then use what was met of older states.
+static int
+s_search (zspool_finder_t *self)
+{
+    int rc = s_search_file (self);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < self->old_tables_count; index++) {
+        uint32_t spool = self->old_tables [index].spool;
+        const zspool_found_table_t *table = zspool_finder_table (self, spool);
+        bool is_first = true;
+        for (size_t before = 0; before < index && is_first; before++)
+            is_first = self->old_tables [before].spool != spool;
+        if (is_first && (!table || table->damage))
+            rc = s_walk_old_table (self, spool);
+    }
+    self->found = ZSPOOL_FOUND_BESIDE;
+    return rc? rc: s_assemble_all (self);
+}
+
+//  Whether a spool's table holds what its record says
+static bool
+s_counts_agree (const zspool_finder_t *self)
+{
+    for (size_t index = 0; index < self->records_count; index++) {
+        const zspool_state_record_t *record = &self->records [index].record;
+        if (record->kind != 'S')
+            continue;
+        const zspool_found_table_t *table = zspool_finder_table (self, record->spool);
+        if (!table || table->messages != record->as.of_spool.messages)
+            return false;
+    }
+    return true;
+}
+
+int
+zspool_finder_run (zspool_finder_t *self)
+{
+    size_t bitmap_bytes = zspool_page_file_bitmap_bytes (&self->file);
+    zspool_tree_t tables;
+    self->visited = (uint8_t *) calloc (1, bitmap_bytes);
+    self->done = (uint8_t *) calloc (1, bitmap_bytes);
+    if (!self->visited || !self->done)
+        return ZSPOOL_ENOMEM;
+    int rc = ZSPOOL_OK;
+    uint64_t damage = 0;
+    self->tables_found = zspool_page_file_tables (&self->file, &tables);
+    if (self->tables_found)
+        rc = s_walk (self, &tables, s_take_table_pair, &damage);
+    damage += self->entries;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < self->tables_count; index++) {
+        rc = s_walk_table (self, &self->tables [index], ZSPOOL_FOUND_IN_TREE);
+        damage += self->tables [index].damage;
+    }
+    if (rc || (self->tables_found && damage == 0 && zspool_finder_table (self, 0) && s_counts_agree (self)))
+        return rc;
+    return s_search (self);
+}
+
+void
+zspool_finder_free (zspool_finder_t *self)
+{
+    for (size_t index = 0; index < self->records_count; index++)
+        if (self->records [index].record.kind == 'E')
+            free ((void *) (uintptr_t) self->records [index].record.as.entry.acked);
+    free (self->visited);
+    free (self->done);
+    free (self->tables);
+    free (self->old_tables);
+    free (self->blocks);
+    free (self->records);
+    free (self->offsets);
+    free (self->parts);
+    free (self->heads);
+}
