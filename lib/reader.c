@@ -2,12 +2,13 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: any one. A view is held only while a block is looked up: then it is known where its bytes lie in
-//  the map, and what its head says, checksum of all the rest included. The copying, which may have to wait for
-//  the disk, or be stopped for hours, comes after. So a reader never keeps the store from using space again;
-//  and when it did just that with the pages being copied, the copy is not what the head says: then the block is
-//  looked up once more, and copied while the view is held. The map stays in place meanwhile, and no page of
-//  the file goes away, so what is copied may be anything, but is there.
+//  Thread: any one. A view is held only while a block is looked up: then it is known where its
+//  bytes lie in the map, and what its head says, checksum of all the rest included. The copying,
+//  which may have to wait for the disk, or be stopped for hours, comes after. So a reader never
+//  keeps the store from using space again; and when it did just that with the pages being copied,
+//  the copy is not what the head says: then the block is looked up once more, and copied while the
+//  view is held. The map stays in place meanwhile, and no page of the file goes away, so what is
+//  copied may be anything, but is there.
 
 #include "store.h"
 #include "store_blocks.h"
@@ -110,7 +111,8 @@ s_locate (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
         self->parts = parts;
         self->parts_max = needed;
     }
-    int rc = zspool_blocks_locate (iter, found->first, found->head.size, self->parts, &self->parts_count);
+    int rc = zspool_blocks_locate (iter, found->first, found->head.size, self->parts,
+                                   &self->parts_count);
     if (rc == ZSPOOL_OK)
         memcpy (found->head_bytes, self->parts [0].data, sizeof found->head_bytes);
     return rc;
@@ -175,8 +177,8 @@ s_take_block (zspool_reader_t *self, size_t size)
     return self->pool? zspool_block_pool_take (self->pool, bytes): zspool_block_new (bytes);
 }
 
-//  Read the next block. With `hold` the view is held until it is copied; without, a result of ECORRUPT or
-//  EVERSION with *doubtful may only mean that the block was overwritten meanwhile.
+//  Read the next block. With `hold` the view is held until it is copied; without, a result of
+//  ECORRUPT or EVERSION with *doubtful may only mean that the block was overwritten meanwhile.
 static int
 s_read (zspool_reader_t *self, bool hold, zspool_block_t **block_p, bool *doubtful)
 {
@@ -220,8 +222,8 @@ zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
     return doubtful? s_read (self, true, block_p, &doubtful): rc;
 }
 
-//  The first block that was stored at or after a time starts in [*low, *high), or is *found: halve that. Each
-//  in a view of its own.
+//  The first block that was stored at or after a time starts in [*low, *high), or is *found: halve
+//  that. Each in a view of its own.
 static int
 s_halve (zspool_reader_t *self, int64_t stored_us, uint64_t *low, uint64_t *high, uint64_t *found)
 {

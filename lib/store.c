@@ -25,10 +25,12 @@
 #define AGED_FREE_BYTES_MIN (256 * 1024)
 //  How free space lies is looked at when the file has grown by this
 #define LAYOUT_GROWN_BYTES (32ULL * 1024 * 1024)
-//  Or when this was appended, and one part in so many of what is free: looking costs by how much that is
+//  Or when this was appended, and one part in so many of what is free: looking costs by how much
+//  that is
 #define LAYOUT_APPENDED_BYTES (64ULL * 1024 * 1024)
 #define LAYOUT_FREE_PART 8
-//  So much scattered free space makes it worth writing blocks in single pages; for half of it that goes on
+//  So much scattered free space makes it worth writing blocks in single pages; for half of it that
+//  goes on
 #define LAYOUT_SCATTERED_BYTES (16ULL * 1024 * 1024)
 
 //  Putting messages one by one drops this part of the limit at a time, or a block's worth
@@ -37,9 +39,10 @@
 //  ------------------------------------------------------------------------------------------------
 //  Transactions
 
-//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages in a row:
-//  when free space is scattered, as after a purge of one of two spools, LMDB looks through all of it in vain for
-//  each commit, writes down its list anew, and extends the file. Single pages take what is first in the list.
+//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages
+//  in a row: when free space is scattered, as after a purge of one of two spools, LMDB looks
+//  through all of it in vain for each commit, writes down its list anew, and extends the file.
+//  Single pages take what is first in the list.
 static void
 s_choose_layout (zspool_store_t *self)
 {
@@ -361,8 +364,9 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
 //  ------------------------------------------------------------------------------------------------
 //  Appending
 
-//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left to acknowledge,
-//  together with half of the headroom, since nothing else would ever make room for it.
+//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left
+//  to acknowledge, together with half of the headroom, since nothing else would ever make room for
+//  it.
 static bool
 s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t needed)
 {
@@ -467,8 +471,9 @@ zspool_store_append (zspool_store_t *self, uint32_t spool_id, zspool_block_t *bl
     return zspool_store_append_stamped (self, spool_id, block);
 }
 
-//  Make sure that the spool's limit allows for a message put one by one that takes so many bytes: in the block that
-//  is being filled, or in the next. What goes for it is worth more than one message, lest blocks become small.
+//  Make sure that the spool's limit allows for a message put one by one that takes so many bytes:
+//  in the block that is being filled, or in the next. What goes for it is worth more than one
+//  message, lest blocks become small.
 static int
 s_keep_limit (zspool_store_t *self, zspool_spool_state_t *spool, size_t record_bytes)
 {

@@ -106,17 +106,20 @@ int
                             int64_t *stored_us);
 
 //  Append a block that is stamped with the spool's next sequence, in a transaction. EINVAL; ENOSPC,
-//  ELIMIT (the spool is at its limit: relieve it), and the transaction can go on without it; EFAILED.
+//  ELIMIT (the spool is at its limit: relieve it), and the transaction can go on without it;
+//  EFAILED.
 int
     zspool_store_append_stamped (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 
-//  Make room under a spool's limit for so many bytes, in a transaction, by trimming what is acknowledged and, if
-//  the spool is to drop its oldest blocks, doing that; about blocks_max blocks at most. ELIMIT: what is left must
-//  wait for acknowledgements; ETOOBIG: it is more than the limit; EFULL: not done yet, go on in another transaction.
+//  Make room under a spool's limit for so many bytes, in a transaction, by trimming what is
+//  acknowledged and, if the spool is to drop its oldest blocks, doing that; about blocks_max blocks
+//  at most. ELIMIT: what is left must wait for acknowledgements; ETOOBIG: it is more than the
+//  limit; EFULL: not done yet, go on in another transaction.
 int
     zspool_store_relieve (zspool_store_t *self, uint32_t spool, uint64_t bytes, size_t blocks_max);
 
-//  The last sequence that was dropped at the limit, as committed, since the store was opened; 0: none was
+//  The last sequence that was dropped at the limit, as committed, since the store was opened; 0:
+//  none was
 uint64_t
     zspool_store_dropped_to (zspool_store_t *self, uint32_t spool);
 
@@ -129,13 +132,14 @@ uint64_t
 int
     zspool_store_set_ceiling_window (zspool_store_t *self, uint32_t spool, uint64_t sequences);
 
-//  Messages that were forwarded ahead will not be stored: let closing leave the ceilings as they are, so
-//  that their numbers are not given again, and the next open records a gap.
+//  Messages that were forwarded ahead will not be stored: let closing leave the ceilings as they
+//  are, so that their numbers are not given again, and the next open records a gap.
 void
     zspool_store_keep_ceilings (zspool_store_t *self);
 
 //  Store a change of a cursor, in a transaction: what it says of messages that are stored. One of
-//  another generation is ignored, and so is what it says of messages dropped meanwhile. EINVAL when there is no such cursor or the change makes no sense.
+//  another generation is ignored, and so is what it says of messages dropped meanwhile. EINVAL when
+//  there is no such cursor or the change makes no sense.
 int
     zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *change);
 

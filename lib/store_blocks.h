@@ -37,9 +37,9 @@ zspool_blocks_unusable (int rc)
 int
     zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
 
-//  Find where the bytes of the block that starts at `first` lie, `size` of them by its head: in at most
-//  zspool_blocks_parts_max () parts, for which there must be room. They are the database's own, as is all
-//  that an iterator gives. ECORRUPT when a chunk is missing or has the wrong size.
+//  Find where the bytes of the block that starts at `first` lie, `size` of them by its head: in at
+//  most zspool_blocks_parts_max () parts, for which there must be room. They are the database's
+//  own, as is all that an iterator gives. ECORRUPT when a chunk is missing or has the wrong size.
 int
     zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, zspool_bytes_t *parts,
                           size_t *parts_count);

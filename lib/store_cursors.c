@@ -155,8 +155,8 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
     return ZSPOOL_OK;
 }
 
-//  Store what a change says of messages up to the sequence `to`, and above the floor: that may have passed it,
-//  when blocks were dropped that it still speaks of.
+//  Store what a change says of messages up to the sequence `to`, and above the floor: that may have
+//  passed it, when blocks were dropped that it still speaks of.
 static int
 s_write_change (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
                 const zspool_cursor_change_t *change, uint64_t to)
@@ -347,7 +347,8 @@ zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
         return rc;
     if (sequence > spool->now.last_sequence)
         sequence = spool->now.last_sequence;
-    //  The list of what becomes free is a value of the database, too: when the headroom may not do for it.
+    //  The list of what becomes free is a value of the database, too: when the headroom may not do
+    //  for it.
     uint64_t list_bytes = spool->now.bytes / ZSPOOL_PAGE_BYTES * sizeof (uint64_t);
     if (list_bytes > ZSPOOL_HEADROOM_BYTES / 2) {
         rc = zspool_engine_reserve (self->engine, self->txn_bytes + list_bytes);

@@ -176,8 +176,8 @@ s_read_page (int fd, off_t offset, s_page_t *page)
            && page->page_bytes <= LMDB_PAGE_BYTES_MAX? ZSPOOL_OK: ZSPOOL_ENOTSTORE;
 }
 
-//  Look at the database's file. LMDB writes both pages at once, and syncs them with its first commit. So when
-//  one is missing, and the other does not know of a commit, there never was one.
+//  Look at the database's file. LMDB writes both pages at once, and syncs them with its first
+//  commit. So when one is missing, and the other does not know of a commit, there never was one.
 static int
 s_look_at_data (zspool_claim_t *self, int fd)
 {
@@ -241,7 +241,8 @@ zspool_claim_has_database (const zspool_claim_t *self)
 }
 
 int
-zspool_claim_check_length (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX])
+zspool_claim_check_length (zspool_claim_t *self, const char *directory,
+                           char reason [ZSPOOL_REASON_MAX])
 {
     int fd = openat (self->directory_fd, DATA_FILE, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -250,8 +251,8 @@ zspool_claim_check_length (zspool_claim_t *self, const char *directory, char rea
     int rc = zspool_length_check (fd, &length);
     close (fd);
     if (rc == ZSPOOL_ECORRUPT && length.needed_bytes > 0)
-        snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s is cut off: it has %llu bytes of %llu", directory,
-                  DATA_FILE, (unsigned long long) length.file_bytes,
+        snprintf (reason, ZSPOOL_REASON_MAX, "%s: %s is cut off: it has %llu bytes of %llu",
+                  directory, DATA_FILE, (unsigned long long) length.file_bytes,
                   (unsigned long long) length.needed_bytes);
     else if (rc)
         s_fail (reason, directory, rc);

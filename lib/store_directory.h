@@ -22,8 +22,8 @@ int
 bool
     zspool_claim_has_database (const zspool_claim_t *self);
 
-//  Check that no part of the database at the file's end is missing: whoever opens it then would die of
-//  SIGBUS. Errors, with a reason: ECORRUPT, EACCES, ENOMEM, EIO.
+//  Check that no part of the database at the file's end is missing: whoever opens it then would die
+//  of SIGBUS. Errors, with a reason: ECORRUPT, EACCES, ENOMEM, EIO.
 int
     zspool_claim_check_length (zspool_claim_t *self, const char *directory,
                                char reason [ZSPOOL_REASON_MAX]);
@@ -32,8 +32,9 @@ int
 int
     zspool_claim_lock (zspool_claim_t *self, const char *directory, char reason [ZSPOOL_REASON_MAX]);
 
-//  Make the names of the directory and of the files in it durable. Where the directory's own name lies in
-//  one that cannot be read, that takes a sync of all of the file system, and is done only for a new store.
+//  Make the names of the directory and of the files in it durable. Where the directory's own name
+//  lies in one that cannot be read, that takes a sync of all of the file system, and is done only
+//  for a new store.
 int
     zspool_claim_sync (zspool_claim_t *self, bool is_new);
 

@@ -44,9 +44,9 @@ void
 int
     zspool_engine_sync (zspool_engine_t *self);
 
-//  Write the whole database, as it is at one moment, to a descriptor; `compact` leaves out free pages. For as
-//  long as that takes it keeps the database from reusing space; but writers wait only for its first page.
-//  May run in a thread besides the engine's. Errors: the descriptor's, EIO.
+//  Write the whole database, as it is at one moment, to a descriptor; `compact` leaves out free
+//  pages. For as long as that takes it keeps the database from reusing space; but writers wait only
+//  for its first page. May run in a thread besides the engine's. Errors: the descriptor's, EIO.
 int
     zspool_engine_copy (zspool_engine_t *self, int fd, bool compact);
 
@@ -128,9 +128,9 @@ uint64_t
 uint64_t
     zspool_view_free_bytes (zspool_txn_t *view);
 
-//  Bytes of the free pages that lie in runs of fewer than so many, as of the last commit: of no use for a value
-//  that takes more, but looked through for each. Takes the time of the above, and a bit of memory for each page
-//  of the file meanwhile. 0 when there is no memory.
+//  Bytes of the free pages that lie in runs of fewer than so many, as of the last commit: of no use
+//  for a value that takes more, but looked through for each. Takes the time of the above, and a bit
+//  of memory for each page of the file meanwhile. 0 when there is no memory.
 uint64_t
     zspool_engine_scattered_bytes (zspool_engine_t *self, uint64_t run_pages);
 
@@ -138,8 +138,9 @@ uint64_t
 void
     zspool_engine_check_readers (zspool_engine_t *self);
 
-//  How many commits were made since the oldest state that a view of any process shows: space freed since then
-//  cannot be used again. *process is whose view that is. 0, and process 0, when none was taken. Any thread.
+//  How many commits were made since the oldest state that a view of any process shows: space freed
+//  since then cannot be used again. *process is whose view that is. 0, and process 0, when none was
+//  taken. Any thread.
 uint64_t
     zspool_engine_oldest_view (zspool_engine_t *self, int64_t *process);
 

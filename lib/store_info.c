@@ -101,13 +101,15 @@ s_count_bits (const zspool_cursor_entry_t *entry, uint64_t first, uint64_t last)
     return count;
 }
 
-//  How many messages above the floor are not acknowledged: up to sent_to, and up to the spool's last
+//  How many messages above the floor are not acknowledged: up to sent_to, and up to the spool's
+//  last
 static int
 s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor,
                  const zspool_cursor_record_t *record, uint64_t last, zspool_cursor_info_t *info)
 {
     uint64_t gaps_sent, gaps, acked_sent = 0, acked = 0, floor = record->floor;
-    int rc = zspool_state_count_gaps (self->view, self->state, spool, floor, record->sent_to, &gaps_sent);
+    int rc = zspool_state_count_gaps (self->view, self->state, spool, floor, record->sent_to,
+                                      &gaps_sent);
     if (rc == ZSPOOL_OK)
         rc = zspool_state_count_gaps (self->view, self->state, spool, floor, last, &gaps);
     zspool_walk_t walk;

@@ -2,23 +2,24 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  LMDB maps its file and trusts its length: a page beyond the end, as in a copy that was cut off, ends the
-//  process with SIGBUS. So that is found out before, with reads that fail like any other.
+//  LMDB maps its file and trusts its length: a page beyond the end, as in a copy that was cut off,
+//  ends the process with SIGBUS. So that is found out before, with reads that fail like any other.
 //
-//  A file may well be shorter than its first pages say: LMDB counts a page as used from the moment it takes
-//  it from the end, and does not write it when the same transaction lets it go again. Such pages are in the
-//  free list. So a file is whole when each page that it lacks is free. Writing makes files longer than that
-//  (store_lmdb.c), and the free list is looked at only when one is not: one of an older version, or a copy.
+//  A file may well be shorter than its first pages say: LMDB counts a page as used from the moment
+//  it takes it from the end, and does not write it when the same transaction lets it go again. Such
+//  pages are in the free list. So a file is whole when each page that it lacks is free. Writing
+//  makes files longer than that (store_lmdb.c), and the free list is looked at only when one is
+//  not: one of an older version, or a copy.
 //
 //  What is read here is LMDB's layout, version 1, of this machine's byte order, as it is there:
-//    page    16 bytes of head: number u64, padding u16, flags u16, then of a page in a tree lower u16 and
-//            upper u16, of a value's first page the number of pages u32
-//    tree    u16 offsets of nodes from byte 16 to `lower`. A node: size u32, flags u16, size of key u16, key,
-//            value. In a branch, size and flags are the page number of the child; in a leaf with the flag
-//            BIG, the value is the number of the page where it starts
-//    first   the two first pages: from byte 16 the magic, version u32, address u64, size of the map u64, the
-//            record of the free list, that of the tables (each 48 bytes, the root's page number last), last
-//            page in use u64, transaction u64
+//    page    16 bytes of head: number u64, padding u16, flags u16, then of a page in a tree lower
+//            u16 and upper u16, of a value's first page the number of pages u32
+//    tree    u16 offsets of nodes from byte 16 to `lower`. A node: size u32, flags u16, size of key
+//            u16, key, value. In a branch, size and flags are the page number of the child; in a leaf
+//            with the flag BIG, the value is the number of the page where it starts
+//    first   the two first pages: from byte 16 the magic, version u32, address u64, size of the map
+//            u64, the record of the free list, that of the tables (each 48 bytes, the root's page
+//            number last), last page in use u64, transaction u64
 //    list    the values of the free list: u64, how many page numbers follow
 
 #include "store_length.h"
@@ -138,7 +139,8 @@ s_read_list (s_length_t *self, uint64_t offset, uint64_t size)
         if (rc)
             return rc;
         for (size_t index = 0; index < part; index++)
-            self->missing_free += numbers [index] >= self->pages && numbers [index] <= self->first.last_page;
+            self->missing_free +=
+                numbers [index] >= self->pages && numbers [index] <= self->first.last_page;
         offset += (part - 1) * sizeof count;
         count -= part;
     }
@@ -191,14 +193,17 @@ s_read_tree (s_length_t *self, uint64_t page, int depth)
     return rc;
 }
 
-//  Whether every page that the file lacks is free. ECORRUPT when one is not, or the free list cannot be read.
+//  Whether every page that the file lacks is free. ECORRUPT when one is not, or the free list
+//  cannot be read.
 static int
 s_check_missing (s_length_t *self)
 {
     //  No more can be free, and so listed, than there are pages.
     self->budget = 2 * (self->first.last_page + 1);
     self->missing_free = 0;
-    int rc = self->first.free_root == NO_PAGE? ZSPOOL_OK: s_read_tree (self, self->first.free_root, 0);
+    int rc = ZSPOOL_OK;
+    if (self->first.free_root != NO_PAGE)
+        rc = s_read_tree (self, self->first.free_root, 0);
     if (rc == ZSPOOL_OK && self->missing_free < self->first.last_page + 1 - self->pages)
         rc = ZSPOOL_ECORRUPT;
     return rc;

@@ -13,10 +13,10 @@ typedef struct {
     uint64_t file_bytes;
 } zspool_length_t;
 
-//  Look whether a database's file, open for reading, has every page that is in use: in the time of two
-//  small reads when it is long enough. ECORRUPT when it was cut off, or is too short and damaged besides:
-//  then *length is set, as it is on success when needed_bytes are more than the file has. EIO, ENOMEM.
-//  Works beside a writer.
+//  Look whether a database's file, open for reading, has every page that is in use: in the time of
+//  two small reads when it is long enough. ECORRUPT when it was cut off, or is too short and
+//  damaged besides: then *length is set, as it is on success when needed_bytes are more than the
+//  file has. EIO, ENOMEM. Works beside a writer.
 int
     zspool_length_check (int fd, zspool_length_t *length);
 

@@ -411,7 +411,9 @@ zspool_engine_spare_bytes (zspool_engine_t *self)
     MDB_envinfo info;
     mdb_env_info (self->env, &info);
     uint64_t used = zspool_engine_used_bytes (self);
-    uint64_t end = self->space.reserved_end < info.me_mapsize? self->space.reserved_end: info.me_mapsize;
+    uint64_t end = self->space.reserved_end;
+    if (end > info.me_mapsize)
+        end = info.me_mapsize;
     return end > used? end - used: 0;
 }
 
@@ -422,8 +424,8 @@ typedef void (s_free_fn) (void *arg, size_t freed_by, const size_t *pages, size_
 static void
 s_walk_free (MDB_txn *txn, s_free_fn *function, void *arg)
 {
-    //  It is table 0: the key is the transaction that freed the pages, the value a list of page numbers, its
-    //  length first.
+    //  It is table 0: the key is the transaction that freed the pages, the value a list of page
+    //  numbers, its length first.
     MDB_cursor *cursor;
     if (mdb_cursor_open (txn, 0, &cursor))
         return;
@@ -544,7 +546,8 @@ zspool_engine_reusable_bytes (zspool_engine_t *self)
 int
 zspool_engine_reserve (zspool_engine_t *self, uint64_t bytes)
 {
-    uint64_t used = zspool_engine_used_bytes (self), needed_end = used + bytes + ZSPOOL_HEADROOM_BYTES;
+    uint64_t used = zspool_engine_used_bytes (self);
+    uint64_t needed_end = used + bytes + ZSPOOL_HEADROOM_BYTES;
     int rc = zspool_space_reserve (&self->space, used, needed_end);
     return rc == ZSPOOL_OK && needed_end > self->map_bytes? ZSPOOL_ENOSPC: rc;
 }

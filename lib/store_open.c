@@ -355,7 +355,7 @@ s_open_engine (zspool_store_t *self, zspool_engine_mode_t mode)
     if (rc == ZSPOOL_ENOENT && !s_is_blank (self))
         rc = ZSPOOL_ENOTSTORE;
     if (rc == ZSPOOL_ECORRUPT)
-        return zspool_store_fail (self, rc, "%s: the record of the store, or of a spool or cursor, is damaged",
+        return zspool_store_fail (self, rc, "%s: the record of the store, a spool or a cursor is damaged",
                                   self->directory);
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }
@@ -369,8 +369,8 @@ s_open_for_reading (zspool_store_t *self)
     return rc;
 }
 
-//  What a killed process has written, or what was copied here, may be in memory only, names of files
-//  included. What we show, forward or number from must outlive a power cut from now on.
+//  What a killed process has written, or what was copied here, may be in memory only, names of
+//  files included. What we show, forward or number from must outlive a power cut from now on.
 static int
 s_make_durable (zspool_store_t *self, bool is_new)
 {

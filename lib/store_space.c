@@ -2,15 +2,16 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Room. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an fsync after a file has
-//  grown block by block is several times slower. So space is reserved ahead with fallocate (): reserved_end is
-//  how far the file system has promised room. One that cannot promise any (ext2, ext3, some of FUSE) gives it when
-//  zeros are written there: in smaller steps, for that is double work, and only from reserved_end on, behind all
-//  that LMDB has ever written.
+//  Room. LMDB extends its file page by page, inside a commit, where ENOSPC is fatal, and an fsync
+//  after a file has grown block by block is several times slower. So space is reserved ahead with
+//  fallocate (): reserved_end is how far the file system has promised room. One that cannot promise
+//  any (ext2, ext3, some of FUSE) gives it when zeros are written there: in smaller steps, for that
+//  is double work, and only from reserved_end on, behind all that LMDB has ever written.
 //
-//  Length. LMDB counts pages as used that it never writes, and a map's pages beyond the end of the file are fatal to
-//  whoever touches them. So the file is made longer before LMDB may need it: always as long as all that is in
-//  use, and mostly by a good deal, which also spares each fsync the new length.
+//  Length. LMDB counts pages as used that it never writes, and a map's pages beyond the end of the
+//  file are fatal to whoever touches them. So the file is made longer before LMDB may need it:
+//  always as long as all that is in use, and mostly by a good deal, which also spares each fsync
+//  the new length.
 
 #include "store_space.h"
 
@@ -28,8 +29,8 @@
 //  To so much it is found out how much room there is on a disk that is full
 #define PROBE_STEP_BYTES (1024 * 1024)
 
-//  Make the file so long at least; a hole at its end takes no room. Where that is refused it grows when LMDB
-//  writes to its end, as far as it writes.
+//  Make the file so long at least; a hole at its end takes no room. Where that is refused it grows
+//  when LMDB writes to its end, as far as it writes.
 static void
 s_lengthen (zspool_space_t *self, uint64_t end)
 {
@@ -55,7 +56,8 @@ zspool_space_init (zspool_space_t *self, int fd, uint64_t used_bytes)
     return ZSPOOL_OK;
 }
 
-//  Have room up to `end` by writing zeros. Returns 0 or errno's value; what could be written counts then, too.
+//  Have room up to `end` by writing zeros. Returns 0 or errno's value; what could be written counts
+//  then, too.
 static int
 s_write_to (zspool_space_t *self, uint64_t end)
 {
@@ -110,7 +112,8 @@ s_round_up (uint64_t end, uint64_t step)
     return (end / step + 1) * step;
 }
 
-//  Near the end of the disk a whole step may not be had, but what is needed may. Returns 0 or errno's value.
+//  Near the end of the disk a whole step may not be had, but what is needed may. Returns 0 or
+//  errno's value.
 static int
 s_reserve (zspool_space_t *self, uint64_t needed_end)
 {

@@ -18,7 +18,8 @@ typedef struct {
 int
     zspool_space_init (zspool_space_t *self, int fd, uint64_t used_bytes);
 
-//  Have room up to `needed_end`, and the file that long, so many bytes of which are in use. ENOSPC, EIO.
+//  Have room up to `needed_end`, and the file that long, so many bytes of which are in use. ENOSPC,
+//  EIO.
 int
     zspool_space_reserve (zspool_space_t *self, uint64_t used_bytes, uint64_t needed_end);
 

@@ -80,8 +80,8 @@ int
     zspool_state_put_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                              uint64_t lagged);
 
-//  Read it: *lagged is 0 when there is no record, or a damaged one: then the cursor is as good as ever, and only
-//  zspool_store_verify () tells.
+//  Read it: *lagged is 0 when there is no record, or a damaged one: then the cursor is as good as
+//  ever, and only zspool_store_verify () tells.
 int
     zspool_state_get_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                              uint64_t *lagged);
@@ -89,8 +89,8 @@ int
 bool
     zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor);
 
-//  Read what is stored of a cursor for the block that starts at `first`; its bytes are the database's. ENOENT,
-//  ECORRUPT.
+//  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
+//  database's. ENOENT, ECORRUPT.
 int
     zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                             uint64_t first, zspool_cursor_entry_t *entry);

@@ -134,7 +134,8 @@ s_cursor_problem (const zspool_cursor_info_t *cursor, const zspool_spool_info_t 
     return NULL;
 }
 
-//  Whether the block that an entry is of is there, with as many messages. A damaged one is reported elsewhere.
+//  Whether the block that an entry is of is there, with as many messages. A damaged one is reported
+//  elsewhere.
 static bool
 s_has_block (zspool_iter_t *blocks, const zspool_cursor_entry_t *entry)
 {
@@ -146,8 +147,8 @@ s_has_block (zspool_iter_t *blocks, const zspool_cursor_entry_t *entry)
     return rc == ZSPOOL_OK && first == entry->first_sequence && head.count == entry->messages;
 }
 
-//  Look at some of what is stored of a cursor, from the block that starts at *from on, in one view; *from becomes
-//  where to go on. ENOENT at the end.
+//  Look at some of what is stored of a cursor, from the block that starts at *from on, in one view;
+//  *from becomes where to go on. ENOENT at the end.
 static int
 s_check_some_entries (s_verify_t *self, const zspool_spool_info_t *info,
                       const zspool_cursor_info_t *cursor, uint64_t *from)
@@ -163,7 +164,8 @@ s_check_some_entries (s_verify_t *self, const zspool_spool_info_t *info,
     rc = zspool_walk_entries_from (&walk, store->view, store->state, info->id, cursor->id, *from);
     if (rc == ZSPOOL_OK)
         rc = zspool_iter_open (store->view, spool->table, &blocks);
-    for (int left = ENTRIES_IN_A_VIEW; (rc == ZSPOOL_OK && left > 0) || rc == ZSPOOL_ECORRUPT; left--) {
+    int left = ENTRIES_IN_A_VIEW;
+    while ((rc == ZSPOOL_OK && left-- > 0) || rc == ZSPOOL_ECORRUPT) {
         zspool_cursor_entry_t entry;
         rc = zspool_walk_next_entry (&walk, &entry);
         const char *problem = rc == ZSPOOL_ECORRUPT?
@@ -228,7 +230,8 @@ s_gap_problem (zspool_iter_t *blocks, const zspool_gap_t *gap, const zspool_gap_
     return NULL;
 }
 
-//  Look at the gaps of a spool, and at what its cursors lost at the limit, in one view: both are few.
+//  Look at the gaps of a spool, and at what its cursors lost at the limit, in one view: both are
+//  few.
 static int
 s_check_gaps (s_verify_t *self, const zspool_spool_info_t *info)
 {
@@ -282,8 +285,8 @@ s_verify_spool (s_verify_t *self, size_t index)
     return rc;
 }
 
-//  Look at the checksums of all small records, whatever their keys: a key that is damaged hides its record
-//  from whoever looks for that.
+//  Look at the checksums of all small records, whatever their keys: a key that is damaged hides its
+//  record from whoever looks for that.
 static int
 s_check_keys (s_verify_t *self)
 {

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A process that was killed in a commit leaves pages that are in memory only. The one that opens the store next
-//  sees them, and must not act on them before they are on the disk.
+//  A process that was killed in a commit leaves pages that are in memory only. The one that opens
+//  the store next sees them, and must not act on them before they are on the disk.
 
 #include "crash/fault.h"
 #include "lib/kit.h"

@@ -62,8 +62,8 @@ s_look_at_cut (void *arg)
     }
 }
 
-//  Cut the file page by page, from what is in use down to its first pages. Gives how many pages could be done
-//  without.
+//  Cut the file page by page, from what is in use down to its first pages. Gives how many pages
+//  could be done without.
 static int
 s_cut_all (void)
 {
