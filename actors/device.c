@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the application's; all work is done by the actors. What belongs together is started here,
-//  in the order writer, outlet, inlet; then it belongs to the control actor, which stops it in the order
-//  inlet, outlet, writer, so that nothing taken in is lost.
+//  Thread: the application's; all work is done by the actors. What belongs together is started
+//  here, in the order writer, outlet, inlet; then it belongs to the control actor, which stops it
+//  in the order inlet, outlet, writer, so that nothing taken in is lost.
 
 #include "zspool_device.h"
 #include "control.h"
@@ -200,8 +200,8 @@ s_parts_destroy (s_parts_t *parts)
     zspool_store_destroy (&parts->store);
 }
 
-//  The largest message that may come in: it must fit under the spool's limit, with its block and the sizes of all
-//  its frames.
+//  The largest message that may come in: it must fit under the spool's limit, with its block and
+//  the sizes of all its frames.
 static size_t
 s_message_bytes_max (const zspool_options_t *options)
 {
@@ -327,8 +327,8 @@ s_forget (zspool_device_t *self)
     zstr_free (&self->ack_in);
 }
 
-//  Create the actors and start them. Their threads inherit that signals are blocked: these are for the
-//  application's threads. And what is waited for here is not cut short by one.
+//  Create the actors and start them. Their threads inherit that signals are blocked: these are for
+//  the application's threads. And what is waited for here is not cut short by one.
 static int
 s_start_parts (zspool_device_t *self, s_parts_t *parts)
 {
@@ -377,8 +377,8 @@ s_note_failure (zspool_device_t *self, zmsg_t *message)
               (char *) zframe_data (reason));
 }
 
-//  Wait for the reply to the request sent last, and give its code and what follows. ESYSTEM: a signal has
-//  interrupted the application, and `may_end` allows to give up.
+//  Wait for the reply to the request sent last, and give its code and what follows. ESYSTEM: a
+//  signal has interrupted the application, and `may_end` allows to give up.
 static int
 s_recv_reply (zspool_device_t *self, bool may_end, zmsg_t **reply_p)
 {

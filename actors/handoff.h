@@ -26,7 +26,7 @@ typedef enum {
     HANDOFF_STOP,       //  inlet to writer: it stops, and what is under way may exceed the spool's limit
     HANDOFF_FULL,       //  writer to inlet; number: why there is no room for its blocks, minus a code of
                         //  zspool_error_t; 0: there is room again
-    HANDOFF_DROPPED,    //  writer to outlet; number: blocks up to this sequence were dropped at the spool's limit
+    HANDOFF_DROPPED,    //  writer to outlet; number: last sequence dropped at the spool's limit
     HANDOFF_FAILED      //  writer to all: the store has failed. Outlet to writer: reading it has
 } zspool_handoff_kind_t;
 

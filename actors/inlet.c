@@ -56,7 +56,8 @@
 #define DRAIN_SLOW_MAX_MS 8000
 //  And then so long for storing what came, or for room to do so
 #define STORE_MAX_MS 8000
-//  Stopping while the spool is at its limit, so much more is taken in: what producers had on the way
+//  Stopping while the spool is at its limit, so much more is taken in: what producers had on the
+//  way
 #define DRAIN_OVER_BYTES_MAX (64 * 1024 * 1024)
 
 typedef struct {
@@ -71,7 +72,7 @@ typedef struct {
     bool failed;                //  the store has failed
     bool stopping;
     bool stop_over_limit;       //  stopping: the spool was at its limit
-    int full;                   //  why the writer has no room now: ZSPOOL_ENOSPC, ZSPOOL_ELIMIT; else 0
+    int full;                   //  why the writer has no room now, ENOSPC or ELIMIT; else 0
     uint64_t flushes [FLUSHES_MAX]; //  numbers of requests that wait until all is durable
     size_t flushes_count;
     uint64_t stop_number;       //  stopping: number of the request
@@ -125,7 +126,8 @@ s_self_new (const zspool_inlet_args_t *args)
     self_t *self = (self_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    int rc = zspool_message_init (&self->message, args->message_bytes_max, args->message_frames_max);
+    int rc =
+        zspool_message_init (&self->message, args->message_bytes_max, args->message_frames_max);
     self->pool = zspool_block_pool_new (POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     self->endpoints = strdup (args->endpoints);
     self->socket_type = args->socket_type;
@@ -229,7 +231,8 @@ s_pack_message (self_t *self)
         rc = zspool_block_append_frame (self->block, zmq_msg_data (&message->frames [0]),
                                         message->bytes, arrival_us);
     else
-        rc = zspool_block_append (self->block, zspool_message_views (message), message->count, arrival_us);
+        rc = zspool_block_append (self->block, zspool_message_views (message), message->count,
+                                  arrival_us);
     assert (rc == ZSPOOL_OK);
     self->messages++;
     self->bytes += message->bytes;
@@ -252,13 +255,14 @@ s_receive_frame (self_t *self, void *socket)
     }
 }
 
-//  Receive until the socket is dry, a message is held, or a batch is full, but never a part of a message. True
-//  when it ran dry.
+//  Receive until the socket is dry, a message is held, or a batch is full, but never a part of a
+//  message. True when it ran dry.
 static bool
 s_receive (self_t *self)
 {
     void *socket = zsock_resolve (self->socket);
-    for (int count = 0; !self->held && (count < BATCH_FRAMES_MAX || self->message.count > 0); count++)
+    for (int count = 0; !self->held && (count < BATCH_FRAMES_MAX || self->message.count > 0);
+         count++)
         if (!s_receive_frame (self, socket))
             return true;
     return false;
@@ -310,9 +314,9 @@ s_check_flush (self_t *self)
     self->flushes_count = 0;
 }
 
-//  Answer when every message taken in until now is durable: the block being filled goes as soon as the writer is
-//  free, and what is held in it or in the next. The writer commits it all at once. Those who wait already wait
-//  for this, too.
+//  Answer when every message taken in until now is durable: the block being filled goes as soon as
+//  the writer is free, and what is held in it or in the next. The writer commits it all at once.
+//  Those who wait already wait for this, too.
 static void
 s_begin_flush (self_t *self, uint64_t number)
 {
@@ -343,8 +347,8 @@ s_start (self_t *self)
 }
 
 //  Taking or paused -> stopping. The endpoint stays bound while the inlet drains: unbinding would
-//  cut the connections, and lose what the kernel holds for them. For the same reason the spool's limit holds no
-//  more.
+//  cut the connections, and lose what the kernel holds for them. For the same reason the spool's
+//  limit holds no more.
 static void
 s_stop (self_t *self, uint64_t number)
 {
@@ -373,7 +377,8 @@ s_is_drained (self_t *self, bool received)
         self->stop_quiet_ms = now_ms + DRAIN_QUIET_MS;
     if (self->stop_over_limit && self->bytes - self->stop_bytes > DRAIN_OVER_BYTES_MAX)
         return true;
-    return now_ms >= self->stop_quiet_ms || now_ms >= self->stop_drained_ms || now_ms >= self->stop_slow_ms;
+    return now_ms >= self->stop_quiet_ms || now_ms >= self->stop_drained_ms
+           || now_ms >= self->stop_slow_ms;
 }
 
 //  Stopping: when nothing came for a while, or it takes too long, store what came and answer.

@@ -82,8 +82,8 @@ s_count_dropped (zspool_message_t *self)
     if (self->warned_ms && now_ms - self->warned_ms < WARN_MS)
         return;
     self->warned_ms = now_ms;
-    zsys_warning ("a message of %zu bytes in %zu frames was dropped (limits: %zu bytes, %zu frames); %llu since "
-                  "the start",
+    zsys_warning ("a message of %zu bytes in %zu frames was dropped (limits: %zu bytes, %zu frames); "
+                  "%llu since the start",
                   self->bytes, self->count, self->bytes_max, self->count_max,
                   (unsigned long long) self->dropped);
 }

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  ZeroMQ gives a message's frames one by one, but has all of them when it gives the first. One that is over a
-//  limit is received to its end all the same, and dropped as a whole, so that what follows it on the same
-//  connection is not touched.
+//  ZeroMQ gives a message's frames one by one, but has all of them when it gives the first. One
+//  that is over a limit is received to its end all the same, and dropped as a whole, so that what
+//  follows it on the same connection is not touched.
 //
 //  Thread: the inlet's.
 
@@ -25,7 +25,7 @@ typedef struct {
     size_t bytes_max;           //  most bytes of a message, all its frames together
     bool dropping;              //  it is over a limit
     uint64_t dropped;           //  messages that were
-    int64_t warned_ms;          //  when that was told last, milliseconds of the monotonic clock; 0: never
+    int64_t warned_ms;          //  when that was told last, by the monotonic clock; 0: never
 } zspool_message_t;
 
 //  What receiving a frame came to
@@ -33,7 +33,7 @@ typedef enum {
     ZSPOOL_MESSAGE_NONE,        //  the socket had none
     ZSPOOL_MESSAGE_PART,        //  more frames belong to it
     ZSPOOL_MESSAGE_WHOLE,       //  it was the last
-    ZSPOOL_MESSAGE_DROPPED,     //  it was the last one of a message over a limit: nothing is at hand
+    ZSPOOL_MESSAGE_DROPPED,     //  it was the last, of a message over a limit: nothing is at hand
     ZSPOOL_MESSAGE_TERMINATED   //  the context has ended
 } zspool_message_result_t;
 
@@ -55,9 +55,9 @@ void
 const zspool_frame_t *
     zspool_message_views (zspool_message_t *self);
 
-//  The largest frame that ZeroMQ may let in, in bytes: a good deal above the limit on messages, for it ends the
-//  connection of a peer that sends a larger one, whatever else is on its way; but bounded, for it has each
-//  frame in memory before we see it.
+//  The largest frame that ZeroMQ may let in, in bytes: a good deal above the limit on messages, for
+//  it ends the connection of a peer that sends a larger one, whatever else is on its way; but
+//  bounded, for it has each frame in memory before we see it.
 int64_t
     zspool_message_frame_bytes_max (size_t bytes_max);
 

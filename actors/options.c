@@ -42,8 +42,10 @@ static const s_option_t s_options [] = {
     { "hwm", NUMBER, FIELD (hwm), NONE, 1, 1000000, "1000" },
     { "max-bytes", SIZE, FIELD (bytes_max), NONE, ZSPOOL_LIMIT_BYTES_MIN, 1ULL << 46, NONE },
     { "on-full", CHOICE, FIELD (on_full), "pause drop-oldest", 0, 0, "pause" },
-    { "max-message-size", SIZE, FIELD (message_bytes_max), NONE, 1, ZSPOOL_MESSAGE_BYTES_MAX, "128M" },
-    { "max-frames", NUMBER, FIELD (message_frames_max), NONE, 1, ZSPOOL_MESSAGE_FRAMES_MAX, "65535" },
+    { "max-message-size", SIZE, FIELD (message_bytes_max), NONE, 1, ZSPOOL_MESSAGE_BYTES_MAX,
+      "128M" },
+    { "max-frames", NUMBER, FIELD (message_frames_max), NONE, 1, ZSPOOL_MESSAGE_FRAMES_MAX,
+      "65535" },
     { "map", SIZE, FIELD (map_bytes), NONE, 64 * MIB, 1ULL << 46, "1T" },
 };
 
@@ -168,6 +170,8 @@ zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_
         problem = "ack-in: explicit acknowledgement needs an endpoint for tickets";
     else if (self->ack != ZSPOOL_ACK_EXPLICIT && *self->ack_in)
         problem = "ack-in: goes with explicit acknowledgement only";
+    else if (self->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && !self->bytes_max)
+        problem = "on-full: drop-oldest needs a limit, max-bytes";
     if (problem)
         snprintf (reason, reason_size, "%s", problem);
     return problem? ZSPOOL_EINVAL: ZSPOOL_OK;

@@ -283,8 +283,8 @@ s_note_rate (self_t *self, int64_t now_us)
     zspool_rate_note (&self->byte_rate, self->sent_bytes, now_us);
 }
 
-//  Measure what was sent of a block, and so many first deliveries among it. How long these waited goes by the
-//  clock of the day: they may have been stored before this process began.
+//  Measure what was sent of a block, and so many first deliveries among it. How long these waited
+//  goes by the clock of the day: they may have been stored before this process began.
 static void
 s_measure (self_t *self, const zspool_block_t *block, uint64_t first_deliveries)
 {
@@ -533,8 +533,8 @@ s_check_rewind (self_t *self)
     self->rewind_again_ms = 0;
 }
 
-//  Blocks up to a sequence were dropped at the spool's limit: nothing of them is sent any more, and what is on its
-//  way counts for nothing.
+//  Blocks up to a sequence were dropped at the spool's limit: nothing of them is sent any more, and
+//  what is on its way counts for nothing.
 static void
 s_skip (self_t *self, uint64_t to)
 {

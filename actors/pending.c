@@ -50,15 +50,17 @@ zspool_pending_drop_block (zspool_pending_t *self)
 }
 
 void
-zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *change, size_t taken, int64_t now_ms)
+zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *change, size_t taken,
+                           int64_t now_ms)
 {
     assert (self->changes_count < ZSPOOL_PENDING_CHANGES_MAX);
     if (self->changes_count == 0)
         self->changes_since_ms = now_ms;
-    zspool_cursor_change_t *last = self->changes_count? self->changes [self->changes_count - 1]: NULL;
+    size_t count = self->changes_count;
+    zspool_cursor_change_t *last = count? self->changes [count - 1]: NULL;
     bool replaces = last && last->entries_count == 0 && last->spool == change->spool
                     && last->cursor == change->cursor && last->generation == change->generation;
-    if (replaces && self->changes_count > taken) {
+    if (replaces && count > taken) {
         free (last);
         self->changes_count--;
     }
@@ -80,14 +82,15 @@ zspool_pending_fill (const zspool_pending_t *self, zspool_commit_t *commit)
 {
     size_t bytes = 0;
     commit->blocks_count = commit->changes_count = 0;
-    while (commit->blocks_count < self->blocks_count && commit->blocks_count < ZSPOOL_COMMIT_BLOCKS_MAX
-           && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
+    while (commit->blocks_count < self->blocks_count
+           && commit->blocks_count < ZSPOOL_COMMIT_BLOCKS_MAX && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
         zspool_pending_block_t *block = zspool_pending_at (self, commit->blocks_count);
         bytes += zspool_block_size (block->block);
         commit->blocks [commit->blocks_count] = block->block;
         commit->spools [commit->blocks_count++] = block->spool;
     }
-    while (commit->changes_count < self->changes_count && commit->changes_count < ZSPOOL_COMMIT_CHANGES_MAX) {
+    while (commit->changes_count < self->changes_count
+           && commit->changes_count < ZSPOOL_COMMIT_CHANGES_MAX) {
         commit->changes [commit->changes_count] = self->changes [commit->changes_count];
         commit->changes_count++;
     }

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Blocks, in the order they were numbered in, and changes of cursors, in the order they came. Memory is bounded:
-//  by what inlets may hand over, and by ZSPOOL_PENDING_CHANGES_MAX.
+//  Blocks, in the order they were numbered in, and changes of cursors, in the order they came.
+//  Memory is bounded: by what inlets may hand over, and by ZSPOOL_PENDING_CHANGES_MAX.
 //
 //  Thread: the writer's.
 
@@ -59,8 +59,8 @@ zspool_pending_block_t *
 void
     zspool_pending_drop_block (zspool_pending_t *self);
 
-//  Add a cursor's change; there must be room. It replaces the last one where that has nothing of its own, and is
-//  not one of the first `taken`, which a commit has in its hands.
+//  Add a cursor's change; there must be room. It replaces the last one where that has nothing of
+//  its own, and is not one of the first `taken`, which a commit has in its hands.
 void
     zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *change, size_t taken,
                                int64_t now_ms);
@@ -73,8 +73,8 @@ void
 void
     zspool_pending_fill (const zspool_pending_t *self, zspool_commit_t *commit);
 
-//  When the next commit is due, in milliseconds of the monotonic clock; INT64_MAX: nothing waits for one. trim_due:
-//  acknowledged blocks are left to trim. ended_ms: when the last commit ended.
+//  When the next commit is due, in milliseconds of the monotonic clock; INT64_MAX: nothing waits
+//  for one. trim_due: acknowledged blocks are left to trim. ended_ms: when the last commit ended.
 int64_t
     zspool_pending_due_ms (const zspool_pending_t *self, const zspool_room_t *room, bool trim_due,
                            int64_t ended_ms);

@@ -16,7 +16,8 @@ s_log (int was, int is, const zspool_store_t *store)
     if (is == ZSPOOL_ENOSPC)
         zsys_warning ("%s: no space left: taking no more messages until there is", directory);
     else if (is)
-        zsys_warning ("%s: taking no more messages until some are acknowledged", zspool_store_reason (store));
+        zsys_warning ("%s: taking no more messages until some are acknowledged",
+                      zspool_store_reason (store));
     else if (was == ZSPOOL_ENOSPC)
         zsys_warning ("%s: there is space again", directory);
     else

@@ -8,9 +8,9 @@
 //  `async` they run on a thread of their own, the committer, so that blocks are numbered and
 //  forwarded meanwhile.
 //
-//  States: running; full (the last commit had no room, on the disk or under a spool's limit: try again when
-//  something was acknowledged, or after a while); failed (a commit failed: nothing is accepted, forwarded or confirmed any
-//  more).
+//  States: running; full (the last commit had no room, on the disk or under a spool's limit: try
+//  again when something was acknowledged, or after a while); failed (a commit failed: nothing is
+//  accepted, forwarded or confirmed any more).
 //
 //  Invariants
 //  1. sync: a block goes to outlets, and is confirmed to its inlet, only after the commit that
@@ -167,7 +167,8 @@ s_self_new (const zspool_writer_args_t *args)
     self->store = args->store;
     self->incarnation = zspool_store_incarnation (args->store);
     for (size_t lane = 0; lane < args->lanes_count; lane++)
-        self->lagged [lane] = zspool_store_lagged (args->store, args->lanes [lane].spool, args->lanes [lane].cursor);
+        self->lagged [lane] = zspool_store_lagged (args->store, args->lanes [lane].spool,
+                                                   args->lanes [lane].cursor);
     return self;
 }
 
@@ -428,7 +429,8 @@ static void
 s_handle_outlet (self_t *self, void *socket)
 {
     zspool_handoff_t handoff;
-    while (self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX && zspool_handoff_recv (socket, &handoff) == 0) {
+    while (self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX
+           && zspool_handoff_recv (socket, &handoff) == 0) {
         if (handoff.kind == HANDOFF_CHANGE)
             s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
         else
@@ -510,9 +512,10 @@ static void
 s_mask_outlets (self_t *self)
 {
     size_t at = 2;
+    short events = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
     for (size_t lane = 0; lane < self->lanes_count; lane++, at++)
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            self->items [++at].events = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
+            self->items [++at].events = events;
 }
 
 //  Wait for something to do, at most until the next commit is due.

@@ -162,7 +162,8 @@ ZSPOOL_EXPORT int
 //  EINVAL: no such spool, not a limit, or the store is open for reading. Only the store's own
 //  thread.
 ZSPOOL_EXPORT int
-    zspool_store_set_limit (zspool_store_t *self, uint32_t spool, uint64_t max_bytes, zspool_on_full_t on_full);
+    zspool_store_set_limit (zspool_store_t *self, uint32_t spool, uint64_t max_bytes,
+                            zspool_on_full_t on_full);
 
 //  Find a cursor of a spool by name and give its number; in a transaction, create it when it is not
 //  there, standing before the message `start` (a sequence, ZSPOOL_START_FIRST or ZSPOOL_START_NEW).

@@ -26,10 +26,11 @@ s_store_changes (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
-//  Append a block. When its spool is at the limit, what has been acknowledged makes room for it or, if that is not
-//  enough and the spool is to drop its oldest blocks, these do.
+//  Append a block. When its spool is at the limit, what has been acknowledged makes room for it or,
+//  if that is not enough and the spool is to drop its oldest blocks, these do.
 static int
-s_append_block (zspool_commit_t *self, zspool_store_t *store, size_t index, bool *changes_are_stored)
+s_append_block (zspool_commit_t *self, zspool_store_t *store, size_t index,
+                bool *changes_are_stored)
 {
     int rc = zspool_store_append_stamped (store, self->spools [index], self->blocks [index]);
     if (rc != ZSPOOL_ELIMIT)

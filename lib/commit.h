@@ -22,16 +22,17 @@ typedef struct {
     size_t changes_count;
     zspool_cursor_change_t *changes [ZSPOOL_COMMIT_CHANGES_MAX]; //  not ours
     int rc;                  //  result: ZSPOOL_OK, or why nothing was committed
-    int full;                //  result: fewer blocks were stored for want of room: ZSPOOL_ENOSPC on the disk,
-                             //  ZSPOOL_ELIMIT under a spool's limit; ZSPOOL_EFULL: commit again; 0: all were
+    int full;                //  result: fewer blocks were stored for want of room: ENOSPC on the disk,
+                             //  ZSPOOL_ELIMIT under a spool's limit; ZSPOOL_EFULL: commit again; 0:
+                             //  all were
     size_t blocks_stored;    //  result: the first so many are durable
     size_t changes_stored;   //  result: the first so many are durable as a whole
     int64_t commit_us;       //  result: how long it took, microseconds
 } zspool_commit_t;
 
 //  Commit as much as there is room for: the blocks from the first on, and what the changes say of
-//  messages that are stored by then. At a spool's limit what they acknowledge makes room first. On any failure but
-//  want of room nothing is committed, and rc says why.
+//  messages that are stored by then. At a spool's limit what they acknowledge makes room first. On
+//  any failure but want of room nothing is committed, and rc says why.
 void
     zspool_commit_run (zspool_commit_t *self, zspool_store_t *store);
 

@@ -97,8 +97,8 @@ void
 uint64_t
     zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last);
 
-//  All up to a sequence is gone from the store: it counts as acknowledged, known or not, and the floor rises to it
-//  at least. Returns how many deliveries in flight ended with that.
+//  All up to a sequence is gone from the store: it counts as acknowledged, known or not, and the
+//  floor rises to it at least. Returns how many deliveries in flight ended with that.
 uint64_t
     zspool_cursor_skip (zspool_cursor_t *self, uint64_t to);
 
@@ -142,9 +142,9 @@ bool
     zspool_cursor_changed (const zspool_cursor_t *self);
 
 //  Everything that changed since the last call, as one allocation (free ()), or NULL when nothing
-//  did or memory is out (then it stays dirty: zspool_cursor_changed () tells which). Includes the entry of each known block, above the
-//  floor in part, that changed and has something out of order: above the floor a bit set, or a
-//  count of two or more.
+//  did or memory is out (then it stays dirty: zspool_cursor_changed () tells which). Includes the
+//  entry of each known block, above the floor in part, that changed and has something out of order:
+//  above the floor a bit set, or a count of two or more.
 zspool_cursor_change_t *
     zspool_cursor_take_change (zspool_cursor_t *self);
 

@@ -41,7 +41,7 @@ typedef struct {
     bool trim_due;                    //  acknowledged blocks are left to trim
     uint64_t max_bytes;               //  most that its blocks may have; 0: no limit
     zspool_on_full_t on_full;         //  what happens then
-    uint64_t dropped_to;              //  blocks up to here were dropped at the limit, with the open transaction
+    uint64_t dropped_to;              //  last sequence dropped at the limit, with the open transaction
     uint64_t dropped_to_committed;
     uint64_t ceiling_window;          //  how far the ceiling is set above the last sequence at a commit
     zspool_block_t *filling;          //  messages put in the open transaction, or NULL
@@ -197,7 +197,8 @@ int
     zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
 //  Store what was acknowledged on a cursor through the API in this transaction.
 int
-    zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor);
+    zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool,
+                              zspool_cursor_state_t *cursor);
 //  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
 int
     zspool_store_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter,

@@ -193,7 +193,8 @@ zspool_store_change_cursor (zspool_store_t *self, const zspool_cursor_change_t *
 }
 
 int
-zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor)
+zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool,
+                          zspool_cursor_state_t *cursor)
 {
     if (!cursor->tracker || !zspool_cursor_changed (cursor->tracker))
         return ZSPOOL_OK;
@@ -217,7 +218,8 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
         if (rc == ZSPOOL_OK)
             rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
         if (rc == ZSPOOL_OK && cursor->now.lagged != cursor->committed.lagged)
-            rc = zspool_state_put_lagged (self->txn, self->state, spool->id, cursor->id, cursor->now.lagged);
+            rc = zspool_state_put_lagged (self->txn, self->state, spool->id, cursor->id,
+                                          cursor->now.lagged);
     }
     return rc;
 }

@@ -1,12 +1,15 @@
-//  store_limit.c - the limit of a spool: what is appended beyond it is refused, or the oldest blocks go for it
+//  store_limit.c - the limit of a spool: what is appended beyond it is refused, or the oldest
+//  blocks go for it
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  What counts is the bytes of the spool's stored blocks. Dropping is part of the transaction that appends: blocks
-//  are deleted, cursors that stood before their end are moved there and told how many messages they have lost
-//  (their record 'L'), all in one commit. The generation of a cursor stays: tickets of what is left are good.
+//  What counts is the bytes of the spool's stored blocks. Dropping is part of the transaction that
+//  appends: blocks are deleted, cursors that stood before their end are moved there and told how
+//  many messages they have lost (their record 'L'), all in one commit. The generation of a cursor
+//  stays: tickets of what is left are good.
 //
-//  Invariant: no commit leaves a spool with more than its limit, unless it was set lower than what is stored.
+//  Invariant: no commit leaves a spool with more than its limit, unless it was set lower than what
+//  is stored.
 //
 //  Thread: the store's owner.
 
@@ -14,10 +17,12 @@
 #include "store_blocks.h"
 
 int
-zspool_store_set_limit (zspool_store_t *self, uint32_t spool_id, uint64_t max_bytes, zspool_on_full_t on_full)
+zspool_store_set_limit (zspool_store_t *self, uint32_t spool_id, uint64_t max_bytes,
+                        zspool_on_full_t on_full)
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!spool || self->mode != ZSPOOL_WRITE || (max_bytes > 0 && max_bytes < ZSPOOL_LIMIT_BYTES_MIN)
+    if (!spool || self->mode != ZSPOOL_WRITE
+        || (max_bytes > 0 && max_bytes < ZSPOOL_LIMIT_BYTES_MIN)
         || (on_full != ZSPOOL_ON_FULL_PAUSE && on_full != ZSPOOL_ON_FULL_DROP_OLDEST))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: not a limit for a spool: %llu bytes",
                                   self->directory, (unsigned long long) max_bytes);
@@ -35,8 +40,8 @@ zspool_store_is_within_limit (const zspool_spool_state_t *spool, uint64_t bytes)
 
 //  Count the messages of a block that a cursor has not acknowledged, by what is stored, as lost.
 static int
-s_count_lost (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor, uint64_t first,
-              uint64_t messages)
+s_count_lost (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+              uint64_t first, uint64_t messages)
 {
     uint64_t floor = cursor->now.floor;
     if (messages == 0 || first + messages - 1 <= floor)
@@ -55,11 +60,12 @@ s_count_lost (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_s
     return ZSPOOL_OK;
 }
 
-//  Look for the oldest blocks that make room for so many bytes, and count for each cursor what it loses with
-//  them. *to becomes the last sequence of these blocks; it is left alone when there is none.
+//  Look for the oldest blocks that make room for so many bytes, and count for each cursor what it
+//  loses with them. *to becomes the last sequence of these blocks; it is left alone when there is
+//  none.
 static int
-s_choose_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes, size_t blocks_max,
-                 uint64_t *to)
+s_choose_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
+                 size_t blocks_max, uint64_t *to)
 {
     zspool_iter_t *iter = NULL;
     uint64_t first, freed = 0;
@@ -67,8 +73,8 @@ s_choose_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t byt
     int rc = zspool_iter_open (self->txn, spool->table, &iter);
     if (rc == ZSPOOL_OK)
         rc = zspool_blocks_seek (iter, 0, &first, &head);
-    while ((rc == ZSPOOL_OK || zspool_blocks_unusable (rc)) && freed + spool->max_bytes < spool->now.bytes + bytes
-           && blocks_max-- > 0) {
+    while ((rc == ZSPOOL_OK || zspool_blocks_unusable (rc))
+           && freed + spool->max_bytes < spool->now.bytes + bytes && blocks_max-- > 0) {
         uint64_t messages = head.count;
         freed += rc? 0: head.size;
         rc = rc? zspool_store_guess_messages (self, spool, iter, first, &messages): ZSPOOL_OK;
@@ -85,7 +91,8 @@ s_choose_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t byt
 
 //  Let a cursor stand at a sequence, if it stood before it.
 static int
-s_skip_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor, uint64_t to)
+s_skip_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+               uint64_t to)
 {
     if (cursor->now.floor >= to)
         return ZSPOOL_OK;
@@ -141,7 +148,8 @@ zspool_store_relieve (zspool_store_t *self, uint32_t spool_id, uint64_t bytes, s
         return ZSPOOL_OK;
     int rc = s_trim_for (self, spool, bytes, blocks_max);
     bool drops = spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && bytes <= spool->max_bytes;
-    if (rc == ZSPOOL_OK && drops && !spool->trim_due && !zspool_store_is_within_limit (spool, bytes))
+    if (rc == ZSPOOL_OK && drops && !spool->trim_due
+        && !zspool_store_is_within_limit (spool, bytes))
         rc = s_drop_oldest (self, spool, bytes, blocks_max);
     if (rc)
         return zspool_store_fail_code (self, rc);

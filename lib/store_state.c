@@ -16,10 +16,11 @@
 //  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
 //  that of the key. The format number is raised when any of this, or the way blocks are kept,
 //  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
-//  writing. A new kind of record does not raise it as long as a version that does not know it may pass it over,
-//  reading and writing: every reader looks for kinds by their first byte, and nobody deletes others. 'L' came
-//  later than the rest; without it a cursor has lost nothing, and a version that does not know it goes on
-//  from the cursor's floor, which says where the dropped messages end.
+//  writing. A new kind of record does not raise it as long as a version that does not know it may
+//  pass it over, reading and writing: every reader looks for kinds by their first byte, and nobody
+//  deletes others. 'L' came later than the rest; without it a cursor has lost nothing, and a
+//  version that does not know it goes on from the cursor's floor, which says where the dropped
+//  messages end.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -290,11 +291,13 @@ zspool_state_get_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool
 }
 
 bool
-zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor)
+zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                                uint32_t cursor)
 {
     uint8_t bytes [KEY_MAX];
     zspool_bytes_t key = s_key_cursor (bytes, 'L', spool, cursor), value;
-    return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK && s_check (key, &value, 8) != ZSPOOL_OK;
+    return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK
+           && s_check (key, &value, 8) != ZSPOOL_OK;
 }
 
 //  Read an entry from its value, whose checksum is taken off.

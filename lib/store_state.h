@@ -46,7 +46,7 @@ typedef struct {
     uint32_t generation;
     uint64_t floor;
     uint64_t sent_to;
-    uint64_t lagged;           //  messages dropped at the limit that it had not acknowledged; has a record of its own
+    uint64_t lagged;           //  messages lost at the limit; has a record of its own
 } zspool_cursor_record_t;
 
 //  Sequences that were possibly forwarded, and lost
@@ -87,7 +87,8 @@ int
                              uint64_t *lagged);
 
 bool
-    zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor);
+    zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                                    uint32_t cursor);
 
 //  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
 //  database's. ENOENT, ECORRUPT.

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Each test mounts a file as a disk, in a mount namespace of its own: it is gone with the process, however
-//  that ends. That needs root, and mkfs.ext4.
+//  Each test mounts a file as a disk, in a mount namespace of its own: it is gone with the process,
+//  however that ends. That needs root, and mkfs.ext4.
 
 #include "lib/kit.h"
 

@@ -91,4 +91,10 @@ def test_limits_out_of_range_are_refused():
         assert done.stderr.count("\n") == 1 and not os.path.exists("none"), done.stderr
 
 
+def test_dropping_needs_a_limit():
+    done = subprocess.run([ZSPOOL_BIN, "queue", "--store", "none", "--in", "ipc://i", "--out", "ipc://o",
+                           "--on-full", "drop-oldest"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "max-bytes" in done.stderr, done.stderr
+
+
 run_tests(globals())

@@ -1,4 +1,5 @@
-//  test_store_limit.c - tests of the limit of a spool: refusing, dropping the oldest, and what cursors know of it
+//  test_store_limit.c - tests of the limit of a spool: refusing, dropping the oldest, and what
+//  cursors know of it
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -294,7 +295,8 @@ TEST (test_store_limit_relieves_no_more_blocks_at_a_time_than_it_may)
 
 //  ---- changes that an outlet hands in
 
-//  A change with one entry, of the block from `first`, whose messages with even sequences are acknowledged
+//  A change with one entry, of the block from `first`, whose messages with even sequences are
+//  acknowledged
 static void
 s_change (s_setup_t *self, uint64_t floor, uint64_t sent_to, uint64_t first)
 {
