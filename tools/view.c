@@ -100,9 +100,11 @@ s_why_not_out (zconfig_t *status)
     uint64_t unsent = s_unsent (status), in_flight = s_number (status, "out/in_flight");
     uint64_t in = s_number (status, "rate/in"), out = s_number (status, "rate/out");
     bool is_explicit = strcmp (s_text (status, "device/ack"), "explicit") == 0;
-    if (unsent > 0 && s_number (status, "out/peers") == 0
+    //  What consumers that have left did not acknowledge will be sent again.
+    uint64_t waiting = unsent + (is_explicit? in_flight: 0);
+    if (waiting > 0 && s_number (status, "out/peers") == 0
         && strncmp (s_text (status, "device/out"), "inproc:", 7) != 0)
-        printf ("no consumer is connected: %" PRIu64 " messages wait for one", unsent);
+        printf ("no consumer is connected: %" PRIu64 " messages wait for one", waiting);
     else if (unsent > GROWING_MIN && in > out)
         printf ("consumers take %" PRIu64 " messages a second, producers send %" PRIu64
                 ": %" PRIu64 " wait, and more will", out, in, unsent);

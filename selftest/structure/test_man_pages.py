@@ -85,6 +85,11 @@ for name in names:
 for name in names - {"zspool"} - {f"zspool-{command}" for command in commands}:
     error(f"doc/{name}.1 is of no command")
 
+for page in sorted(pages.glob("*.1")):
+    for name in re.findall(r"^\.Xr (zspool\S*) 1", page.read_text(), re.MULTILINE):
+        if name not in names:
+            error(f"{page.relative_to(top)} points to {name}(1), which is not there")
+
 if shutil.which("mandoc"):
     for page in sorted(pages.glob("*.1")):
         if page.read_text().startswith(".so "):
