@@ -20,6 +20,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -407,14 +408,14 @@ fallocate64 (int fd, int mode, off64_t offset, off64_t size)
     return fallocate (fd, mode, offset, size);
 }
 
-void *
-mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset)
+static void *
+s_map_file (void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
     static void *(*real) (void *, size_t, int, int, int, off_t);
     if (!real)
         s_find (&real, "mmap");
     s_file_t file;
-    if (fd >= 0 && s_is_watched (fd, &file)) {
+    if (s_is_watched (fd, &file)) {
         const fault_plan_t *plan = fault_count (FAULT_MAP);
         if (plan) {
             errno = plan->error;
@@ -427,6 +428,15 @@ mmap (void *address, size_t size, int protection, int flags, int fd, off_t offse
             s_note_unknown (file.path, "a map that can be written");
     }
     return real (address, size, protection, flags, fd, offset);
+}
+
+//  The thread sanitizer maps memory, which is no file, before it can take note of any function.
+__attribute__ ((no_sanitize ("thread"))) void *
+mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    if (fd < 0)
+        return (void *) syscall (SYS_mmap, address, size, protection, flags, fd, offset);
+    return s_map_file (address, size, protection, flags, fd, offset);
 }
 
 //  ------------------------------------------------------------------------------------------------
