@@ -293,6 +293,32 @@ TEST (test_store_limit_relieves_no_more_blocks_at_a_time_than_it_may)
     s_done (&self);
 }
 
+TEST (test_store_limit_damaged_count_is_none_and_verify_tells)
+{
+    s_setup_t self = s_setup (ZSPOOL_ON_FULL_DROP_OLDEST);
+    for (int block = 0; block < 12; block++)
+        CHECK_OK (s_append (&self, 10, MESSAGE_BYTES));
+    CHECK_EQ_U64 (s_info (&self).lagged, 20);
+    zspool_store_destroy (&self.store);
+    zspool_txn_t *txn;
+    zspool_table_t state;
+    zspool_engine_t *engine = kit_engine_begin (KIT_STORE, &txn, &state);
+    uint8_t key [9] = { 'L', 0, 0, 0, (uint8_t) self.spool, 0, 0, 0, (uint8_t) self.cursor }, bytes [12];
+    zspool_bytes_t record = { key, sizeof key }, value;
+    CHECK_OK (zspool_txn_get (txn, state, record, &value));
+    CHECK_EQ_U64 (value.size, sizeof bytes);
+    memcpy (bytes, value.data, sizeof bytes);
+    bytes [0] ^= 4;
+    value = (zspool_bytes_t) { bytes, sizeof bytes };
+    CHECK_OK (zspool_txn_put (txn, state, record, value));
+    kit_engine_commit (&engine);
+    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    CHECK_EQ_U64 (s_info (&self).lagged, 0);
+    CHECK_EQ_U64 (s_info (&self).pending, 100);
+    CHECK_EQ_I64 (kit_verify (self.store), 1);
+    zspool_store_destroy (&self.store);
+}
+
 //  ---- changes that an outlet hands in
 
 //  A change with one entry, of the block from `first`, whose messages with even sequences are
