@@ -328,6 +328,8 @@ static const s_command_t s_commands [] = {
     { "PAUSE", s_do_pass_on, INLET, true },
     { "RESUME", s_do_pass_on, INLET, true },
     { "FLUSH", s_do_flush, INLET, true },
+    { "REQUEUE", s_do_pass_on, WRITER, true },
+    { "DROP", s_do_pass_on, WRITER, true },
     { "STOP", s_do_stop, PARTS, false },
     { "CANCEL", s_do_cancel, PARTS, false },
 };

@@ -331,3 +331,54 @@ zspool_control_flush (zspool_control_t *self)
 {
     return s_command (self, "FLUSH", NULL);
 }
+
+//  One request for as many letters as go into one move. *next becomes the sequence to go on from, 0 when that
+//  was all; *damaged is set when letters were passed over.
+static int
+s_move_some (zspool_control_t *self, const char *command, const char *name, uint64_t *next, uint64_t last,
+             uint64_t *count, bool *damaged)
+{
+    zmsg_t *request = zmsg_new (), *reply = NULL;
+    zmsg_addstr (request, command);
+    zmsg_addstr (request, name);
+    zmsg_addstrf (request, "%llu", (unsigned long long) *next);
+    zmsg_addstrf (request, "%llu", (unsigned long long) last);
+    int rc = zspool_control_ask (self, &request, &reply);
+    if (rc)
+        return rc;
+    *count += zspool_request_pop_number (reply);
+    *next = zspool_request_pop_number (reply);
+    *damaged = *damaged || zspool_request_pop_number (reply) > 0;
+    zmsg_destroy (&reply);
+    return ZSPOOL_OK;
+}
+
+static int
+s_move_all (zspool_control_t *self, const char *command, const char *name, uint64_t first, uint64_t last,
+            uint64_t *count)
+{
+    uint64_t moved = 0, next = first;
+    bool damaged = false;
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK && next > 0)
+        rc = s_move_some (self, command, name, &next, last, &moved, &damaged);
+    if (count)
+        *count = moved;
+    if (rc == ZSPOOL_ENOENT && moved > 0)
+        rc = ZSPOOL_OK;
+    return rc == ZSPOOL_OK && damaged? s_fail (self, ZSPOOL_ECORRUPT, "some letters are damaged"): rc;
+}
+
+int
+zspool_control_requeue (zspool_control_t *self, const char *name, uint64_t first, uint64_t last,
+                        uint64_t *count)
+{
+    return s_move_all (self, "REQUEUE", name, first, last, count);
+}
+
+int
+zspool_control_drop (zspool_control_t *self, const char *name, uint64_t first, uint64_t last,
+                     uint64_t *count)
+{
+    return s_move_all (self, "DROP", name, first, last, count);
+}

@@ -8,6 +8,7 @@
 
 #include "zspool_device.h"
 #include "control.h"
+#include "dead.h"
 #include "inlet.h"
 #include "options.h"
 #include "outlet.h"
@@ -113,6 +114,8 @@ s_prepare_spool (zspool_device_t *self, s_parts_t *parts)
     rc = zspool_store_spool (store, self->options.name, &spool);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_cursor (store, spool, CURSOR_NAME, ZSPOOL_START_FIRST, &cursor);
+    if (rc == ZSPOOL_OK && self->options.max_deliveries > 0)
+        rc = zspool_dead_prepare (store, self->options.name, &parts->outlet.dead_spool);
     if (rc == ZSPOOL_OK && self->options.durability == ZSPOOL_ASYNC)
         rc = zspool_store_set_ceiling_window (store, spool, ZSPOOL_CEILING_WINDOW);
     if (rc) {

@@ -22,6 +22,8 @@ typedef enum {
     HANDOFF_STORED,     //  writer to inlet: so many more of its blocks are durable. Writer to outlet:
                         //  more is durable than when it last looked
     HANDOFF_CHANGE,     //  outlet to writer; pointer: a cursor change, to be freed
+    HANDOFF_BURY,       //  outlet to writer; pointer: a move of messages that die. It is given back as
+    HANDOFF_BURIED,     //  writer to outlet; pointer: the move, with its result
     HANDOFF_FLUSH,      //  inlet to writer: commit the blocks that came before without waiting for more
     HANDOFF_STOP,       //  inlet to writer: it stops, and what is under way may exceed the spool's limit
     HANDOFF_FULL,       //  writer to inlet; number: why there is no room for its blocks, minus a code of

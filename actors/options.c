@@ -37,6 +37,7 @@ static const s_option_t s_options [] = {
     { "ack", CHOICE, FIELD (ack), "settled sent explicit", 0, 0, "settled" },
     { "commit-interval", NUMBER, FIELD (commit_interval_ms), NONE, 1, 60000, "10" },
     { "ack-timeout", NUMBER, FIELD (ack_timeout_ms), NONE, 10, 86400000, "30000" },
+    { "max-deliveries", NUMBER, FIELD (max_deliveries), NONE, 0, ZSPOOL_DELIVERIES_MAX, "0" },
     { "settle", NUMBER, FIELD (settle_ms), NONE, 10, 3600000, "5000" },
     { "pipe-depth", SIZE, FIELD (pipe_depth_bytes), NONE, 0, 1ULL << 40, "8M" },
     { "hwm", NUMBER, FIELD (hwm), NONE, 1, 1000000, "1000" },
@@ -172,6 +173,8 @@ zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_
         problem = "ack-in: goes with explicit acknowledgement only";
     else if (self->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && !self->bytes_max)
         problem = "on-full: drop-oldest needs a limit, max-bytes";
+    else if (self->ack != ZSPOOL_ACK_EXPLICIT && self->max_deliveries > 0)
+        problem = "max-deliveries: goes with explicit acknowledgement only";
     if (problem)
         snprintf (reason, reason_size, "%s", problem);
     return problem? ZSPOOL_EINVAL: ZSPOOL_OK;

@@ -5,7 +5,7 @@
 #ifndef ZSPOOL_OPTIONS_H_INCLUDED
 #define ZSPOOL_OPTIONS_H_INCLUDED
 
-#include "zspool_store.h"
+#include "zspool_dead.h"
 
 #define ZSPOOL_OPTION_TEXT_MAX 1023 //  longest text of an option, bytes
 
@@ -22,6 +22,7 @@ typedef struct {
     uint64_t ack;                             //  zspool_ack_policy_t
     uint64_t commit_interval_ms;
     uint64_t ack_timeout_ms;
+    uint64_t max_deliveries;                  //  0: without limit
     uint64_t settle_ms;
     uint64_t pipe_depth_bytes;
     uint64_t hwm;                             //  messages

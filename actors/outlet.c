@@ -16,6 +16,7 @@
 //  2. A message's cursor state never says acknowledged before the policy does.
 
 #include "outlet.h"
+#include "burial.h"
 #include "follower.h"
 #include "peers.h"
 #include "pin.h"
@@ -73,6 +74,9 @@ typedef struct {
     zspool_cursor_t *cursor;       //  explicit; else NULL
     zspool_block_t *again_block;   //  explicit: block of what is sent again, or NULL
     zspool_record_t again_record;  //  where in it
+    zspool_burial_t burial;        //  explicit: of what was delivered too often
+    bool stop_waits;               //  STOP is answered when the burial under way has ended
+    uint64_t stop_number;          //  of that request
     zspool_settle_t settle;        //  settled
     uint64_t floor;                //  sent, settled: as the policy has it
     uint64_t sent_to;              //  sent, settled: highest sequence sent
@@ -107,6 +111,7 @@ s_self_destroy (self_t **self_p)
     self_t *self = *self_p;
     zspool_follower_destroy (&self->follower);
     zspool_block_destroy (&self->again_block);
+    zspool_burial_destroy (&self->burial);
     zspool_pin_release (&self->pin);
     zspool_pins_destroy (&self->pins);
     zspool_reader_destroy (&self->reader);
@@ -138,6 +143,11 @@ s_self_new (const zspool_outlet_args_t *args)
     self->ticket.cursor = args->cursor_id;
     self->ticket.generation = args->generation;
     self->ticket.incarnation = args->incarnation;
+    self->burial.deliveries_max = args->dead_spool? (unsigned) self->options.max_deliveries: 0;
+    self->burial.origin = self->options.name;
+    self->burial.to = args->dead_spool;
+    self->burial.from = args->spool;
+    self->burial.cursor = args->cursor_id;
     self->reader = args->reader;
     self->again = args->again;
     self->pool = args->pool;
@@ -389,6 +399,30 @@ s_find_again (self_t *self, uint64_t sequence)
     return true;
 }
 
+//  The message at hand in again_record has been delivered too often: let it be buried. Until that is done, or when
+//  it is refused, it counts as if it had been sent now. False when the move is full, or cannot be had.
+static bool
+s_bury (self_t *self, unsigned deliveries)
+{
+    const zspool_record_t *record = &self->again_record;
+    int64_t sent_ms = zspool_cursor_due_sent_ms (self->cursor), now_us = zspool_now_us ();
+    int rc = self->burial.under_way? ZSPOOL_EFULL: zspool_burial_reserve (&self->burial, record);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_cursor_defer (self->cursor, record->sequence, self->now_ms);
+    zspool_death_t death = {
+        .sequence = record->sequence,
+        .stored_us = zspool_block_stored_us (self->again_block),
+        .delivered_us = sent_ms == INT64_MIN? 0: now_us - (self->now_ms - sent_ms) * 1000,
+        .died_us = now_us,
+        .deliveries = deliveries,
+        .reason = ZSPOOL_DEATH_DELIVERIES,
+    };
+    if (rc == ZSPOOL_OK)
+        rc = zspool_burial_add (&self->burial, record, &death);
+    self->retry = self->retry || rc == ZSPOOL_ENOMEM;
+    return rc == ZSPOOL_OK;
+}
+
 static void
 s_send_due (self_t *self)
 {
@@ -400,6 +434,11 @@ s_send_due (self_t *self)
         if (!s_find_again (self, sequence))
             continue;
         unsigned deliveries = zspool_cursor_deliveries (self->cursor, sequence);
+        if (zspool_burial_wants (&self->burial, deliveries)) {
+            if (!s_bury (self, deliveries))
+                break;
+            continue;
+        }
         self->ticket.attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
         if (!s_send_message (self, self->again_block, &self->again_record))
             break;
@@ -409,6 +448,7 @@ s_send_due (self_t *self)
         self->sent_bytes += self->again_record.data_bytes;
         sent = true;
     }
+    zspool_burial_hand_over (&self->burial, zsock_resolve (self->writer));
     if (sent)
         s_note_rate (self, zclock_usecs ());
 }
@@ -421,7 +461,7 @@ static void
 s_hand_change (self_t *self)
 {
     zspool_cursor_change_t *change = NULL;
-    if (self->failed)
+    if (self->failed || self->burial.under_way)
         return;
     if (self->cursor) {
         self->settled_down = !zspool_cursor_changed (self->cursor)
@@ -549,6 +589,30 @@ s_skip (self_t *self, uint64_t to)
     self->settled_down = false;
 }
 
+//  Hand in the cursor as it is when nothing is sent any more, and answer STOP.
+static void
+s_end_stop (self_t *self)
+{
+    self->stop_waits = false;
+    s_acknowledge (self);
+    s_hand_change (self);
+    zmsg_t *reply = zspool_reply_new (self->stop_number, ZSPOOL_OK);
+    zmsg_send (&reply, self->pipe);
+}
+
+//  Forwarding -> stopped
+static void
+s_stop (self_t *self, uint64_t number)
+{
+    self->stopped = true;
+    self->stop_number = number;
+    if (self->ack_in)
+        s_handle_tickets (self);
+    self->stop_waits = self->burial.under_way;
+    if (!self->stop_waits)
+        s_end_stop (self);
+}
+
 static void
 s_handle_writer (self_t *self)
 {
@@ -563,9 +627,15 @@ s_handle_writer (self_t *self)
             zspool_follower_stored (&self->follower);
         else if (handoff.kind == HANDOFF_DROPPED)
             s_skip (self, handoff.number);
-        else
+        else if (handoff.kind == HANDOFF_BURIED)
+            zspool_burial_end (&self->burial, (zspool_move_t *) handoff.pointer, self->cursor);
+        else {
             self->failed = true;
+            self->burial.under_way = false;
+        }
     }
+    if (self->stop_waits && !self->burial.under_way)
+        s_end_stop (self);
 }
 
 //  Create the sockets and attach them. *reason says why that failed.
@@ -600,19 +670,6 @@ s_start (self_t *self)
                     self->ack_in? zspool_socket_endpoint (self->ack_in, self->options.ack_in): "");
 }
 
-//  Forwarding -> stopped
-static void
-s_stop (self_t *self, uint64_t number)
-{
-    self->stopped = true;
-    if (self->ack_in)
-        s_handle_tickets (self);
-    s_acknowledge (self);
-    s_hand_change (self);
-    zmsg_t *reply = zspool_reply_new (number, ZSPOOL_OK);
-    zmsg_send (&reply, self->pipe);
-}
-
 //  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand
 static uint64_t
 s_unsent_age_ms (const self_t *self)
@@ -634,6 +691,7 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
     zspool_reply_add (status, "out/sent", self->sent);
     zspool_reply_add (status, "out/resent", self->resent);
+    zspool_reply_add (status, "out/buried", self->burial.buried);
     zspool_reply_add (status, "out/floor", floor);
     zspool_reply_add (status, "out/sent_to", self->cursor? zspool_cursor_sent_to (self->cursor): self->sent_to);
     zspool_reply_add (status, "out/in_flight", in_flight);
@@ -674,7 +732,10 @@ static bool
 s_has_work (const self_t *self)
 {
     uint64_t sequence;
-    if (self->cursor && zspool_cursor_due (self->cursor, self->now_ms, &sequence))
+    //  What is to be buried next waits for the burial under way.
+    if (self->cursor && zspool_cursor_due (self->cursor, self->now_ms, &sequence)
+        && !(self->burial.under_way
+             && zspool_burial_wants (&self->burial, zspool_cursor_deliveries (self->cursor, sequence))))
         return true;
     return s_may_deliver (self)
            && (self->follower.block || self->follower.live_count > 0 || self->follower.behind);

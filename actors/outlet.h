@@ -17,6 +17,7 @@ typedef struct {
     const zspool_options_t *options; //  endpoints, policy and limits; copied
     uint32_t spool;
     uint32_t cursor_id;
+    uint32_t dead_spool;         //  where messages go that die; 0: they do not
     uint32_t generation;         //  of the cursor
     uint64_t incarnation;        //  of the store
     uint64_t floor;              //  of the cursor

@@ -20,6 +20,7 @@
 //  3. Blocks are committed in the order they were numbered in.
 
 #include "writer.h"
+#include "mover.h"
 #include "pending.h"
 #include "rate.h"
 #include "request.h"
@@ -62,6 +63,8 @@ typedef struct {
     zspool_rate_t message_rate;
     zspool_rate_t byte_rate;
     bool trim_due;                  //  acknowledged blocks are left to trim
+    zspool_mover_t mover;           //  what is to be moved between spools
+    bool holding;                   //  a move is to be numbered in a lane: take no blocks before that
     zspool_commit_t commit;         //  under way or last
     zmq_pollitem_t *items;          //  pipe, committer, then each lane's inlet and outlets
     size_t items_count;
@@ -106,6 +109,7 @@ s_self_destroy (self_t **self_p)
     self_t *self = *self_p;
     zactor_destroy (&self->committer);
     zspool_pending_destroy (&self->pending);
+    zspool_mover_destroy (&self->mover);
     zspool_store_destroy (&self->store);
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
         zsock_destroy (&self->lanes [lane].inlet);
@@ -164,7 +168,7 @@ s_self_new (const zspool_writer_args_t *args)
         free (self);
         return NULL;
     }
-    self->store = args->store;
+    self->store = self->mover.store = args->store;
     self->incarnation = zspool_store_incarnation (args->store);
     for (size_t lane = 0; lane < args->lanes_count; lane++)
         self->lagged [lane] = zspool_store_lagged (args->store, args->lanes [lane].spool,
@@ -219,6 +223,7 @@ s_fail (self_t *self, const char *reason)
     self->failed = true;
     snprintf (self->reason, sizeof self->reason, "%s", reason);
     s_tell_all (self, HANDOFF_FAILED);
+    zspool_mover_fail (&self->mover);
     zstr_sendx (self->pipe, "FAILED", self->reason, NULL);
 }
 
@@ -302,6 +307,55 @@ s_note_dropped (self_t *self)
     }
 }
 
+//  The lane whose spool this is; lanes_count: there is none
+static size_t
+s_lane_of (const self_t *self, uint32_t spool)
+{
+    size_t lane = 0;
+    while (lane < self->lanes_count && self->lanes [lane].spool != spool)
+        lane++;
+    return lane;
+}
+
+//  A move was made, or refused. What it brought to a lane's spool is forwarded like anything that is stored there.
+static void
+s_moved (self_t *self)
+{
+    zspool_move_t *move = self->commit.move;
+    size_t lane = s_lane_of (self, move->to);
+    if (move->rc == ZSPOOL_OK && move->block && lane < self->lanes_count) {
+        zspool_pending_block_t moved = { .block = move->block, .lane = lane };
+        zspool_store_numbering (self->store, move->to, &self->lanes [lane].next_sequence,
+                                &self->lanes [lane].stored_us);
+        self->ceilings [lane] = zspool_block_last_sequence (move->block) + ZSPOOL_CEILING_WINDOW;
+        s_publish (self, &moved);
+    }
+    self->holding = false;
+    zspool_mover_done (&self->mover);
+}
+
+//  Choose the move that the commit being prepared makes. One that is numbered in a lane needs the lane's blocks to
+//  be all in this commit, and each the changes that came before; on a full disk that may never be so.
+static void
+s_choose_move (self_t *self)
+{
+    zspool_commit_t *commit = &self->commit;
+    zspool_move_t *move = zspool_mover_front (&self->mover);
+    commit->move = move;
+    if (!move)
+        return;
+    self->holding = move->block && s_lane_of (self, move->to) < self->lanes_count;
+    bool whole = commit->changes_count == self->pending.changes_count
+                 && (!self->holding || commit->blocks_count == self->pending.blocks_count);
+    if (whole)
+        return;
+    if (self->room.full) {
+        move->rc = self->room.full;
+        s_moved (self);
+    }
+    commit->move = NULL;
+}
+
 static void
 s_commit_ended (self_t *self)
 {
@@ -319,6 +373,8 @@ s_commit_ended (self_t *self)
     s_measure (self, self->commit.blocks_stored);
     s_stored_blocks (self, self->commit.blocks_stored);
     zspool_pending_drop_changes (&self->pending, self->commit.changes_stored, self->commit_ended_ms);
+    if (self->commit.move)
+        s_moved (self);
     s_publish_ahead (self);
 }
 
@@ -328,6 +384,7 @@ s_begin_commit (self_t *self)
 {
     zspool_commit_t *commit = &self->commit;
     zspool_pending_fill (&self->pending, commit);
+    s_choose_move (self);
     if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
         zspool_store_check_readers (self->store);
         self->readers_checked_ms = self->commit_ended_ms;
@@ -352,6 +409,8 @@ s_commit_due_ms (self_t *self)
 {
     if (self->failed || self->committing)
         return INT64_MAX;
+    if (self->mover.count > 0)
+        return 0;
     return zspool_pending_due_ms (&self->pending, &self->room, self->trim_due, self->commit_ended_ms);
 }
 
@@ -426,6 +485,15 @@ s_accept_change (self_t *self, zspool_cursor_change_t *change)
 }
 
 static void
+s_accept_burial (self_t *self, void *outlet, zspool_move_t *move)
+{
+    if (self->failed)
+        zspool_move_destroy (&move);
+    else
+        zspool_mover_bury (&self->mover, outlet, move);
+}
+
+static void
 s_handle_outlet (self_t *self, void *socket)
 {
     zspool_handoff_t handoff;
@@ -433,6 +501,8 @@ s_handle_outlet (self_t *self, void *socket)
            && zspool_handoff_recv (socket, &handoff) == 0) {
         if (handoff.kind == HANDOFF_CHANGE)
             s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_BURY)
+            s_accept_burial (self, socket, (zspool_move_t *) handoff.pointer);
         else
             s_fail (self, "reading the store failed");
     }
@@ -472,11 +542,15 @@ static void
 s_handle_pipe (self_t *self)
 {
     uint64_t number = 0;
-    char *command = zspool_request_recv (self->pipe, &number, NULL);
+    zmsg_t *arguments = NULL;
+    char *command = zspool_request_recv (self->pipe, &number, &arguments);
     if (!command || streq (command, "$TERM"))
         self->terminated = true;
     else if (streq (command, "STATUS"))
         s_reply_status (self, number);
+    else if (streq (command, "REQUEUE") || streq (command, "DROP"))
+        zspool_mover_ask (&self->mover, number, streq (command, "REQUEUE"), arguments);
+    zmsg_destroy (&arguments);
     zstr_free (&command);
 }
 
@@ -496,7 +570,7 @@ s_serve (self_t *self)
         s_handle_committer (self);
     size_t at = 2;
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
-        if (self->items [at].revents)
+        if (self->items [at].revents && !self->holding)
             s_handle_inlet (self, lane, self->items [at].socket);
         at++;
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++, at++)
@@ -507,15 +581,18 @@ s_serve (self_t *self)
         s_handle_pipe (self);
 }
 
-//  Do not wake for outlets while there is no room for what they have to say.
+//  Do not wake for outlets while there is no room for what they have to say, nor for inlets while a move is to be
+//  numbered first.
 static void
-s_mask_outlets (self_t *self)
+s_mask_items (self_t *self)
 {
     size_t at = 2;
-    short events = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
-    for (size_t lane = 0; lane < self->lanes_count; lane++, at++)
+    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+        self->items [at++].events = self->holding? 0: ZMQ_POLLIN;
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            self->items [++at].events = events;
+            self->items [at++].events =
+                self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
+    }
 }
 
 //  Wait for something to do, at most until the next commit is due.
@@ -530,7 +607,7 @@ s_wait (self_t *self)
         int64_t left_ms = due_ms - s_now_ms ();
         timeout_ms = left_ms > 0? (long) left_ms: 0;
     }
-    s_mask_outlets (self);
+    s_mask_items (self);
     if (zmq_poll (self->items, (int) self->items_count, timeout_ms) < 0 && zmq_errno () == ETERM)
         self->terminated = true;
 }
@@ -554,6 +631,7 @@ s_finish (self_t *self)
         s_begin_commit (self);
         left = self->pending.blocks_count + self->pending.changes_count;
     }
+    zspool_mover_fail (&self->mover);
     //  What was forwarded ahead of the store, and finds no room there, keeps its numbers.
     if (self->pending.blocks_count > 0)
         zspool_store_keep_ceilings (self->store);
@@ -563,7 +641,7 @@ static void
 s_writer (zsock_t *pipe, void *args)
 {
     self_t *self = (self_t *) args;
-    self->pipe = pipe;
+    self->pipe = self->mover.pipe = pipe;
     s_list_items (self);
     pthread_setname_np (pthread_self (), "zspool-writer");
     zsock_signal (pipe, 0);

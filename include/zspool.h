@@ -104,6 +104,7 @@
 #include "zspool_store.h"
 #include "zspool_reader.h"
 #include "zspool_salvage.h"
+#include "zspool_dead.h"
 #include "zspool_device.h"
 #include "zspool_control.h"
 

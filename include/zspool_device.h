@@ -40,6 +40,9 @@ ZSPOOL_EXPORT void
 //    ack-in           endpoint for tickets; required with explicit, and only then allowed
 //    ack-timeout      explicit: milliseconds until an unacknowledged message is sent again, 10 to
 //                     86400000, default 30000
+//    max-deliveries   explicit: a message that was delivered so often, and is not acknowledged in time,
+//                     moves to the spool NAME.dead (zspool_dead.h), 1 to 32767; 0, the default: never.
+//                     The name has at most 122 bytes then
 //    settle           settled: milliseconds, 10 to 3600000, default 5000
 //    pipe-depth       settled: bytes, with suffix K, M or G, default 8M
 //    hwm              high-water mark of both sockets, messages, 1 to 1000000, default 1000
@@ -114,6 +117,7 @@ ZSPOOL_EXPORT const char *
 //    in/messages, in/bytes                taken in since the start
 //    in/dropped                           messages over a limit
 //    out/sent, out/resent                 messages delivered the first time, and again
+//    out/buried                           messages moved to the dead letters
 //    out/floor, out/sent_to               of the cursor, as in zspool_cursor_info_t
 //    out/in_flight                        likewise
 //    out/lagged                           messages dropped at the limit that the cursor had not acknowledged, ever

@@ -17,7 +17,8 @@
 //  records, stored_bytes                  one behind the other, `count` of them:
 //      body_bytes u32; flags u8 (0); property_words u8; frames u16
 //      sizes of all frames but the last, u32 each
-//      properties, property_words * 4 bytes (none is written yet, a reader skips them)
+//      properties, property_words * 4 bytes, which a reader skips that does not know them: each
+//      id u8, type u8, length u16, so many bytes, zeros up to a multiple of 4
 //      the frames' bytes
 //
 //  body_bytes is what follows the record's first 8 bytes. record_bytes is stored_bytes before
@@ -41,6 +42,7 @@
 #define BLOCK_VERSION 1
 #define FLAG_INDEX 1U
 #define RECORD_HEAD_BYTES 8
+#define PROPERTY_HEAD_BYTES 4
 
 //  Offsets in the stamp and in the header
 enum {
@@ -160,22 +162,23 @@ zspool_block_record_bytes (size_t frames, size_t data_bytes)
     return RECORD_HEAD_BYTES + (frames - 1) * sizeof (uint32_t) + data_bytes;
 }
 
-//  Reserve a record and write its first bytes; *to is where the sizes and frames go.
+//  Reserve a record and write its first bytes; *to is where the sizes, properties and frames go.
 static int
-s_begin_record (zspool_block_t *self, size_t frames, size_t data_bytes, int64_t arrival_us,
-                uint8_t **to)
+s_begin_record (zspool_block_t *self, size_t frames, size_t properties_bytes, size_t data_bytes,
+                int64_t arrival_us, uint8_t **to)
 {
     if (self->sealed)
         return ZSPOOL_EINVAL;
     if (data_bytes > ZSPOOL_MESSAGE_BYTES_MAX)
         return ZSPOOL_ETOOBIG;
-    size_t record_bytes = zspool_block_record_bytes (frames, data_bytes);
+    size_t record_bytes = zspool_block_record_bytes (frames, data_bytes) + properties_bytes;
     if (self->used + record_bytes > self->capacity || self->count == ZSPOOL_BLOCK_MESSAGES_MAX)
         return ZSPOOL_EFULL;
 
     uint8_t *record = self->bytes + BODY + self->used;
     put_u32 (record, (uint32_t) (record_bytes - RECORD_HEAD_BYTES));
-    put_u16 (record + 4, 0);
+    record [4] = 0;
+    record [5] = (uint8_t) (properties_bytes / sizeof (uint32_t));
     put_u16 (record + 6, (uint16_t) frames);
     if (self->count == 0)
         self->arrival_us = arrival_us;
@@ -189,17 +192,18 @@ int
 zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size, int64_t arrival_us)
 {
     uint8_t *to;
-    int rc = s_begin_record (self, 1, size, arrival_us, &to);
+    int rc = s_begin_record (self, 1, 0, size, arrival_us, &to);
     if (rc == ZSPOOL_OK && size > 0)
         memcpy (to, data, size);
     return rc;
 }
 
 int
-zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
-                     int64_t arrival_us)
+zspool_block_append_with (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
+                          const uint8_t *properties, size_t properties_bytes, int64_t arrival_us)
 {
-    if (count == 0)
+    if (count == 0 || properties_bytes > ZSPOOL_PROPERTIES_BYTES_MAX
+        || properties_bytes % sizeof (uint32_t) != 0)
         return ZSPOOL_EINVAL;
     if (count > ZSPOOL_MESSAGE_FRAMES_MAX)
         return ZSPOOL_ETOOBIG;
@@ -210,17 +214,27 @@ zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t 
         data_bytes += frames [index].size;
     }
     uint8_t *to;
-    int rc = s_begin_record (self, count, data_bytes, arrival_us, &to);
+    int rc = s_begin_record (self, count, properties_bytes, data_bytes, arrival_us, &to);
     if (rc)
         return rc;
     for (size_t index = 0; index < count - 1; index++, to += sizeof (uint32_t))
         put_u32 (to, (uint32_t) frames [index].size);
+    if (properties_bytes > 0)
+        memcpy (to, properties, properties_bytes);
+    to += properties_bytes;
     for (size_t index = 0; index < count; index++) {
         if (frames [index].size > 0)
             memcpy (to, frames [index].data, frames [index].size);
         to += frames [index].size;
     }
     return ZSPOOL_OK;
+}
+
+int
+zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
+                     int64_t arrival_us)
+{
+    return zspool_block_append_with (self, frames, count, NULL, 0, arrival_us);
 }
 
 //  Checksum of stamp and header
@@ -293,6 +307,26 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
     return ZSPOOL_OK;
 }
 
+static size_t
+s_padded (size_t size)
+{
+    return (size + 3) / 4 * 4;
+}
+
+//  Check that so many bytes are whole properties.
+static bool
+s_are_properties (const uint8_t *at, size_t size)
+{
+    while (size >= PROPERTY_HEAD_BYTES) {
+        size_t taken = PROPERTY_HEAD_BYTES + s_padded (get_u16 (at + 2));
+        if (taken > size)
+            return false;
+        at += taken;
+        size -= taken;
+    }
+    return size == 0;
+}
+
 //  Check that [at, end) holds exactly `count` whole records.
 static int
 s_check_records (const uint8_t *at, const uint8_t *end, uint32_t count)
@@ -317,6 +351,8 @@ s_check_records (const uint8_t *at, const uint8_t *end, uint32_t count)
                 return ZSPOOL_ECORRUPT;
             data_bytes -= frame_bytes;
         }
+        if (!s_are_properties (sizes + (frames - 1) * sizeof (uint32_t), at [5] * sizeof (uint32_t)))
+            return ZSPOOL_ECORRUPT;
         flags |= at [4];
         at += RECORD_HEAD_BYTES + body_bytes;
     }
@@ -473,6 +509,36 @@ zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame)
     record->frame_index++;
     record->frame_offset += frame->size;
     return true;
+}
+
+bool
+zspool_record_next_property (const zspool_record_t *record, size_t *offset, zspool_property_t *property)
+{
+    const uint8_t *first = record->sizes + (record->frames - 1) * sizeof (uint32_t);
+    if (*offset >= (size_t) (record->data - first))
+        return false;
+    const uint8_t *at = first + *offset;
+    property->id = at [0];
+    property->type = at [1];
+    property->size = get_u16 (at + 2);
+    property->data = at + PROPERTY_HEAD_BYTES;
+    *offset += PROPERTY_HEAD_BYTES + s_padded (property->size);
+    return true;
+}
+
+size_t
+zspool_property_put (uint8_t *properties, size_t used, const zspool_property_t *property)
+{
+    size_t padded = s_padded (property->size);
+    if (used + PROPERTY_HEAD_BYTES + padded > ZSPOOL_PROPERTIES_BYTES_MAX)
+        return 0;
+    uint8_t *to = properties + used;
+    to [0] = property->id;
+    to [1] = property->type;
+    put_u16 (to + 2, (uint16_t) property->size);
+    memset (to + PROPERTY_HEAD_BYTES, 0, padded);
+    memcpy (to + PROPERTY_HEAD_BYTES, property->data, property->size);
+    return used + PROPERTY_HEAD_BYTES + padded;
 }
 
 //  ------------------------------------------------------------------------------------------------

@@ -63,6 +63,23 @@ s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
+//  Make the move. Its block is numbered behind all others of its spool, so none of these may be left over; and the
+//  cursor's changes must all be stored as a whole, since what is left over is stored later, and does not know of it.
+static int
+s_make_move (zspool_commit_t *self, zspool_store_t *store)
+{
+    zspool_move_t *move = self->move;
+    if (!move)
+        return ZSPOOL_OK;
+    if (self->changes_stored < self->changes_count)
+        move->rc = self->full? self->full: ZSPOOL_ENOSPC;
+    else if (self->full && move->block && !move->is_burial)
+        move->rc = self->full;
+    else
+        move->rc = zspool_store_move (store, move);
+    return zspool_move_is_refused (move->rc)? ZSPOOL_OK: move->rc;
+}
+
 void
 zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
 {
@@ -75,6 +92,8 @@ zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
         self->rc = s_append_blocks (self, store);
         if (self->rc == ZSPOOL_OK)
             self->rc = s_store_changes (self, store);
+        if (self->rc == ZSPOOL_OK)
+            self->rc = s_make_move (self, store);
         if (self->rc == ZSPOOL_OK)
             self->rc = zspool_store_commit (store);
         else

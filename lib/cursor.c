@@ -609,6 +609,34 @@ zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
     return false;
 }
 
+//  The run that zspool_cursor_due () found last
+static run_t *
+s_due_run (zspool_cursor_t *self)
+{
+    if (self->initial.first <= self->initial.last)
+        return &self->initial;
+    return (run_t *) zspool_ring_item (&self->runs, self->runs.first);
+}
+
+int
+zspool_cursor_defer (zspool_cursor_t *self, uint64_t sequence, int64_t now_ms)
+{
+    uint16_t attempt = zspool_cursor_deliveries (self, sequence);
+    if (zspool_ring_reserve (&self->runs, 1))
+        return ZSPOOL_ENOMEM;
+    s_due_run (self)->first = sequence + 1;
+    s_push_run (self, sequence, sequence, attempt, now_ms);
+    return ZSPOOL_OK;
+}
+
+int64_t
+zspool_cursor_due_sent_ms (const zspool_cursor_t *self)
+{
+    if (self->initial.first <= self->initial.last)
+        return INT64_MIN;
+    return ((const run_t *) zspool_ring_item (&self->runs, self->runs.first))->sent_ms;
+}
+
 int64_t
 zspool_cursor_next_due_ms (const zspool_cursor_t *self)
 {

@@ -109,6 +109,16 @@ uint64_t
 bool
     zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence);
 
+//  Let the message that zspool_cursor_due () gave last be due again at now_ms + the timeout, and not before, though
+//  it was not sent. ENOMEM: nothing was changed.
+int
+    zspool_cursor_defer (zspool_cursor_t *self, uint64_t sequence, int64_t now_ms);
+
+//  When the message that zspool_cursor_due () gave last was delivered, at the latest; INT64_MIN: before the cursor
+//  was created.
+int64_t
+    zspool_cursor_due_sent_ms (const zspool_cursor_t *self);
+
 //  Deadline of the next message that becomes due, in milliseconds of the same clock; 0 while
 //  messages that were delivered before the cursor was created are due; INT64_MAX when none is in
 //  flight or there is no timeout. May be early by what was acknowledged or sent again meanwhile,

@@ -364,9 +364,8 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
 //  ------------------------------------------------------------------------------------------------
 //  Appending
 
-//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left
-//  to acknowledge, together with half of the headroom, since nothing else would ever make room for
-//  it.
+//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left to acknowledge,
+//  and for what is buried, together with half of the headroom, since nothing else would ever make room for it.
 static bool
 s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t needed)
 {
@@ -374,7 +373,7 @@ s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t n
     if (spare < FULL_DISK_SPARE_BYTES)
         return false;
     uint64_t usable = zspool_engine_reusable_bytes (self->engine);
-    if (spool->now.blocks == 0)
+    if (spool->now.blocks == 0 || self->burying)
         usable += spare - FULL_DISK_SPARE_BYTES;
     return usable >= needed;
 }

@@ -56,6 +56,7 @@ struct zspool_store {
     bool in_txn;
     bool failed;                      //  a commit failed: sticky
     bool disk_full;                   //  the last reservation of space found none
+    bool burying;                     //  what is appended now makes room in the end: it may take from the headroom
     bool keep_ceilings;               //  closing leaves them: something was forwarded and is lost
     bool chunked;                     //  blocks are written in one-page chunks now
     uint64_t layout_file_bytes;       //  decide again when the file has grown to this; 0: the next time
@@ -195,6 +196,11 @@ int
     zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool);
 int
     zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
+//  Acknowledge on a cursor's tracker, which is made when it has none; nothing is stored yet. ESTALE: one is not
+//  pending, and none is acknowledged; ENOMEM, EIO. In a transaction.
+int
+    zspool_store_ack_on (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+                         uint64_t first, uint64_t last);
 //  Store what was acknowledged on a cursor through the API in this transaction.
 int
     zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool,

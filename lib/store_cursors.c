@@ -119,6 +119,29 @@ zspool_store_track_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cur
 }
 
 int
+zspool_store_ack_on (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
+                     uint64_t first, uint64_t last)
+{
+    if (first <= cursor->now.floor || last > spool->now.last_sequence)
+        return ZSPOOL_ESTALE;
+    int rc = cursor->tracker? ZSPOOL_OK: s_track (self, self->txn, spool, cursor);
+    if (rc == ZSPOOL_OK && last > cursor->covered_to) {
+        rc = s_cover (self, self->txn, spool, cursor->id, cursor->tracker, cursor->covered_to + 1, last,
+                      &cursor->known_to);
+        if (rc == ZSPOOL_OK)
+            cursor->covered_to = last;
+    }
+    if (rc == ZSPOOL_OK && last > cursor->known_to)
+        rc = ZSPOOL_ESTALE;
+    for (uint64_t at = first; rc == ZSPOOL_OK && at <= last; at++)
+        if (zspool_cursor_acked (cursor->tracker, at))
+            rc = ZSPOOL_ESTALE;
+    if (rc == ZSPOOL_OK)
+        zspool_cursor_ack (cursor->tracker, first, last);
+    return rc;
+}
+
+int
 zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, uint64_t first,
                   uint64_t last)
 {
@@ -129,29 +152,13 @@ zspool_store_ack (zspool_store_t *self, uint32_t spool_id, uint32_t cursor_id, u
     int rc = last > spool->now.last_sequence? zspool_store_append_filling (self, spool): ZSPOOL_OK;
     if (rc)
         return rc;
-    if (first <= cursor->now.floor || last > spool->now.last_sequence)
-        return zspool_store_fail (self, ZSPOOL_ESTALE, "%s: not pending: %llu to %llu", self->directory,
-                                  (unsigned long long) first, (unsigned long long) last);
-    if (!cursor->tracker)
-        rc = s_track (self, self->txn, spool, cursor);
-    if (rc == ZSPOOL_OK && last > cursor->covered_to) {
-        rc = s_cover (self, self->txn, spool, cursor_id, cursor->tracker, cursor->covered_to + 1, last,
-                      &cursor->known_to);
-        if (rc == ZSPOOL_OK)
-            cursor->covered_to = last;
-    }
-    if (rc == ZSPOOL_OK && last > cursor->known_to)
-        rc = ZSPOOL_ESTALE;
     //  The transaction's end decides over the tracker, whatever comes.
     cursor->changed = true;
-    for (uint64_t at = first; rc == ZSPOOL_OK && at <= last; at++)
-        if (zspool_cursor_acked (cursor->tracker, at))
-            rc = ZSPOOL_ESTALE;
+    rc = zspool_store_ack_on (self, spool, cursor, first, last);
     if (rc)
         return zspool_store_fail (self, rc, "%s: cannot acknowledge %llu to %llu: %s", self->directory,
                                   (unsigned long long) first, (unsigned long long) last,
                                   zspool_strerror (rc));
-    zspool_cursor_ack (cursor->tracker, first, last);
     return ZSPOOL_OK;
 }
 

@@ -39,6 +39,8 @@ int
 int
     info_main (int argc, char **argv);
 int
+    dead_main (int argc, char **argv);
+int
     dump_main (int argc, char **argv);
 int
     salvage_main (int argc, char **argv);

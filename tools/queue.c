@@ -34,6 +34,8 @@ static const char s_help [] =
     "  --ack-in ENDPOINT     explicit: where tickets come in\n"
     "  --ack-timeout MS      explicit: send again what is not acknowledged by then\n"
     "                        (default 30000)\n"
+    "  --max-deliveries N    explicit: after so many deliveries a message moves to the\n"
+    "                        spool of dead letters (default 0: never; see zspool dead)\n"
     "  --max-bytes SIZE      the most the spool may hold (default: no limit)\n"
     "  --on-full WHAT        pause (default): hold the producers when it holds that\n"
     "                        drop-oldest: remove its oldest messages\n"
@@ -66,6 +68,7 @@ static const struct option s_options [] = {
     { "ack", required_argument, NULL, OPTION_DEVICE },
     { "ack-in", required_argument, NULL, OPTION_DEVICE },
     { "ack-timeout", required_argument, NULL, OPTION_DEVICE },
+    { "max-deliveries", required_argument, NULL, OPTION_DEVICE },
     { "settle", required_argument, NULL, OPTION_DEVICE },
     { "pipe-depth", required_argument, NULL, OPTION_DEVICE },
     { "hwm", required_argument, NULL, OPTION_DEVICE },

@@ -25,6 +25,7 @@ static const subcommand_t s_subcommands [] = {
     { "push", "zspool push", push_main, "send lines of standard input as messages" },
     { "pull", "zspool pull", pull_main, "print messages" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
+    { "dead", "zspool dead", dead_main, "list, show, put back or drop dead letters" },
     { "dump", "zspool dump", dump_main, "print stored messages" },
     { "backup", "zspool backup", backup_main, "copy a store, also while a device runs on it" },
     { "salvage", "zspool salvage", salvage_main, "save what a damaged store still holds" },
