@@ -77,15 +77,45 @@ s_goes_on (zspool_finder_t *self)
     return !self->go_on || self->go_on (self->arg);
 }
 
-//  The pages of a value need no search; but a leaf does, whatever was found in it.
-static void
+//  The pages of a value need no search, but for what lies behind its end; a leaf does, whatever was found in it.
+static int
 s_mark_done (zspool_finder_t *self, uint64_t offset, uint64_t size)
 {
     if (offset % self->file.page_bytes != PAGE_HEAD_BYTES)
-        return;
+        return ZSPOOL_OK;
     uint64_t last = (offset + size - 1) / self->file.page_bytes;
-    for (uint64_t page = offset / self->file.page_bytes; page <= last && page < self->file.pages; page++)
+    zspool_found_tail_t tail = { last, (size_t) (offset + size - last * self->file.page_bytes) };
+    uint64_t end = self->file.page_bytes - tail.used < ZSPOOL_BLOCK_OVERHEAD_BYTES? last + 1: last;
+    for (uint64_t page = offset / self->file.page_bytes; page < end && page < self->file.pages; page++)
         self->done [page / 8] |= (uint8_t) (1 << (page % 8));
+    if (end > last)
+        return ZSPOOL_OK;
+    self->tail = tail;
+    if (self->searched)
+        return ZSPOOL_OK;
+    if (!s_grow (&self->tails, self->tails_count, sizeof *self->tails))
+        return ZSPOOL_ENOMEM;
+    self->tails [self->tails_count++] = tail;
+    return ZSPOOL_OK;
+}
+
+static int
+s_compare_tails (const void *a, const void *b)
+{
+    const zspool_found_tail_t *left = (const zspool_found_tail_t *) a, *right = (const zspool_found_tail_t *) b;
+    return left->page < right->page? -1: left->page > right->page;
+}
+
+//  How many bytes at a page's start belong to a value that is whole
+static size_t
+s_used_bytes (const zspool_finder_t *self, uint64_t page)
+{
+    zspool_found_tail_t wanted = { page, 0 };
+    if (self->tail.page == page)
+        return self->tail.used;
+    const zspool_found_tail_t *found = self->tails_count == 0? NULL: (const zspool_found_tail_t *) bsearch (
+        &wanted, self->tails, self->tails_count, sizeof wanted, s_compare_tails);
+    return found? found->used: 0;
 }
 
 static bool
@@ -152,11 +182,12 @@ s_try_block (zspool_finder_t *self, const zspool_found_block_t *found, bool *add
     *added = true;
     if (self->table)
         self->table->messages += found->count;
-    if (!found->chunked)
-        s_mark_done (self, found->offset, found->size);
-    for (uint64_t at = 0, part = found->offset; found->chunked && at < found->size; at += CHUNK_BYTES, part++)
-        s_mark_done (self, self->offsets [part], 1);
-    return s_add_block (self, found);
+    int rc = found->chunked? ZSPOOL_OK: s_mark_done (self, found->offset, found->size);
+    uint64_t part = found->offset;
+    for (uint64_t at = 0; rc == ZSPOOL_OK && found->chunked && at < found->size; at += CHUNK_BYTES, part++)
+        rc = s_mark_done (self, self->offsets [part],
+                          found->size - at < CHUNK_BYTES? found->size - at: CHUNK_BYTES);
+    return rc? rc: s_add_block (self, found);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -463,14 +494,20 @@ s_search_page (zspool_finder_t *self, uint64_t page, const uint8_t *bytes)
     static const uint8_t magic [] = { 'Z', 'S', 'P', 'B' };
     const uint8_t *end = bytes + self->file.page_bytes, *at = bytes;
     int rc = ZSPOOL_OK;
-    self->extents_count = 0;
+    //  What lies within a block that is whole was sent by somebody: it is not looked at.
+    if (s_used_bytes (self, page) == 0 && memcmp (bytes + PAGE_HEAD_BYTES + MAGIC_AT, magic, sizeof magic) == 0)
+        rc = s_search_at (self, page * self->file.page_bytes + PAGE_HEAD_BYTES, get_u64 (bytes) == page);
+    if (rc || s_is_done (self, page))
+        return rc;
+    self->extents_count = 1;
+    self->extents [0].from = 0;
+    self->extents [0].to = s_used_bytes (self, page);
     for (size_t node = PAGE_HEAD_BYTES; rc == ZSPOOL_OK && node + 8 <= self->file.page_bytes; node += 2)
         if (!s_is_inside (self, node))
             rc = s_search_node (self, page, bytes, node);
     while (rc == ZSPOOL_OK && (at = (const uint8_t *) memmem (at, (size_t) (end - at), magic, sizeof magic))) {
-        if (at - bytes >= PAGE_HEAD_BYTES + MAGIC_AT && !s_is_inside (self, (size_t) (at - bytes)))
-            rc = s_search_at (self, page * self->file.page_bytes + (uint64_t) (at - bytes) - MAGIC_AT,
-                              at - bytes == PAGE_HEAD_BYTES + MAGIC_AT && get_u64 (bytes) == page);
+        if (at - bytes > PAGE_HEAD_BYTES + MAGIC_AT && !s_is_inside (self, (size_t) (at - bytes)))
+            rc = s_search_at (self, page * self->file.page_bytes + (uint64_t) (at - bytes) - MAGIC_AT, false);
         at++;
     }
     return rc;
@@ -484,6 +521,8 @@ s_search_file (zspool_finder_t *self)
     int rc = bytes? ZSPOOL_OK: ZSPOOL_ENOMEM;
     self->found = ZSPOOL_FOUND_BESIDE;
     self->searched = true;
+    if (self->tails_count)
+        qsort (self->tails, self->tails_count, sizeof *self->tails, s_compare_tails);
     for (uint64_t page = 2; rc == ZSPOOL_OK && page < self->file.pages; page += BUNCH_PAGES) {
         if (!zspool_page_file_read (&self->file, page * self->file.page_bytes, bytes, bunch_bytes))
             //  Some of it cannot be read: page by page then.
@@ -693,4 +732,5 @@ zspool_finder_free (zspool_finder_t *self)
     free (self->offsets);
     free (self->parts);
     free (self->heads);
+    free (self->tails);
 }

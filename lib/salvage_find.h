@@ -56,8 +56,14 @@ typedef struct {
     uint16_t chunk;
 } zspool_found_part_t;
 
-//  Most blocks within one page: none is smaller than its overhead
-#define ZSPOOL_FINDER_EXTENTS_MAX (ZSPOOL_PAGE_BYTES / ZSPOOL_BLOCK_OVERHEAD_BYTES)
+//  Most blocks within one page, none being smaller than its overhead, and a tail
+#define ZSPOOL_FINDER_EXTENTS_MAX (ZSPOOL_PAGE_BYTES / ZSPOOL_BLOCK_OVERHEAD_BYTES + 1)
+
+//  The last page of a value: what it had before lies behind the value's end
+typedef struct {
+    uint64_t page;
+    size_t used;               //  bytes, from the page's start
+} zspool_found_tail_t;
 
 //  Growing lists; the finder's
 typedef struct {
@@ -82,6 +88,9 @@ typedef struct {
     size_t offsets_count;
     zspool_found_part_t *parts; //  met while searching
     size_t parts_count;
+    zspool_found_tail_t *tails; //  in order of pages, when the search begins
+    size_t tails_count;
+    zspool_found_tail_t tail;  //  of the value found last, while searching
     zspool_found_block_t *heads; //  of chunked blocks, whose parts are still to be found
     size_t heads_count;
 

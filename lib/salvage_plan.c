@@ -306,6 +306,15 @@ s_has (const zspool_plan_spool_t *spool, const zspool_found_block_t *block)
            && spool->blocks [at]->hash == block->hash;
 }
 
+//  Whether a block goes on where another ends, or the other way round
+static bool
+s_adjoins (const zspool_plan_spool_t *spool, const zspool_found_block_t *block)
+{
+    size_t at = s_place (spool, block->first);
+    return (at > 0 && s_last (spool->blocks [at - 1]) + 1 == block->first)
+           || (at < spool->blocks_count && spool->blocks [at]->first == s_last (block) + 1);
+}
+
 //  Whether it bears the number of this store, or that of a block that is surely its own
 static bool
 s_is_ours (const zspool_plan_t *self, const zspool_found_block_t *block)
@@ -362,6 +371,9 @@ s_place_beside (zspool_plan_t *self, const zspool_found_block_t *block)
     }
     if (!s_is_ours (self, block) || (fits == 0 && known > 0))
         return ZSPOOL_OK; //  let go by the store, or never its own
+    //  A message may hold a block, of this store even: what lies anywhere must be just what is missing.
+    if (!block->proven && (fits != 1 || !s_adjoins (fit, block)))
+        return ZSPOOL_OK;
     return fits == 1? s_insert (fit, block): s_place_stray (self, block);
 }
 
