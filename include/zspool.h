@@ -37,6 +37,7 @@
 //    zspool_record   one message of a block
 //    zspool_ticket   32 bytes with which a consumer acknowledges one delivery
 //    zspool_backup   copies a store, also one in use
+//    zspool_salvage  saves what a damaged store still holds into a new one
 //
 //  Message: 1 to 65,535 frames of any bytes, 128 MiB altogether; order and bytes are kept exactly.
 //  Sequence: its number in its spool, from 1, rising, never given twice by a store. Between two

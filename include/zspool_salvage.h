@@ -49,13 +49,14 @@ typedef struct {
     void *arg;                  //  for all of them
 } zspool_salvage_options_t;
 
-//  Save what the store in `directory` still holds into a new store in the new directory `to`: every block whose
-//  bytes are whole, with its sequences and times; spools, cursors and gaps. Reads the file alone, without its
-//  database, so that nothing in it can harm the caller; changes nothing there. Cursors that cannot be read
-//  start at the first message again. The new store has an incarnation of its own.
-//  Errors, with a line in *reason, and then `to` is as it was: ENOENT, ENOTSTORE (nothing of a store is there),
-//  ELOCKED (a process writes it), EVERSION, EEXIST (`to` is there and not empty), EACCES, ENOSPC, EIO, ENOMEM,
-//  ECANCELED. Any thread. Durable when it returns 0; *result tells whether all was saved.
+//  Save what the store in `directory` still holds into a new store in the new directory `to`: every
+//  block whose bytes are whole, with its sequences and times; spools, cursors and gaps. Reads the
+//  file alone, without its database, so that nothing in it can harm the caller; changes nothing
+//  there. Cursors that cannot be read start at the first message again. The new store has an
+//  incarnation of its own. Errors, with a line in *reason, and then `to` is as it was: ENOENT,
+//  ENOTSTORE (nothing of a store is there), ELOCKED (a process writes it), EVERSION, EEXIST (`to`
+//  is there and not empty), EACCES, ENOSPC, EIO, ENOMEM, ECANCELED. Any thread. Durable when it
+//  returns 0; *result tells whether all was saved.
 ZSPOOL_EXPORT int
     zspool_salvage (const char *directory, const char *to, const zspool_salvage_options_t *options,
                     zspool_salvage_result_t *result, char reason [ZSPOOL_SALVAGE_REASON_BYTES]);

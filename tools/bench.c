@@ -73,7 +73,8 @@ s_parse_seconds (bench_t *self)
 {
     char *end;
     self->seconds = strtod (optarg, &end);
-    if (end == optarg || *end || !(self->seconds >= SECONDS_MIN && self->seconds <= SECONDS_MAX))
+    bool is_number = *optarg >= '0' && *optarg <= '9' && !*end; //  no blank, sign, inf or nan before it
+    if (!is_number || !(self->seconds >= SECONDS_MIN && self->seconds <= SECONDS_MAX))
         command_usage ("--seconds takes a number from %g to %d, not '%s'", SECONDS_MIN, SECONDS_MAX,
                        optarg);
 }
