@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "frames.h"
+#include "letter.h"
 #include "output.h"
 #include "stop.h"
 #include "text.h"
@@ -252,10 +253,15 @@ static int
 s_write_json (dump_t *self, zspool_record_t *record, const char *time)
 {
     char text [128];
-    int length = snprintf (text, sizeof text, "{\"sequence\": %" PRIu64 ", \"stored\": \"%s\", \"frames\": ",
+    int length = snprintf (text, sizeof text, "{\"sequence\": %" PRIu64 ", \"stored\": \"%s\", ",
                            record->sequence, time);
-    if (output_write (self->output, text, (size_t) length) != 0
-        || frames_write_json (self->output, record) != 0)
+    if (output_write (self->output, text, (size_t) length) != 0)
+        return -1;
+    zspool_history_t history;
+    if (zspool_history_read (&history, record) == ZSPOOL_OK
+        && (letter_write_json_history (self->output, &history) != 0 || output_write (self->output, ", ", 2) != 0))
+        return -1;
+    if (output_write (self->output, "\"frames\": ", 10) != 0 || frames_write_json (self->output, record) != 0)
         return -1;
     return output_write (self->output, "}\n", 2);
 }

@@ -118,19 +118,27 @@ s_write_json_death (output_t *output, const zspool_death_t *death, bool first)
 }
 
 int
-letter_write_json (output_t *output, zspool_letter_t *letter, bool frames)
+letter_write_json_history (output_t *output, const zspool_history_t *history)
 {
-    const zspool_history_t *history = &letter->history;
-    int rc = s_write (output, "{\"sequence\": %" PRIu64 ", \"bytes\": %zu, \"deaths\": %" PRIu64
-                      ", \"spool\": ", letter->sequence, letter->record.data_bytes, history->deaths_ever);
+    int rc = s_write (output, "\"deaths\": %" PRIu64 ", \"spool\": ", history->deaths_ever);
     if (rc == 0)
         rc = frames_write_json_bytes (output, history->origin, strlen (history->origin));
     if (rc == 0)
         rc = s_write (output, ", \"history\": [");
     for (size_t index = 0; rc == 0 && index < history->deaths_count; index++)
         rc = s_write_json_death (output, &history->deaths [index], index == 0);
+    return rc? rc: s_write (output, "]");
+}
+
+int
+letter_write_json (output_t *output, zspool_letter_t *letter, bool frames)
+{
+    int rc = s_write (output, "{\"sequence\": %" PRIu64 ", \"bytes\": %zu, ", letter->sequence,
+                      letter->record.data_bytes);
     if (rc == 0)
-        rc = s_write (output, "]%s", frames? ", \"frames\": ": "");
+        rc = letter_write_json_history (output, &letter->history);
+    if (rc == 0 && frames)
+        rc = s_write (output, ", \"frames\": ");
     if (rc == 0 && frames)
         rc = frames_write_json (output, &letter->record);
     return rc? rc: s_write (output, "}\n");

@@ -20,7 +20,11 @@ int
 int
     letter_write_text (output_t *output, zspool_letter_t *letter);
 
-//  The same as a JSON object on a line, with or without the frames
+//  What a message has behind it, as members of a JSON object: deaths, spool, history
+int
+    letter_write_json_history (output_t *output, const zspool_history_t *history);
+
+//  All of a letter as a JSON object on a line, with or without the frames
 int
     letter_write_json (output_t *output, zspool_letter_t *letter, bool frames);
 

@@ -115,5 +115,20 @@ def test_stop_on_a_full_disk_tells_what_was_lost():
     take(device, consumer(device.endpoint_out), 0, stored)
 
 
+def test_backup_and_salvage_to_a_full_disk_leave_nothing():
+    device = Device()
+    target = producer(device.endpoint_in)
+    for _ in range(20):
+        target.send(os.urandom(1 << 20))
+    device.wait_stored(20)
+    device.stop()
+    small_disk(16)
+    for command in ("backup", "salvage"):
+        done = subprocess.run([ZSPOOL_BIN, command, "store", "disk/copy"], capture_output=True, text=True,
+                              check=False, timeout=WAIT_S)
+        assert done.returncode == 1 and "no space" in done.stderr.lower(), done
+        assert len(done.stderr.splitlines()) == 1 and os.listdir("disk") == ["lost+found"], done
+
+
 in_own_namespace()
 run_tests(globals())

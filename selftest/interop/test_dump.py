@@ -210,6 +210,18 @@ def test_damage_is_told_and_the_rest_is_printed():
     assert printed == [number for number in range(1, 2001) if not first <= number <= last]
 
 
+def test_json_tells_the_history_of_dead_letters():
+    device = Device("--ack", "explicit", "--ack-timeout", "50", "--max-deliveries", "2")
+    send(producer(device.endpoint_in), numbered(0, 1))
+    source = consumer(device.endpoint_out)
+    receive(source, 2)
+    wait_until(lambda: device.info()["messages"] == 0, "it has died")
+    letter, = dump("main.dead")
+    assert letter["deaths"] == 1 and letter["spool"] == "main" and letter["frames"] == ["0"], letter
+    death, = letter["history"]
+    assert death["sequence"] == 1 and death["deliveries"] == 2 and death["died"] >= death["stored"]
+
+
 def test_an_output_that_fails_is_told():
     fill(numbered(0, 10))
     if not os.path.exists("/dev/full"):
