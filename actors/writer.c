@@ -538,6 +538,15 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_send (&status, self->pipe);
 }
 
+//  Dead letters are to be put back, or dropped.
+static void
+s_accept_request (self_t *self, uint64_t number, bool requeue, zmsg_t *arguments)
+{
+    zspool_mover_ask (&self->mover, number, requeue, arguments);
+    if (self->failed)
+        zspool_mover_fail (&self->mover);
+}
+
 static void
 s_handle_pipe (self_t *self)
 {
@@ -549,7 +558,7 @@ s_handle_pipe (self_t *self)
     else if (streq (command, "STATUS"))
         s_reply_status (self, number);
     else if (streq (command, "REQUEUE") || streq (command, "DROP"))
-        zspool_mover_ask (&self->mover, number, streq (command, "REQUEUE"), arguments);
+        s_accept_request (self, number, streq (command, "REQUEUE"), arguments);
     zmsg_destroy (&arguments);
     zstr_free (&command);
 }

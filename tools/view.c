@@ -231,6 +231,9 @@ s_print_flow (zconfig_t *status, const char *end)
         s_print_us (s_number (status, "out/unsent_age_ms") * 1000);
     }
     printf ("; %s sent and not acknowledged%s\n", s_text (status, "out/in_flight"), end);
+    if (s_number (status, "out/buried") > 0)
+        printf ("dead      %s messages were delivered too often since the start: see zspool dead list%s\n",
+                s_text (status, "out/buried"), end);
 }
 
 void
