@@ -11,7 +11,8 @@ cut_plan_t
 cut_plan_new (kit_chance_t *chance, unsigned disks, unsigned cuts_max)
 {
     const char *only = getenv ("SELFTEST_DISK");
-    return (cut_plan_t) { kit_random (chance), disks, cuts_max, only? strtoull (only, NULL, 10): 0 };
+    return (cut_plan_t){ kit_random (chance), disks, cuts_max,
+                         only? strtoull (only, NULL, 10): 0 };
 }
 
 //  The commit under way at a position, or NULL
@@ -19,8 +20,9 @@ static const record_t *
 s_under_way (const recording_t *recording, uint64_t position, const record_t *confirmed)
 {
     const record_t *note = disk_last_note (recording, position, MODEL_CANDIDATE);
-    bool ended = note && confirmed
-                 && recording_position (recording, confirmed) > recording_position (recording, note);
+    bool ended =
+        note && confirmed
+        && recording_position (recording, confirmed) > recording_position (recording, note);
     return ended? NULL: note;
 }
 

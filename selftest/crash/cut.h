@@ -20,9 +20,9 @@ typedef struct {
 cut_plan_t
     cut_plan_new (kit_chance_t *chance, unsigned disks, unsigned cuts_max);
 
-//  Make disks at all cuts of a recording of a model's work in KIT_STORE. Each must open, be sound, have what
-//  was confirmed, or that and the commit under way, and can be gone on with. Fails the test when one does
-//  not; the last line printed says which. Gives the number of disks.
+//  Make disks at all cuts of a recording of a model's work in KIT_STORE. Each must open, be sound,
+//  have what was confirmed, or that and the commit under way, and can be gone on with. Fails the
+//  test when one does not; the last line printed says which. Gives the number of disks.
 size_t
     cut_check (const recording_t *recording, const cut_plan_t *plan);
 

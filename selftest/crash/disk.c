@@ -43,8 +43,8 @@ s_is_done (const s_disk_t *self, const record_t *record)
 
 //  Whether a sync that was done makes this one durable.
 static bool
-s_sync_covers (const s_disk_t *self, const record_t *sync, const record_t *record, const char *directory,
-               size_t directory_length)
+s_sync_covers (const s_disk_t *self, const record_t *sync, const record_t *record,
+               const char *directory, size_t directory_length)
 {
     if (sync->kind != RECORD_SYNC || sync->result != 0 || !s_is_done (self, sync)
         || record->done > recording_position (self->recording, sync))
@@ -68,7 +68,8 @@ s_is_durable (const s_disk_t *self, const record_t *record)
     if (record->durable || record->lost)
         return !record->lost;
     const char *directory = NULL, *name = strrchr (record_path (record), '/');
-    if (record->kind == RECORD_CREATE || record->kind == RECORD_RENAME || record->kind == RECORD_UNLINK)
+    if (record->kind == RECORD_CREATE || record->kind == RECORD_RENAME
+        || record->kind == RECORD_UNLINK)
         directory = record_path (record);
     uint64_t at = record->done;
     const record_t *sync;
@@ -76,10 +77,12 @@ s_is_durable (const s_disk_t *self, const record_t *record)
         at = recording_position (self->recording, sync);
         if (at >= self->position)
             break;
-        if (s_sync_covers (self, sync, record, directory, directory? (size_t) (name - directory): 0))
+        if (s_sync_covers (self, sync, record, directory,
+                           directory? (size_t) (name - directory): 0))
             return true;
         //  After a sync that failed the system takes pages for clean that never reached the disk.
-        if (sync->kind == RECORD_SYNC && sync->result < 0 && !directory && sync->file == record->file)
+        if (sync->kind == RECORD_SYNC && sync->result < 0 && !directory
+            && sync->file == record->file)
             return false;
         at += sync->bytes;
     }
@@ -215,8 +218,8 @@ static void
 s_do (s_disk_t *self, const record_t *record)
 {
     if (record->kind == RECORD_UNKNOWN)
-        selftest_fail (__FILE__, __LINE__, "%s: a call that cannot be recorded: %s", record_path (record),
-                       (const char *) record_data (record));
+        selftest_fail (__FILE__, __LINE__, "%s: a call that cannot be recorded: %s",
+                       record_path (record), (const char *) record_data (record));
     if (record->kind == RECORD_NOTE || record->kind == RECORD_SYNC || record->kind == RECORD_SEND)
         return;
     bool durable = s_is_durable (self, record);
@@ -233,7 +236,8 @@ s_do (s_disk_t *self, const record_t *record)
         break;
     default:
         file = s_file (self, record->file);
-        if (record->grows && record->result >= 0 && file && record->offset + record->size > file->size)
+        if (record->grows && record->result >= 0 && file
+            && record->offset + record->size > file->size)
             s_set_size (self, file, record->offset + record->size, durable);
     }
 }
@@ -339,7 +343,8 @@ s_check_file (const s_file_t *file)
     for (size_t at = written; at < size; at++)
         same = same && bytes [at] == 0;
     if (!same)
-        selftest_fail (__FILE__, __LINE__, "%s: something wrote it that was not recorded", file->path);
+        selftest_fail (__FILE__, __LINE__, "%s: something wrote it that was not recorded",
+                       file->path);
     free (bytes);
 }
 
@@ -441,6 +446,6 @@ disk_print_cut (const recording_t *recording, const disk_cut_t *cut)
         at = recording_position (recording, record) + record->bytes;
     if (record)
         printf ("%s call %" PRIu64 ", %s of %s, %" PRIu64 " bytes at %" PRIu64 "\n",
-                cut->during? "during": "after", cut->record, record_name (record), record_path (record),
-                record->size, record->offset);
+                cut->during? "during": "after", cut->record, record_name (record),
+                record_path (record), record->size, record->offset);
 }

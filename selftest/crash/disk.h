@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Whatever was synced is there. Of the rest any part: of a write any of its 512-byte sectors, of a change
-//  of size all or nothing, of names that were given or taken away any, until their directory was synced.
+//  Whatever was synced is there. Of the rest any part: of a write any of its 512-byte sectors, of a
+//  change of size all or nothing, of names that were given or taken away any, until their directory
+//  was synced.
 //
 //  Threads: one.
 
@@ -19,23 +20,23 @@ typedef struct {
     bool during;                       //  the power goes while the call is under way, else after it
 } disk_cut_t;
 
-//  The points at which power can go: during and after each call that changes the disk. The caller frees
-//  the array.
+//  The points at which power can go: during and after each call that changes the disk. The caller
+//  frees the array.
 disk_cut_t *
     disk_cuts (const recording_t *recording, size_t *count);
 
-//  Make a disk as it may be after that cut, in a new directory: it becomes what stands at `root` (absolute)
-//  in the recording. False when even that directory may be missing, and is.
+//  Make a disk as it may be after that cut, in a new directory: it becomes what stands at `root`
+//  (absolute) in the recording. False when even that directory may be missing, and is.
 bool
-    disk_make (const recording_t *recording, uint64_t position, const char *root, const char *directory,
-               kit_chance_t *chance);
+disk_make (const recording_t *recording, uint64_t position, const char *root, const char *directory,
+           kit_chance_t *chance);
 
 //  Remove a directory with all in it, if it is there.
 void
     disk_remove (const char *directory);
 
-//  Check that the recording, all of it, gives what is there now: so no write was missed. Fails the test
-//  otherwise. Gives the number of calls recorded.
+//  Check that the recording, all of it, gives what is there now: so no write was missed. Fails the
+//  test otherwise. Gives the number of calls recorded.
 size_t
     disk_check_recording (const recording_t *recording, const char *root);
 

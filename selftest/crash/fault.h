@@ -2,10 +2,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  interpose.c defines the calls by which files are changed (pwrite, fsync, open, ...) in this program, and
-//  so also LMDB, a shared library, calls them there; memory.c stands before malloc () for lib/, actors/ and
-//  LMDB. They do what they always do until a test says otherwise, for the files below one directory. Each
-//  test has a process of its own, hence settings of its own; forked children inherit them.
+//  interpose.c and interpose_names.c define the calls by which files are changed (pwrite, fsync,
+//  open, ...) in this program, and so also LMDB, a shared library, calls them there; memory.c
+//  stands before malloc () for lib/, actors/ and LMDB. They do what they always do until a test
+//  says otherwise, for the files below one directory. Each test has a process of its own, hence
+//  settings of its own; forked children inherit them.
 
 #ifndef FAULT_H_INCLUDED
 #define FAULT_H_INCLUDED
@@ -32,17 +33,17 @@ typedef enum {
     FAULT_HALF,                        //  half of it is written, and that is told: only for writes
     FAULT_AFTER,                       //  all is done, and an error told
     FAULT_KILL,                        //  half of it is written, if it is a write; then SIGKILL
-    FAULT_KILL_AFTER,                  //  all is written, but not synced (not even by O_DSYNC); then SIGKILL
+    FAULT_KILL_AFTER,                  //  all is written, not synced, even with O_DSYNC; SIGKILL
     FAULT_LIE                          //  nothing is done, and success told: only for syncs
 } fault_way_t;
 
 //  Faults of a store, as if it had been written wrongly, to see whether they are found
 typedef enum {
     PLANT_NOTHING,
-    PLANT_SYNC_LEFT_OUT,               //  files are never synced; directories and O_DSYNC descriptors are
+    PLANT_SYNC_LEFT_OUT,               //  files are not synced; directories are, and O_DSYNC is
     PLANT_DSYNC_LEFT_OUT,              //  O_DSYNC is ignored
     PLANT_DIRECTORY_SYNC_LEFT_OUT,     //  directories are never synced
-    PLANT_META_BEFORE_DATA             //  a commit's sync comes behind the write through O_DSYNC, not before
+    PLANT_META_BEFORE_DATA             //  a commit's sync comes behind the write through O_DSYNC
 } fault_plant_t;
 
 //  Look at the files below this directory, which need not exist yet; calls are counted from here.
@@ -82,7 +83,7 @@ void
 void
     fault_resume_memory (void);
 
-//  ---- for interpose.c and memory.c
+//  ---- for watched.c, interpose.c and memory.c
 
 typedef struct {
     unsigned calls;

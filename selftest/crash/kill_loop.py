@@ -304,7 +304,7 @@ def parse(arguments):
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between kills, mean")
     parser.add_argument("--ipc", action="store_true", help="ipc:// instead of tcp://")
     parser.add_argument("--power-cut", action="store_true",
-                        help="with each death the disk forgets what was not synced, or any part of it")
+                        help="with each death any part of what was not synced is gone")
     parser.add_argument("--keep", action="store_true", help="keep the directory when it fails")
     return parser.parse_args(arguments)
 

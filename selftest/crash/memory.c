@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The program is linked with --wrap for them, so that its own objects, libzspool's among them, call the
-//  functions here; ZeroMQ, CZMQ and the C library do not. LMDB is a shared library: the entries of its table
-//  of foreign functions are changed. Both work under the sanitizers too, whose malloc () is behind.
+//  The program is linked with --wrap for them, so that its own objects, libzspool's among them,
+//  call the functions here; ZeroMQ, CZMQ and the C library do not. LMDB is a shared library: the
+//  entries of its table of foreign functions are changed. Both work under the sanitizers too, whose
+//  malloc () is behind.
 
 #include "crash/memory.h"
 #include "crash/fault.h"

@@ -5,8 +5,8 @@
 #ifndef MEMORY_H_INCLUDED
 #define MEMORY_H_INCLUDED
 
-//  Count and fail LMDB's allocations, too (FAULT_MEMORY in fault.h). Gives how many of its functions are
-//  watched: 0 where that is not possible.
+//  Count and fail LMDB's allocations, too (FAULT_MEMORY in fault.h). Gives how many of its
+//  functions are watched: 0 where that is not possible.
 int
     memory_watch_lmdb (void);
 

@@ -127,10 +127,11 @@ s_read_present (zspool_store_t *store, uint32_t id, bool present [MODEL_SEQUENCE
     zspool_reader_destroy (&reader);
 }
 
-//  Compare messages: what a cursor waits for must be there, and nothing that never was. Of a limited spool
-//  the oldest may be gone: that it is no more than was counted is known by then.
+//  Compare messages: what a cursor waits for must be there, and nothing that never was. Of a
+//  limited spool the oldest may be gone: that it is no more than was counted is known by then.
 static void
-s_check_messages (zspool_store_t *store, const zspool_spool_info_t *info, const model_spool_t *spool)
+s_check_messages (zspool_store_t *store, const zspool_spool_info_t *info,
+                  const model_spool_t *spool)
 {
     static bool present [MODEL_SEQUENCES];
     uint32_t id = info->id;
@@ -151,10 +152,11 @@ s_check_messages (zspool_store_t *store, const zspool_spool_info_t *info, const 
     }
 }
 
-//  Whether numbers go on as they must: behind the last one, or, when the store was opened after an unclean
-//  stop, above all that may have been forwarded.
+//  Whether numbers go on as they must: behind the last one, or, when the store was opened after an
+//  unclean stop, above all that may have been forwarded.
 static bool
-s_is_numbered_like (zspool_store_t *store, const zspool_spool_info_t *info, const model_spool_t *spool)
+s_is_numbered_like (zspool_store_t *store, const zspool_spool_info_t *info,
+                    const model_spool_t *spool)
 {
     uint64_t next, gap = spool->ceiling >= spool->next? spool->ceiling + 1 - spool->next: 0;
     uint64_t ceiling = spool->next + gap - 1;
@@ -243,7 +245,8 @@ model_settle (model_ledger_t *ledger, zspool_store_t *store)
 static int
 s_expect (model_worker_t *self, int rc, int expected)
 {
-    bool fault = rc == ZSPOOL_ENOMEM || rc == ZSPOOL_EIO || rc == ZSPOOL_ENOSPC || rc == ZSPOOL_EFAILED;
+    bool fault =
+        rc == ZSPOOL_ENOMEM || rc == ZSPOOL_EIO || rc == ZSPOOL_ENOSPC || rc == ZSPOOL_EFAILED;
     if (!self->may_fail || !fault)
         CHECK_CODE (rc, expected);
     return rc;
@@ -394,7 +397,8 @@ s_fill_transaction (model_worker_t *self)
     if (rc == ZSPOOL_OK)
         rc = zspool_store_set_ceiling_window (self->store, id, self->window);
     if (rc == ZSPOOL_OK && self->limit_bytes) {
-        rc = zspool_store_set_limit (self->store, id, self->limit_bytes, ZSPOOL_ON_FULL_DROP_OLDEST);
+        rc =
+            zspool_store_set_limit (self->store, id, self->limit_bytes, ZSPOOL_ON_FULL_DROP_OLDEST);
         self->now.spools [1].limited = true;
     }
     for (uint64_t steps = kit_below (&self->chance, 8); rc == ZSPOOL_OK && steps > 0; steps--)

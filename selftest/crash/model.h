@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The model knows no block: which messages there were, and what each cursor has acknowledged. A ledger
-//  holds it as committed, and as it will be when the commit under way has succeeded; it lies in memory that
-//  processes share, and outlives one that is killed. All work follows from a seed.
+//  The model knows no block: which messages there were, and what each cursor has acknowledged. A
+//  ledger holds it as committed, and as it will be when the commit under way has succeeded; it lies
+//  in memory that processes share, and outlives one that is killed. All work follows from a seed.
 
 #ifndef MODEL_H_INCLUDED
 #define MODEL_H_INCLUDED
@@ -63,7 +63,7 @@ typedef struct {
     model_plant_t plant;
     bool may_fail;                     //  faults are injected: calls may give an error
     uint64_t limit_bytes;              //  of the second spool, whose oldest is dropped then; or 0
-    uint64_t window;                   //  of the second spool: what may be forwarded before its commit
+    uint64_t window;                   //  of the second spool: how far it may forward ahead
     size_t message_bytes_max;          //  of a message; 0: 40000
 } model_worker_t;
 
@@ -75,8 +75,8 @@ void
 model_ledger_t *
     model_ledger_new (void);
 
-//  Open the store for writing and check that it is as the ledger says; what it shows then is confirmed.
-//  Gives the store's code: only with may_fail another than OK.
+//  Open the store for writing and check that it is as the ledger says; what it shows then is
+//  confirmed. Gives the store's code: only with may_fail another than OK.
 int
     model_open (model_worker_t *self);
 void
@@ -94,8 +94,8 @@ void
 bool
     model_is_like (zspool_store_t *store, const model_t *model);
 
-//  The store was opened for writing: all that may have been forwarded lies below the next numbers from now
-//  on, in recorded gaps.
+//  The store was opened for writing: all that may have been forwarded lies below the next numbers
+//  from now on, in recorded gaps.
 void
     model_recover (model_t *model);
 
@@ -103,8 +103,8 @@ void
 void
     model_check_all (zspool_store_t *store, const model_t *model);
 
-//  Nobody works now: the commit that was under way has happened, or it has not, and nothing in between.
-//  Find out which, and check everything.
+//  Nobody works now: the commit that was under way has happened, or it has not, and nothing in
+//  between. Find out which, and check everything.
 void
     model_settle (model_ledger_t *ledger, zspool_store_t *store);
 

@@ -1,4 +1,4 @@
-//  power_cut_tool.c - zspool_selftest --power-cut: disks after a power cut, for scripts that run a real device
+//  power_cut_tool.c - zspool_selftest --power-cut: disks after a cut, for scripts
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -21,7 +21,8 @@ typedef struct {
 } s_socket_t;
 
 typedef struct {
-    uint64_t sent_at [MESSAGES_MAX];   //  position of the call that sent the message first; 0: none did
+    uint64_t
+        sent_at [MESSAGES_MAX]; //  position of the call that sent it first; 0: none did
     uint64_t messages;                 //  that were sent
     s_socket_t sockets [SOCKETS_MAX];
     size_t sockets_count;
@@ -135,8 +136,8 @@ s_check_disk (self_t *self, uint64_t position, bool made)
         memset (self->present, 0, sizeof self->present);
     for (uint64_t number = 0; number < MESSAGES_MAX; number++)
         if (self->sent_at [number] && self->sent_at [number] < position && !self->present [number])
-            selftest_fail (__FILE__, __LINE__, "message %" PRIu64 " was forwarded and is not on the disk",
-                           number);
+            selftest_fail (__FILE__, __LINE__,
+                           "message %" PRIu64 " was forwarded and is not on the disk", number);
     zspool_store_destroy (&store);
 }
 
@@ -170,9 +171,11 @@ power_cut_main (int argc, char **argv)
     bool is_forwarded = argc == 5 && streq (argv [0], "forwarded");
     recording_t *recording = is_make || is_forwarded? recording_open (argv [1], false): NULL;
     if (!recording) {
-        fprintf (stderr, "--power-cut make RECORDING STORE NEW SEED: the disk as it may be after the recording\n"
-                         "--power-cut forwarded RECORDING STORE SEED DISKS: so many disks at each cut; all "
-                         "that was sent is there\n");
+        fprintf (
+            stderr,
+            "--power-cut make RECORDING STORE NEW SEED: the disk as it may be after the recording\n"
+            "--power-cut forwarded RECORDING STORE SEED DISKS: so many disks at each cut; all "
+            "that was sent is there\n");
         return 2;
     }
     if (is_forwarded)

@@ -1,4 +1,4 @@
-//  power_cut_tool.h - zspool_selftest --power-cut: disks after a power cut, for scripts that run a real device
+//  power_cut_tool.h - zspool_selftest --power-cut: disks after a cut, for scripts
 //
 //  SPDX-License-Identifier: MPL-2.0
 

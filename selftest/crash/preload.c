@@ -2,10 +2,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  recorder.py compiles it, together with interpose.c, fault.c and recording.c. The environment says what to do:
-//  RECORD_FILE, the recording; RECORD_DIRECTORY, the store, absolute; RECORD_SENDS, record what is sent, too;
-//  RECORD_PLANT, a number of fault_plant_t; RECORD_SLOW_SYNC_US, how long each sync takes at least;
-//  RECORD_FAIL, "KIND AFTER ERROR": the call of that kind (sync or write) behind so many others gives that errno.
+//  recorder.py compiles it, together with interpose.c, fault.c and recording.c. The environment
+//  says what to do: RECORD_FILE, the recording; RECORD_DIRECTORY, the store, absolute;
+//  RECORD_SENDS, record what is sent, too; RECORD_PLANT, a number of fault_plant_t;
+//  RECORD_SLOW_SYNC_US, how long each sync takes at least; RECORD_FAIL, "KIND AFTER ERROR": the
+//  call of that kind (sync or write) behind so many others gives that errno.
 
 #include "crash/fault.h"
 
@@ -30,7 +31,8 @@ s_plan_failure (void)
     unsigned after;
     int error;
     if (text && sscanf (text, "%15s %u %d", kind, &after, &error) == 3)
-        fault_fail (strcmp (kind, "sync") == 0? FAULT_SYNC: FAULT_WRITE, after, 1, FAULT_BEFORE, error);
+        fault_fail (strcmp (kind, "sync") == 0? FAULT_SYNC: FAULT_WRITE, after, 1, FAULT_BEFORE,
+                    error);
 }
 
 __attribute__ ((constructor)) static void

@@ -1,4 +1,4 @@
-#  recorder.py - records what a device writes and syncs, and makes disks as a power cut may leave them
+#  recorder.py - records what a device writes and syncs; makes disks as a power cut leaves them
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -8,10 +8,11 @@ import subprocess
 
 from device import Skip
 
-SOURCES = ["preload.c", "interpose.c", "fault.c", "recording.c"]
+SOURCES = ["preload.c", "interpose.c", "interpose_names.c", "watched.c", "fault.c", "recording.c"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 #  In the order of fault_plant_t
-PLANTS = ["nothing", "sync left out", "dsync left out", "directory sync left out", "meta before data"]
+PLANTS = ["nothing", "sync left out", "dsync left out", "directory sync left out",
+          "meta before data"]
 
 
 def selftest():
@@ -60,7 +61,7 @@ class Recorder:
                               capture_output=True, text=True)
 
     def cut(self, seed):
-        """The device is dead: let the store become what a power cut leaves of it, and record anew."""
+        """The device is dead: let its store become what a power cut leaves; record anew."""
         made = self.store + ".cut"
         shutil.rmtree(made, ignore_errors=True)
         done = self._run("make", self.file, self.store, made, seed)

@@ -31,7 +31,8 @@ s_bytes (const recording_t *self)
 static recording_t *
 s_map (int fd, int flags)
 {
-    void *mapped = mmap (NULL, CAPACITY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd, 0);
+    void *mapped =
+        mmap (NULL, CAPACITY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd, 0);
     return mapped == MAP_FAILED? NULL: (recording_t *) mapped;
 }
 
@@ -68,8 +69,8 @@ recording_destroy (recording_t **self_p)
 }
 
 record_t *
-recording_begin (recording_t *self, record_kind_t kind, uint64_t file, uint64_t offset, uint64_t size,
-                 const char *path, const void *data, size_t data_bytes)
+recording_begin (recording_t *self, record_kind_t kind, uint64_t file, uint64_t offset,
+                 uint64_t size, const char *path, const void *data, size_t data_bytes)
 {
     size_t path_bytes = strlen (path) + 1;
     uint64_t bytes = (sizeof (record_t) + path_bytes + data_bytes + 7) / 8 * 8;
@@ -98,8 +99,8 @@ recording_end (recording_t *self, record_t *record, int64_t result)
 }
 
 record_t *
-recording_add (recording_t *self, record_kind_t kind, uint64_t file, const char *path, const void *data,
-               size_t data_bytes)
+recording_add (recording_t *self, record_kind_t kind, uint64_t file, const char *path,
+               const void *data, size_t data_bytes)
 {
     record_t *record = recording_begin (self, kind, file, 0, data_bytes, path, data, data_bytes);
     recording_end (self, record, (int64_t) data_bytes);
@@ -189,7 +190,8 @@ record_data (const record_t *record)
 const char *
 record_name (const record_t *record)
 {
-    static const char *names [] = { "?", "write", "truncate", "allocate", "sync", "create", "rename",
-                                    "unlink", "unknown call", "send", "note" };
+    static const char *names [] = { "?",      "write",  "truncate", "allocate",     "sync",
+                                    "create", "rename", "unlink",   "unknown call", "send",
+                                    "note" };
     return record->kind <= RECORD_NOTE? names [record->kind]: "?";
 }

@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The log lies in memory that processes share, or in a file: it outlives whoever is killed while writing
-//  it. A record is begun before its call and ended after it, so that a cut may fall into a call. Used
-//  within this program and by the library that is preloaded into a device; needs nothing else of ours.
+//  The log lies in memory that processes share, or in a file: it outlives whoever is killed while
+//  writing it. A record is begun before its call and ended after it, so that a cut may fall into a
+//  call. Used within this program and by the library that is preloaded into a device; needs nothing
+//  else of ours.
 //
 //  Threads: any may add records. One process at a time.
 
@@ -18,7 +19,7 @@
 typedef enum {
     RECORD_WRITE = 1,                  //  any call that writes bytes into a file
     RECORD_TRUNCATE,                   //  sets a file's size to `offset`
-    RECORD_ALLOCATE,                   //  reserves `size` bytes from `offset`, and grows the file if `grows`
+    RECORD_ALLOCATE,                   //  reserves `size` bytes from `offset`; see `grows`
     RECORD_SYNC,                       //  of a file or a directory; everything when `file` is 0
     RECORD_CREATE,                     //  a file or a directory got a name
     RECORD_RENAME,                     //  from `path` to the path that is the data
@@ -31,10 +32,10 @@ typedef enum {
 //  One call. The path, with its zero, and the data follow it.
 typedef struct {
     uint32_t kind;                     //  record_kind_t; 0: begun, and not filled in
-    uint8_t durable;                   //  the call is durable when it returns (O_DSYNC), or was before all
+    uint8_t durable;                   //  when the call returns (O_DSYNC), or before all
     uint8_t grows;                     //  ALLOCATE: the file's size, too
     uint8_t is_directory;
-    uint8_t lost;                      //  WRITE: failed on its way to the disk, and no later sync tries again
+    uint8_t lost;                      //  WRITE: failed on its way; no later sync tries it again
     uint64_t bytes;                    //  of the record with all that follows it, a multiple of 8
     uint64_t done;                     //  position when the call had returned; 0: it never did
     int64_t result;                    //  of the call, bytes or 0; -1: it failed
@@ -77,8 +78,8 @@ record_t *
 void
     recording_add_directory (recording_t *self, const char *path);
 
-//  Iterate: the record at or behind a position (0: the first), NULL behind the last. Its own position, and
-//  that behind it.
+//  Iterate: the record at or behind a position (0: the first), NULL behind the last. Its own
+//  position, and that behind it.
 const record_t *
     recording_at (const recording_t *self, uint64_t position);
 uint64_t

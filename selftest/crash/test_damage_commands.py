@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-#  test_damage_commands.py - commands that look into a damaged store tell it, and print nothing wrong
+#  test_damage_commands.py - commands that look into a damaged store print nothing wrong
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  The same flips as in test_store_flips.c, but fewer, and through the command. LMDB's own pages have no
-#  checksums: damage there may crash a command, which is counted.
+#  The same flips as in test_store_flips.c, but fewer, and through the command. LMDB's own pages
+#  have no checksums: damage there may crash a command, which is counted.
 
 import os
 import re
@@ -16,7 +16,8 @@ from device import *
 SEED = int(os.environ.get("SELFTEST_SEED") or random.SystemRandom().randrange(1 << 40))
 MESSAGES = 2000
 LINE = re.compile(rb"^([0-9]+)\t[^\t]+\tmessage ([0-9]{8})-{100}$")
-COMMANDS = [["info", "store"], ["verify", "store"], ["dump", "store"], ["dump", "store", "--last", "5"]]
+COMMANDS = [["info", "store"], ["verify", "store"], ["dump", "store"],
+            ["dump", "store", "--last", "5"]]
 
 
 def build():

@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Those of lib/, actors/ and LMDB; ZeroMQ and CZMQ end the process when theirs fail. After each: the start is
-//  refused, the device goes on, or it says that it has failed; what it had forwarded is in the store.
+//  Those of lib/, actors/ and LMDB; ZeroMQ and CZMQ end the process when theirs fail. After each:
+//  the start is refused, the device goes on, or it says that it has failed; what it had forwarded
+//  is in the store.
 
 #include "crash/fault.h"
 #include "crash/memory.h"
@@ -55,7 +56,8 @@ static bool
 s_receive (self_t *self, bool has_ticket)
 {
     zmq_pollitem_t items [] = { { zsock_resolve (self->consumer), 0, ZMQ_POLLIN, 0 },
-                                { zsock_resolve (zspool_device_socket (self->device)), 0, ZMQ_POLLIN, 0 } };
+                                { zsock_resolve (zspool_device_socket (self->device)), 0,
+                                  ZMQ_POLLIN, 0 } };
     CHECK (zmq_poll (items, 2, STUCK_MS) > 0);
     if (!(items [0].revents & ZMQ_POLLIN))
         return false;

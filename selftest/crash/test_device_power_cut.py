@@ -3,8 +3,8 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 #
-#  The device and its peers are real; every write and sync of the store is recorded, and every byte that the
-#  device sends. Then each disk that a cut may leave is opened with the real code.
+#  The device and its peers are real; every write and sync of the store is recorded, and every byte
+#  that the device sends. Then each disk that a cut may leave is opened with the real code.
 
 import errno
 import os
@@ -69,7 +69,7 @@ def test_killed_and_started_again_has_all_that_was_forwarded():
 #  ---- a disk that fails once: the device ends, and the power goes
 
 def fail(kind, after):
-    """Let one call of the device fail; then it must say so and end, having forwarded nothing more."""
+    """Let one call of the device fail; it must say so and end, and forward nothing more."""
     if os.path.exists("recording"):
         os.remove("recording")
         shutil.rmtree("store")

@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  No product code is changed: what the recorder tells, or what the test takes for confirmed, is wrong.
+//  No product code is changed: what the recorder tells, or what the test takes for confirmed, is
+//  wrong.
 
 #include "crash/cut.h"
 #include "crash/fault.h"
@@ -97,7 +98,8 @@ TEST_WITH_LIMIT (test_planted_one_sync_left_out_is_found, 300)
     s_setup (&worker);
     CHECK_OK (model_open (&worker));
     model_work (&worker, 10);
-    //  The next commit's, and no other: what follows a commit makes up for it only with the next sync.
+    //  The next commit's, and no other: what follows a commit makes up for it only with the next
+    //  sync.
     fault_fail (FAULT_SYNC, 0, 1, FAULT_LIE, 0);
     uint64_t commits = worker.ledger->commits;
     while (worker.ledger->commits == commits || fault_calls (FAULT_SYNC) == 0)

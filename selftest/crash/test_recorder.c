@@ -1,4 +1,4 @@
-//  test_recorder.c - tests of the recorder itself: no call by which a store changes its disk escapes it
+//  test_recorder.c - tests of the recorder itself: no call that changes a store's disk escapes it
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -99,9 +99,10 @@ TEST (test_recorder_of_names_gives_what_is_there)
 
 //  Ways to write that need no function of the C library that interpose.c stands before
 static const uint32_t s_unknown [] = {
-    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_submit, SYS_pwritev2, SYS_copy_file_range, SYS_sendfile,
-    SYS_splice, SYS_vmsplice, SYS_tee, SYS_link, SYS_linkat, SYS_symlink, SYS_symlinkat, SYS_mknod,
-    SYS_mknodat, SYS_truncate, SYS_msync, SYS_setxattr, SYS_fsetxattr, SYS_process_vm_writev,
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_submit, SYS_pwritev2,  SYS_copy_file_range,
+    SYS_sendfile,       SYS_splice,         SYS_vmsplice,  SYS_tee,       SYS_link,
+    SYS_linkat,         SYS_symlink,        SYS_symlinkat, SYS_mknod,     SYS_mknodat,
+    SYS_truncate,       SYS_msync,          SYS_setxattr,  SYS_fsetxattr, SYS_process_vm_writev,
 };
 
 static void
@@ -110,14 +111,16 @@ s_forbid_unknown (void)
     enum { COUNT = sizeof s_unknown / sizeof s_unknown [0] };
     struct sock_filter filter [COUNT + 3];
     size_t at = 0;
-    filter [at++] = (struct sock_filter) BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr));
+    filter [at++] = (struct sock_filter) BPF_STMT (BPF_LD | BPF_W | BPF_ABS,
+                                                   offsetof (struct seccomp_data, nr));
     for (size_t index = 0; index < COUNT; index++)
         filter [at++] = (struct sock_filter) BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, s_unknown [index],
                                                        (uint8_t) (COUNT - index), 0);
     filter [at++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter [at++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     struct sock_fprog program = { (unsigned short) at, filter };
-    if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        || prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
         _exit (SELFTEST_EXIT_SKIP);
 }
 

@@ -1,11 +1,12 @@
-//  test_store_flips.c - a store damaged at any byte: whatever is read is right, or the damage is told
+//  test_store_flips.c - a store damaged at any byte: what is read is right, or the damage is told
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Bits are flipped, pages zeroed, filled with noise and swapped, and the file cut off; then everything is read, in a
-//  child process. zspool's own bytes (blocks, and small records with their keys) have checksums: there every
-//  flip must be told. LMDB's pages (tree, free list, the two first pages) have none, so damage there may crash
-//  or mislead LMDB: that is counted, and even then no wrong byte may be delivered.
+//  Bits are flipped, pages zeroed, filled with noise and swapped, and the file cut off; then
+//  everything is read, in a child process. zspool's own bytes (blocks, and small records with their
+//  keys) have checksums: there every flip must be told. LMDB's pages (tree, free list, the two
+//  first pages) have none, so damage there may crash or mislead LMDB: that is counted, and even
+//  then no wrong byte may be delivered.
 
 #include "crash/fault.h"
 #include "lib/kit.h"
@@ -78,7 +79,8 @@ s_build (void)
     zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
     for (uint32_t spool = 1; spool <= SPOOLS; spool++) {
         CHECK (kit_spool (store, spool == 1? "one": "two") == spool);
-        CHECK (kit_cursor (store, spool, "first", 1) == 1 && kit_cursor (store, spool, "second", 1) == 2);
+        CHECK (kit_cursor (store, spool, "first", 1) == 1
+               && kit_cursor (store, spool, "second", 1) == 2);
         CHECK_OK (zspool_store_set_ceiling_window (store, spool, 10));
         for (int block = 0; block < 14; block++) {
             CHECK_OK (zspool_store_begin (store));
@@ -159,8 +161,8 @@ s_load (self_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Looking
 
-//  Read a spool. Gives the number of messages, or minus a code of an error; *wrong becomes true when
-//  something is read that was never stored so.
+//  Read a spool. Gives the number of messages, or minus a code of an error; *wrong becomes true
+//  when something is read that was never stored so.
 static int64_t
 s_read (zspool_store_t *store, uint32_t spool, bool *told, bool *wrong)
 {
@@ -255,8 +257,10 @@ s_damage (const self_t *self, int fd, const damage_t *damage)
         s_put (fd, page, PAGE, damage->offset * (size_t) PAGE);
         break;
     case SWAP_PAGES:
-        s_put (fd, self->image + damage->other * (size_t) PAGE, PAGE, damage->offset * (size_t) PAGE);
-        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE, damage->other * (size_t) PAGE);
+        s_put (fd, self->image + damage->other * (size_t) PAGE, PAGE,
+               damage->offset * (size_t) PAGE);
+        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE,
+               damage->other * (size_t) PAGE);
         break;
     default:
         CHECK (ftruncate (fd, damage->offset) == 0);
@@ -272,15 +276,18 @@ s_mend (const self_t *self, int fd, const damage_t *damage)
         s_put (fd, self->image + damage->offset, 1, damage->offset);
         break;
     case SWAP_PAGES:
-        s_put (fd, self->image + damage->other * (size_t) PAGE, PAGE, damage->other * (size_t) PAGE);
-        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE, damage->offset * (size_t) PAGE);
+        s_put (fd, self->image + damage->other * (size_t) PAGE, PAGE,
+               damage->other * (size_t) PAGE);
+        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE,
+               damage->offset * (size_t) PAGE);
         break;
     case CUT_OFF:
         s_put (fd, self->image, self->size, 0);
         CHECK (ftruncate (fd, self->file_bytes) == 0);
         break;
     default:
-        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE, damage->offset * (size_t) PAGE);
+        s_put (fd, self->image + damage->offset * (size_t) PAGE, PAGE,
+               damage->offset * (size_t) PAGE);
     }
 }
 

@@ -1,4 +1,4 @@
-//  test_store_model.c - random work on a store, compared with a simple model; killed at any point, too
+//  test_store_model.c - random work on a store, compared with a simple model; killed, too
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -18,7 +18,8 @@ s_setup (model_worker_t *worker)
 static void
 s_print (const model_worker_t *worker)
 {
-    printf ("%" PRIu64 " steps, %" PRIu64 " commits\n", worker->ledger->steps, worker->ledger->commits);
+    printf ("%" PRIu64 " steps, %" PRIu64 " commits\n", worker->ledger->steps,
+            worker->ledger->commits);
 }
 
 TEST (test_store_model_random_work_has_the_results_of_the_model)

@@ -1,10 +1,9 @@
-//  test_store_nth.c - each call of a whole workload is made to fail in turn: writes, syncs, growth, maps,
-//  files, reads and allocations
+//  test_store_nth.c - each call of a workload fails in turn: writes, syncs, growth, maps, allocations
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  After each fault: an error or success, never a crash; nothing confirmed is lost after reopening. Under the
-//  address sanitizer also: no leak.
+//  After each fault: an error or success, never a crash; nothing confirmed is lost after reopening.
+//  Under the address sanitizer also: no leak.
 
 #include "crash/disk.h"
 #include "crash/fault.h"
@@ -24,8 +23,8 @@ typedef struct {
 
 static model_worker_t s_worker;
 
-//  What cannot be committed is not there; what was confirmed is, though the fault may still be: memory is
-//  not missing for the check.
+//  What cannot be committed is not there; what was confirmed is, though the fault may still be:
+//  memory is not missing for the check.
 static void
 s_check_shown (model_worker_t *self)
 {
@@ -59,7 +58,8 @@ s_work (model_worker_t *self, uint64_t seed, unsigned transactions)
     return failed;
 }
 
-//  Without the fault the store opens, is sound, and has what was confirmed, and can be gone on with.
+//  Without the fault the store opens, is sound, and has what was confirmed, and can be gone on
+//  with.
 static void
 s_check (model_worker_t *self)
 {
@@ -138,8 +138,9 @@ TEST_WITH_LIMIT (test_store_nth_growth_failing, 300)
 {
     static const int errors [] = { ENOSPC, EIO, EINTR, EFBIG };
     for (size_t index = 0; index < sizeof errors / sizeof errors [0]; index++) {
-        s_sweep ((s_fault_t) { FAULT_ALLOCATE, FAULT_BEFORE, errors [index], 1, 1 }, 0, TRANSACTIONS);
-        s_sweep ((s_fault_t) { FAULT_TRUNCATE, FAULT_BEFORE, errors [index], 1, 1 }, 0, TRANSACTIONS);
+        int error = errors [index];
+        s_sweep ((s_fault_t) { FAULT_ALLOCATE, FAULT_BEFORE, error, 1, 1 }, 0, TRANSACTIONS);
+        s_sweep ((s_fault_t) { FAULT_TRUNCATE, FAULT_BEFORE, error, 1, 1 }, 0, TRANSACTIONS);
     }
     s_sweep ((s_fault_t) { FAULT_ALLOCATE, FAULT_BEFORE, ENOSPC, FOREVER, 1 }, 0, TRANSACTIONS);
     s_sweep ((s_fault_t) { FAULT_TRUNCATE, FAULT_BEFORE, ENOSPC, FOREVER, 1 }, 0, TRANSACTIONS);
@@ -149,7 +150,8 @@ TEST_WITH_LIMIT (test_store_nth_file_not_opened_mapped_or_read, 300)
 {
     static const int errors [] = { EIO, EMFILE, ENOMEM, EINTR };
     for (size_t index = 0; index < sizeof errors / sizeof errors [0]; index++)
-        s_sweep ((s_fault_t) { FAULT_OPEN, FAULT_BEFORE, errors [index], 1, 1 }, 0, TRANSACTIONS / 2);
+        s_sweep ((s_fault_t) { FAULT_OPEN, FAULT_BEFORE, errors [index], 1, 1 }, 0,
+                 TRANSACTIONS / 2);
     s_sweep ((s_fault_t) { FAULT_MAP, FAULT_BEFORE, ENOMEM, 1, 1 }, 0, TRANSACTIONS);
     s_sweep ((s_fault_t) { FAULT_READ, FAULT_BEFORE, EIO, 1, 1 }, 0, TRANSACTIONS);
 }
