@@ -118,6 +118,50 @@ zspool_block_t *
 const zspool_found_table_t *
     zspool_finder_table (const zspool_finder_t *self, uint32_t spool);
 
+//  ------------------------------------------------------------------------------------------------
+//  Between salvage_find.c and salvage_search.c
+
+//  Make room for one more in a list of `count` items of `size` bytes. False when memory is out.
+bool
+    zspool_finder_grow (void *list_p, size_t count, size_t size);
+
+bool
+    zspool_finder_goes_on (zspool_finder_t *self);
+
+int
+    zspool_finder_add_block (zspool_finder_t *self, const zspool_found_block_t *block);
+int
+    zspool_finder_add_record (zspool_finder_t *self, const zspool_state_record_t *record);
+
+//  Read the head of a block that may lie at this place of the file, and describe what it says.
+int
+    zspool_finder_read_head (zspool_finder_t *self, uint64_t offset, zspool_block_head_t *head, uint64_t *hash);
+zspool_found_block_t
+    zspool_finder_describe (const zspool_finder_t *self, const zspool_block_head_t *head, uint64_t hash,
+                            uint64_t offset);
+
+//  Add the block if its bytes are whole; *added says so.
+int
+    zspool_finder_try_block (zspool_finder_t *self, const zspool_found_block_t *found, bool *added);
+
+//  Whether a page needs no search; else how many bytes at its start belong to a value that is whole.
+bool
+    zspool_finder_is_done (const zspool_finder_t *self, uint64_t page);
+size_t
+    zspool_finder_used_bytes (const zspool_finder_t *self, uint64_t page);
+void
+    zspool_finder_sort_tails (zspool_finder_t *self);
+
+//  The number of a table by its name: "state" (0) or "spool.N". False when it is none of ours.
+bool
+    zspool_finder_table_number (zspool_bytes_t key, uint32_t *spool);
+
+//  Search the file; then put together the chunked blocks whose heads were met.
+int
+    zspool_finder_search_file (zspool_finder_t *self);
+int
+    zspool_finder_assemble (zspool_finder_t *self);
+
 void
     zspool_finder_free (zspool_finder_t *self);
 
