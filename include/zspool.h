@@ -35,6 +35,8 @@
 //    zspool_reader   reads the blocks of a spool in order
 //    zspool_block    a sealed run of messages in contiguous bytes: the unit of storing and reading
 //    zspool_record   one message of a block
+//    zspool_dead     the dead letters of a spool: messages that were delivered too often and never
+//                    acknowledged, with their history
 //    zspool_ticket   32 bytes with which a consumer acknowledges one delivery
 //    zspool_backup   copies a store, also one in use
 //    zspool_salvage  saves what a damaged store still holds into a new one
@@ -45,7 +47,8 @@
 //  in a crash. Incarnation: a random number of a store, new with each copy, so that sequences of a
 //  backup are not taken for the original's.
 //
-//  examples/ has a program for each use: embedded_store.c, host_device.c, ticketed_worker.c.
+//  examples/ has a program for each use: embedded_store.c, host_device.c,
+//  ticketed_worker.c, dead_letters.c.
 //
 //  THREADS
 //
