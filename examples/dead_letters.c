@@ -109,6 +109,6 @@ main (int argc, char **argv)
     zspool_device_destroy (&device);
 
     uint64_t count = s_try_again (directory);
-    printf ("%" PRIu64 " put back: it is delivered when a device runs again\n", count);
-    return count == 1? 0: 1;
+    printf ("put back: %" PRIu64 ", to be delivered when a device runs again\n", count);
+    return count > 0? 0: 1;
 }
