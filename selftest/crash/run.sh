@@ -112,8 +112,8 @@ next_loop ()
 }
 
 tests="test_store_power_cut test_store_nth test_store_flips test_store_pages test_store_model
-    test_planted test_store_faults test_store_full_disk test_backup_ test_device_memory crash/test_device_power_cut
-    crash/test_failing_disk crash/test_damage"
+    test_dead_letters_are_in test_planted test_store_faults test_store_full_disk test_backup_
+    test_device_memory crash/test_device_power_cut crash/test_failing_disk crash/test_damage"
 while [ "$(date +%s)" -lt "$end" ]; do
     export SELFTEST_SEED="$seed"
     for test in $tests; do
