@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define STEP_BYTES (64ULL * 1024 * 1024)
+#define STEP_BYTES_MIN (1024ULL * 1024)
 #define WRITE_STEP_BYTES (4ULL * 1024 * 1024)
 //  So much is written at a time
 #define ZEROS_BYTES (64 * 1024)
@@ -51,6 +52,7 @@ zspool_space_init (zspool_space_t *self, int fd, uint64_t used_bytes)
     self->fd = fd;
     self->file_bytes = (uint64_t) status.st_size;
     self->reserved_end = 0;
+    self->step_bytes = 0;
     self->writes_ahead = false;
     s_lengthen (self, used_bytes);
     return ZSPOOL_OK;
@@ -112,14 +114,22 @@ s_round_up (uint64_t end, uint64_t step)
     return (end / step + 1) * step;
 }
 
-//  Near the end of the disk a whole step may not be had, but what is needed may. Returns 0 or
-//  errno's value.
+//  Near the end of the disk a whole step may not be had, but what is needed may. Steps become smaller
+//  then, for some file systems (tmpfs) first take all that there is, page by page, and give it back.
+//  Returns 0 or errno's value.
 static int
 s_reserve (zspool_space_t *self, uint64_t needed_end)
 {
-    uint64_t step = self->writes_ahead? WRITE_STEP_BYTES: STEP_BYTES;
-    int error = s_reserve_to (self, s_round_up (needed_end, step));
-    return error? s_reserve_to (self, needed_end): 0;
+    uint64_t step_bytes_max = self->writes_ahead? WRITE_STEP_BYTES: STEP_BYTES;
+    if (self->step_bytes == 0 || self->step_bytes > step_bytes_max)
+        self->step_bytes = step_bytes_max;
+    int error = s_reserve_to (self, s_round_up (needed_end, self->step_bytes));
+    if (error) {
+        self->step_bytes = self->step_bytes > 4 * STEP_BYTES_MIN? self->step_bytes / 4: STEP_BYTES_MIN;
+        return s_reserve_to (self, needed_end);
+    }
+    self->step_bytes *= 2;
+    return 0;
 }
 
 int

@@ -11,6 +11,7 @@ typedef struct {
     int fd;                   //  of the file, for writing. Not ours.
     uint64_t file_bytes;      //  its length
     uint64_t reserved_end;    //  the file has room up to here, bytes; 0: not known yet
+    uint64_t step_bytes;      //  so much is reserved at a time, if it can be had; 0: not known yet
     bool writes_ahead;        //  the file system knows no fallocate (): room is had by writing
 } zspool_space_t;
 

@@ -344,10 +344,10 @@ s_check_never_stuck (const char *type, off_t step)
 
 TEST (test_store_full_disk_with_little_left_is_never_stuck)
 {
-    s_check_never_stuck ("ext4", 300 * 1024);
+    s_check_never_stuck ("ext4", 700 * 1024);
 }
 
 TEST (test_store_full_disk_of_ext2_with_little_left_is_never_stuck)
 {
-    s_check_never_stuck ("ext2", 1100 * 1024);
+    s_check_never_stuck ("ext2", 2200 * 1024);
 }
