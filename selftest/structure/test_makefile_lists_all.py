@@ -10,7 +10,8 @@ import sys
 FOLDERS = ["include", "lib", "actors", "tools", "examples", "bench", "selftest"]
 
 top = pathlib.Path(os.environ["ZSPOOL_SRCDIR"])
-listed = set((top / "Makefile.am").read_text().split())
+makefile = (top / "Makefile.am").read_text()
+listed = set(makefile.split())
 sources = [str(path.relative_to(top)) for folder in FOLDERS for path in (top / folder).rglob("*.*")
            if path.suffix in (".c", ".h", ".py", ".sh")]
 
@@ -24,7 +25,8 @@ def is_listed(name):
 missing = [name for name in sorted(sources) if not is_listed(name)]
 for name in missing:
     print(f"Makefile.am does not name {name}")
-whole = [name for name in sorted(listed) if (top / name).is_dir() and any((top / name).rglob("*.c"))]
+whole = [name for name in makefile.partition("EXTRA_DIST =")[2].split()
+         if (top / name).is_dir() and any((top / name).rglob("*.c"))]
 for name in whole:
     print(f"Makefile.am names {name} as a whole: a release would hold its objects")
 print(len(sources), "sources")
