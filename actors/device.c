@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,16 +81,18 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
 //  ------------------------------------------------------------------------------------------------
 //  Starting
 
-//  A pipe between two actors: a pair of sockets without high-water marks. Returns 0 or -1.
+//  A pipe between two actors: a pair of sockets without high-water marks. Its name must never have been used:
+//  ZeroMQ gives the names of closed sockets up only after a while. Returns 0 or -1.
 static int
 s_new_pipe (zsock_t **one, zsock_t **other)
 {
+    static atomic_ulong pipes_ever;
     char endpoint [64];
     *one = zsock_new (ZMQ_PAIR);
     *other = zsock_new (ZMQ_PAIR);
     if (!*one || !*other)
         return -1;
-    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%p", (void *) *one);
+    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%lu", atomic_fetch_add (&pipes_ever, 1));
     zsock_set_sndhwm (*one, 0);
     zsock_set_rcvhwm (*one, 0);
     zsock_set_sndhwm (*other, 0);

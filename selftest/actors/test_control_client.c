@@ -85,6 +85,19 @@ TEST (test_control_finds_its_device_again)
     zspool_control_destroy (&control);
 }
 
+//  Names and places of the one before are used again at once.
+TEST (test_device_can_be_started_again_and_again)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        zspool_device_t *device = zspool_device_new ();
+        CHECK_OK (zspool_device_set (device, "store", KIT_STORE));
+        CHECK_OK (zspool_device_set (device, "in", "@tcp://127.0.0.1:*"));
+        CHECK_OK (zspool_device_set (device, "out", "@tcp://127.0.0.1:*"));
+        CHECK_OK (zspool_device_start (device));
+        zspool_device_destroy (&device);
+    }
+}
+
 TEST (test_control_command_that_is_none_is_refused)
 {
     zspool_device_t *device = s_device_new ("sync");

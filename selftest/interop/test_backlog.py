@@ -70,7 +70,7 @@ def test_full_map_holds_the_producer_until_there_is_room():
     target.send(b"more")
     assert source.recv_multipart() == [b"more"]
     device.wait_empty()
-    assert device.log().count("\n") == 2, device.log()
+    wait_until(lambda: device.log().count("\n") == 2, "it says that there is none, and is again")
 
 
 def test_unacknowledged_messages_wait_in_bounded_memory():
