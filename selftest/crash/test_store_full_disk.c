@@ -320,7 +320,7 @@ s_check_never_stuck (const char *type, off_t step)
 {
     s_mount_as (type, 50);
     unsigned stuck = 0;
-    for (off_t left = 26 * MIB; left >= 17 * MIB; left -= step) {
+    for (off_t left = 19 * MIB; left >= 17 * MIB; left -= step) {
         s_fill_disk_but (left);
         s_setup_t self = s_setup ();
         uint64_t count = 0;
@@ -344,10 +344,10 @@ s_check_never_stuck (const char *type, off_t step)
 
 TEST (test_store_full_disk_with_little_left_is_never_stuck)
 {
-    s_check_never_stuck ("ext4", 700 * 1024);
+    s_check_never_stuck ("ext4", 150 * 1024);
 }
 
 TEST (test_store_full_disk_of_ext2_with_little_left_is_never_stuck)
 {
-    s_check_never_stuck ("ext2", 2200 * 1024);
+    s_check_never_stuck ("ext2", 500 * 1024);
 }
