@@ -278,11 +278,13 @@ s_follower_stuck (self_t *self, int rc)
         s_fail (self);
 }
 
-//  Whether another first delivery may be made
+//  Whether another first delivery may be made. What was under way when the device ended goes first.
 static bool
 s_may_deliver (const self_t *self)
 {
-    return !self->holding && (!self->cursor || zspool_cursor_may_deliver (self->cursor));
+    if (self->cursor)
+        return zspool_cursor_may_deliver (self->cursor) && zspool_cursor_next_due_ms (self->cursor) > 0;
+    return !self->holding;
 }
 
 //  Note at what rate messages are sent.

@@ -194,9 +194,13 @@ def test_bytes_are_right_however_often_consumers_go():
             received = source.recv_multipart()
             assert received == make(int(received[0])), f"message {received[0]} has changed"
         source.close()
+    #  It may come before the device has noticed that the last one left, and gone back.
     source = consumer(device.endpoint_out)
-    for number in range(count):
-        assert source.recv_multipart() == make(number), f"message {number} has changed"
+    missing = set(range(count))
+    while missing:
+        received = source.recv_multipart()
+        assert received == make(int(received[0])), f"message {received[0]} has changed"
+        missing.discard(int(received[0]))
 
 
 def test_device_that_was_stopped_for_a_while_settles_nothing_meanwhile():
