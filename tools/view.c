@@ -94,18 +94,29 @@ s_print_measure (zconfig_t *status, const char *title, const char *name, const c
 //  ------------------------------------------------------------------------------------------------
 //  What holds messages up
 
+static bool
+s_is_explicit (zconfig_t *status)
+{
+    return strcmp (s_text (status, "device/ack"), "explicit") == 0;
+}
+
+//  Messages that wait because no consumer is connected; 0 when one is. What consumers that have left did not
+//  acknowledge will be sent again. Peers over inproc are not counted.
+static uint64_t
+s_wait_for_consumer (zconfig_t *status)
+{
+    if (s_number (status, "out/peers") > 0
+        || strncmp (s_text (status, "device/out"), "inproc:", 7) == 0)
+        return 0;
+    return s_unsent (status) + (s_is_explicit (status)? s_number (status, "out/in_flight"): 0);
+}
+
 static void
 s_why_not_out (zconfig_t *status)
 {
     uint64_t unsent = s_unsent (status), in_flight = s_number (status, "out/in_flight");
     uint64_t in = s_number (status, "rate/in"), out = s_number (status, "rate/out");
-    bool is_explicit = strcmp (s_text (status, "device/ack"), "explicit") == 0;
-    //  What consumers that have left did not acknowledge will be sent again.
-    uint64_t waiting = unsent + (is_explicit? in_flight: 0);
-    if (waiting > 0 && s_number (status, "out/peers") == 0
-        && strncmp (s_text (status, "device/out"), "inproc:", 7) != 0)
-        printf ("no consumer is connected: %" PRIu64 " messages wait for one", waiting);
-    else if (unsent > GROWING_MIN && in > out)
+    if (unsent > GROWING_MIN && in > out)
         printf ("consumers take %" PRIu64 " messages a second, producers send %" PRIu64
                 ": %" PRIu64 " wait, and more will", out, in, unsent);
     else if (unsent > GROWING_MIN && out > 0)
@@ -115,7 +126,7 @@ s_why_not_out (zconfig_t *status)
         printf ("consumers take nothing: %" PRIu64 " messages wait, %" PRIu64
                 " are not acknowledged",
                 unsent, in_flight);
-    else if (is_explicit && in_flight > 0 && out == 0)
+    else if (s_is_explicit (status) && in_flight > 0 && out == 0)
         printf ("%" PRIu64 " messages are with consumers, which have not acknowledged them",
                 in_flight);
     else
@@ -146,7 +157,7 @@ static void
 s_print_why (zconfig_t *status)
 {
     const char *state = s_text (status, "state");
-    uint64_t t2_us = s_number (status, "t2/recent_p99_us");
+    uint64_t t2_us = s_number (status, "t2/recent_p99_us"), waiting = s_wait_for_consumer (status);
     if (strcmp (state, "failed") == 0)
         printf ("the store has failed: see what the device said, verify the store, start it again");
     else if (strcmp (state, "stalled") == 0)
@@ -161,6 +172,8 @@ s_print_why (zconfig_t *status)
         printf ("the device is ending");
     else if (s_number (status, "in/paused"))
         printf ("taking in is paused: producers are held until zspool resume");
+    else if (waiting > 0)
+        printf ("no consumer is connected: %" PRIu64 " messages wait for one", waiting);
     else if (t2_us > SLOW_US) {
         printf ("storing is slow: look at the disk; 99 %% of messages were stored within ");
         s_print_us (t2_us);
