@@ -16,7 +16,9 @@
 //  2. A message's cursor state never says acknowledged before the policy does.
 
 #include "outlet.h"
+#include "acks.h"
 #include "burial.h"
+#include "finder.h"
 #include "follower.h"
 #include "peers.h"
 #include "pin.h"
@@ -24,19 +26,15 @@
 #include "request.h"
 #include "settle.h"
 #include "socket.h"
-#include "zspool_ticket.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-//  Most messages sent, and tickets taken, between two looks at the other sockets
+//  Most messages sent between two looks at the other sockets
 #define BATCH_MESSAGES 1000
-#define BATCH_TICKETS 4000
-//  What peers may send: nothing worth having to out, frames of tickets to ack-in. One that sends a
-//  larger frame is cut off by ZeroMQ.
+//  Peers have nothing to say to out. One that sends a larger frame is cut off by ZeroMQ.
 #define OUT_FRAME_BYTES_MAX 4096
-#define ACK_FRAME_BYTES_MAX (ZSPOOL_TICKETS_MAX * ZSPOOL_TICKET_BYTES)
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 512
 //  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
@@ -54,7 +52,7 @@ typedef struct {
     zsock_t *pipe;                 //  commands
     zsock_t *writer;
     zsock_t *socket;               //  NULL before START
-    zsock_t *ack_in;               //  explicit: where tickets come in; else NULL
+    zspool_acks_t acks;            //  explicit: where tickets come in
     zspool_peers_t peers;          //  of the socket
     int socket_type;
     zspool_options_t options;
@@ -72,8 +70,7 @@ typedef struct {
     zspool_block_pool_t *pool;
     zspool_follower_t follower;    //  first deliveries, and everything but explicit
     zspool_cursor_t *cursor;       //  explicit; else NULL
-    zspool_block_t *again_block;   //  explicit: block of what is sent again, or NULL
-    zspool_record_t again_record;  //  where in it
+    zspool_finder_t finder;        //  explicit: of what is sent again
     zspool_burial_t burial;        //  explicit: of what was delivered too often
     bool stop_waits;               //  STOP is answered when the burial under way has ended
     uint64_t stop_number;          //  of that request
@@ -97,9 +94,6 @@ typedef struct {
     uint64_t sent_bytes;           //  of all deliveries
     uint64_t sent;                 //  messages, first deliveries
     uint64_t resent;               //  messages, further deliveries
-    uint64_t tickets;              //  good ones
-    uint64_t stale;                //  tickets of another generation or store, or acknowledged already
-    uint64_t bad;                  //  frames that hold no tickets, and tickets that are none
 } self_t;
 
 //  ------------------------------------------------------------------------------------------------
@@ -110,7 +104,7 @@ s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
     zspool_follower_destroy (&self->follower);
-    zspool_block_destroy (&self->again_block);
+    zspool_finder_destroy (&self->finder);
     zspool_burial_destroy (&self->burial);
     zspool_pin_release (&self->pin);
     zspool_pins_destroy (&self->pins);
@@ -120,7 +114,7 @@ s_self_destroy (self_t **self_p)
     zspool_cursor_destroy (&self->cursor);
     zspool_peers_end (&self->peers);
     zsock_destroy (&self->socket);
-    zsock_destroy (&self->ack_in);
+    zsock_destroy (&self->acks.socket);
     zsock_destroy (&self->writer);
     free (self);
     *self_p = NULL;
@@ -150,8 +144,10 @@ s_self_new (const zspool_outlet_args_t *args)
     self->burial.cursor = args->cursor_id;
     self->reader = args->reader;
     self->again = args->again;
+    zspool_finder_init (&self->finder, self->again);
     self->pool = args->pool;
-    self->cursor = args->cursor;
+    self->cursor = self->acks.cursor = args->cursor;
+    self->acks.ours = &self->ticket;
     self->writer = args->writer;
     self->floor = self->change_floor = args->floor;
     self->sent_to = self->change_sent_to = args->sent_to;
@@ -365,55 +361,33 @@ s_forward (self_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Sending again, under explicit
 
-//  Have the message at hand in again_record; false when it cannot be had (now).
+//  Have the message at hand in the finder; false when it cannot be had (now).
 static bool
 s_find_again (self_t *self, uint64_t sequence)
 {
-    if (self->again_block
-        && (sequence < zspool_block_first_sequence (self->again_block)
-            || sequence > zspool_block_last_sequence (self->again_block)))
-        zspool_block_destroy (&self->again_block);
-    if (!self->again_block) {
-        zspool_reader_seek (self->again, sequence);
-        int rc = zspool_reader_next (self->again, &self->again_block);
-        if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ENOENT) {
-            self->retry = true; //  ENOENT: under async it may not be committed yet
-            return false;
-        }
-        if (rc == ZSPOOL_ECORRUPT
-            || (rc == ZSPOOL_OK && zspool_block_first_sequence (self->again_block) > sequence)) {
-            //  It is damaged, or was purged: it will never be delivered.
-            zspool_block_destroy (&self->again_block);
-            zspool_cursor_ack (self->cursor, sequence, sequence);
-            return false;
-        }
-        if (rc) {
-            s_fail (self);
-            return false;
-        }
-        zspool_block_rewind (self->again_block, &self->again_record);
-    }
-    if (self->again_record.sequence > sequence)
-        zspool_block_rewind (self->again_block, &self->again_record);
-    while (self->again_record.sequence != sequence
-           && zspool_block_next (self->again_block, &self->again_record))
-        ;
-    return true;
+    int rc = zspool_finder_find (&self->finder, sequence);
+    if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ENOENT)
+        self->retry = true; //  ENOENT: under async it may not be committed yet
+    else if (rc == ZSPOOL_ESTALE)
+        zspool_cursor_ack (self->cursor, sequence, sequence);
+    else if (rc)
+        s_fail (self);
+    return rc == ZSPOOL_OK;
 }
 
-//  The message at hand in again_record has been delivered too often: let it be buried. Until that is done, or when
+//  The message at hand in the finder has been delivered too often: let it be buried. Until that is done, or when
 //  it is refused, it counts as if it had been sent now. False when the move is full, or cannot be had.
 static bool
 s_bury (self_t *self, unsigned deliveries)
 {
-    const zspool_record_t *record = &self->again_record;
+    const zspool_record_t *record = &self->finder.record;
     int64_t sent_ms = zspool_cursor_due_sent_ms (self->cursor), now_us = zspool_now_us ();
     int rc = self->burial.under_way? ZSPOOL_EFULL: zspool_burial_reserve (&self->burial, record);
     if (rc == ZSPOOL_OK)
         rc = zspool_cursor_defer (self->cursor, record->sequence, self->now_ms);
     zspool_death_t death = {
         .sequence = record->sequence,
-        .stored_us = zspool_block_stored_us (self->again_block),
+        .stored_us = zspool_block_stored_us (self->finder.block),
         .delivered_us = sent_ms == INT64_MIN? 0: now_us - (self->now_ms - sent_ms) * 1000,
         .died_us = now_us,
         .deliveries = deliveries,
@@ -442,12 +416,12 @@ s_send_due (self_t *self)
             continue;
         }
         self->ticket.attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
-        if (!s_send_message (self, self->again_block, &self->again_record))
+        if (!s_send_message (self, self->finder.block, &self->finder.record))
             break;
         if (zspool_cursor_sent (self->cursor, sequence, sequence, self->now_ms))
             s_fail (self);
         self->resent++;
-        self->sent_bytes += self->again_record.data_bytes;
+        self->sent_bytes += self->finder.record.data_bytes;
         sent = true;
     }
     zspool_burial_hand_over (&self->burial, zsock_resolve (self->writer));
@@ -500,49 +474,6 @@ s_acknowledge (self_t *self)
 
 //  ------------------------------------------------------------------------------------------------
 //  Handlers
-
-static void
-s_take_ticket (self_t *self, const uint8_t *bytes)
-{
-    zspool_ticket_t ticket;
-    if (zspool_ticket_decode (&ticket, bytes, ZSPOOL_TICKET_BYTES)) {
-        self->bad++;
-        return;
-    }
-    bool ours = ticket.spool == self->ticket.spool && ticket.cursor == self->ticket.cursor
-                && ticket.generation == self->ticket.generation
-                && ticket.incarnation == self->ticket.incarnation
-                && ticket.sequence <= zspool_cursor_sent_to (self->cursor);
-    if (ours && zspool_cursor_ack (self->cursor, ticket.sequence, ticket.sequence) > 0)
-        self->tickets++;
-    else
-        self->stale++;
-}
-
-//  Take the tickets of a frame, one behind the other. Returns what it adds to the batch.
-static size_t
-s_take_frame (self_t *self, const uint8_t *bytes, size_t size)
-{
-    if (size == 0 || size % ZSPOOL_TICKET_BYTES != 0) {
-        self->bad++;
-        return 1;
-    }
-    for (size_t at = 0; at < size; at += ZSPOOL_TICKET_BYTES)
-        s_take_ticket (self, bytes + at);
-    return size / ZSPOOL_TICKET_BYTES;
-}
-
-static void
-s_handle_tickets (self_t *self)
-{
-    void *socket = zsock_resolve (self->ack_in);
-    zmq_msg_t frame;
-    zmq_msg_init (&frame);
-    size_t count = 0;
-    while (count < BATCH_TICKETS && zmq_msg_recv (&frame, socket, ZMQ_DONTWAIT) >= 0)
-        count += s_take_frame (self, (const uint8_t *) zmq_msg_data (&frame), zmq_msg_size (&frame));
-    zmq_msg_close (&frame);
-}
 
 //  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back,
 //  but not at once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and
@@ -608,8 +539,8 @@ s_stop (self_t *self, uint64_t number)
 {
     self->stopped = true;
     self->stop_number = number;
-    if (self->ack_in)
-        s_handle_tickets (self);
+    if (self->acks.socket)
+        zspool_acks_receive (&self->acks);
     self->stop_waits = self->burial.under_way;
     if (!self->stop_waits)
         s_end_stop (self);
@@ -653,8 +584,10 @@ s_attach (self_t *self, const char **reason)
     int rc = zspool_socket_attach (self->socket, self->options.out, reason);
     if (rc || !self->cursor)
         return rc;
-    self->ack_in = zspool_socket_new (ZMQ_PULL, hwm, ACK_FRAME_BYTES_MAX, 0);
-    return self->ack_in? zspool_socket_attach (self->ack_in, self->options.ack_in, reason): ZSPOOL_ENOMEM;
+    self->acks.socket = zspool_socket_new (ZMQ_PULL, hwm, ZSPOOL_ACKS_FRAME_BYTES_MAX, 0);
+    if (!self->acks.socket)
+        return ZSPOOL_ENOMEM;
+    return zspool_socket_attach (self->acks.socket, self->options.ack_in, reason);
 }
 
 static void
@@ -663,13 +596,13 @@ s_start (self_t *self)
     const char *reason = NULL;
     int rc = s_attach (self, &reason);
     if (rc) {
-        zsock_send (self->pipe, "iss", rc, self->ack_in? "ack-in": "out", reason);
+        zsock_send (self->pipe, "iss", rc, self->acks.socket? "ack-in": "out", reason);
         self->stopped = true;
     }
     else
         zsock_send (self->pipe, "iss", ZSPOOL_OK,
                     zspool_socket_endpoint (self->socket, self->options.out),
-                    self->ack_in? zspool_socket_endpoint (self->ack_in, self->options.ack_in): "");
+                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->options.ack_in): "");
 }
 
 //  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand
@@ -700,9 +633,9 @@ s_reply_status (self_t *self, uint64_t number)
     zspool_reply_add (status, "out/unsent_age_ms", s_unsent_age_ms (self));
     zspool_reply_add (status, "out/peers", zspool_peers_count (&self->peers));
     zspool_reply_add (status, "out/damaged", self->follower.damaged);
-    zspool_reply_add (status, "ack/tickets", self->tickets);
-    zspool_reply_add (status, "ack/stale", self->stale);
-    zspool_reply_add (status, "ack/bad", self->bad);
+    zspool_reply_add (status, "ack/tickets", self->acks.good);
+    zspool_reply_add (status, "ack/stale", self->acks.stale);
+    zspool_reply_add (status, "ack/bad", self->acks.bad);
     int64_t now_us = zclock_usecs ();
     zspool_reply_add (status, "rate/out", zspool_rate_get (&self->message_rate, now_us));
     zspool_reply_add (status, "rate/out_bytes", zspool_rate_get (&self->byte_rate, now_us));
@@ -789,7 +722,7 @@ s_serve (self_t *self)
         { zsock_resolve (self->pipe), 0, ZMQ_POLLIN, 0 },
         { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
         { self->peers.monitor, -1, ZMQ_POLLIN, 0 },
-        { self->ack_in? zsock_resolve (self->ack_in): NULL, -1, ZMQ_POLLIN, 0 },
+        { self->acks.socket? zsock_resolve (self->acks.socket): NULL, -1, ZMQ_POLLIN, 0 },
         { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLOUT, 0 },
     };
     int items_count = running && work && self->blocked? 5: 4;
@@ -803,7 +736,7 @@ s_serve (self_t *self)
     if (items [2].revents)
         s_handle_peers (self);
     if (items [3].revents && running)
-        s_handle_tickets (self);
+        zspool_acks_receive (&self->acks);
     if (items_count == 5 && items [4].revents) {
         zspool_settle_blocked (&self->settle, self->now_ms);
         self->blocked = false;
