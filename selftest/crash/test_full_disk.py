@@ -62,7 +62,7 @@ def check_goes_on(*options, cycles=1):
 
 
 def test_settled_goes_on_when_consumers_come():
-    check_goes_on("--settle", "200", cycles=2)
+    check_goes_on("--settle", "200")
 
 
 def test_settled_async_goes_on_when_consumers_come():

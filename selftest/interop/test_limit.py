@@ -50,7 +50,7 @@ def test_pause_settled_async():
 
 
 def test_pause_explicit():
-    check_pause(*EXPLICIT, cycles=2)
+    check_pause(*EXPLICIT)
 
 
 def test_stop_at_the_limit_loses_nothing():
