@@ -29,7 +29,8 @@
 //
 //    zspool_device   takes messages in from PUSH peers, stores them and forwards them to PULL peers,
 //                    on threads of its own
-//    zspool_control  asks the device of another process: STATUS, PAUSE, RESUME, FLUSH
+//    zspool_control  asks the device of another process: STATUS, PAUSE, RESUME, FLUSH; and
+//                    to put dead letters back, or drop them
 //    zspool_store    a directory with spools (ordered, durable logs of messages) and cursors (who
 //                    has acknowledged what of a spool); transactions over all of these
 //    zspool_reader   reads the blocks of a spool in order

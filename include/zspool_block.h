@@ -109,8 +109,8 @@ ZSPOOL_EXPORT bool
 ZSPOOL_EXPORT bool
     zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame);
 
-//  A property of a record: what zspool knows of a message beside its frames, such as that it died before
-//  (zspool_dead.h). Consumers never get any. The numbers in use are in lib/history.c.
+//  A property of a record: what zspool knows of a message beside its frames, such as that it died
+//  before (zspool_dead.h). Consumers never get any. The numbers in use are in lib/history.c.
 typedef struct {
     uint8_t id;              //  what it says
     uint8_t type;            //  how the bytes are to be read; follows from the id
@@ -118,8 +118,8 @@ typedef struct {
     const uint8_t *data;     //  in the block
 } zspool_property_t;
 
-//  Take a record's properties one after the other: set *offset to 0 before the first. False when there is
-//  no further one.
+//  Take a record's properties one after the other: set *offset to 0 before the first. False when
+//  there is no further one.
 ZSPOOL_EXPORT bool
     zspool_record_next_property (const zspool_record_t *record, size_t *offset, zspool_property_t *property);
 

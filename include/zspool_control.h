@@ -63,10 +63,10 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_control_flush (zspool_control_t *self);
 
-//  Put the dead letters first..last of the spool `name` back, or drop them, as zspool_dead_requeue () and
-//  zspool_dead_drop () do, on the device's own store; they are durable there when this returns. *count, if not
-//  NULL, is how many there were, also when this fails half-way. Errors of zspool_control_connect () and
-//  zspool_control_status (), and those of zspool_dead_requeue ().
+//  Put the dead letters first..last of the spool `name` back, or drop them, as zspool_dead_requeue
+//  () and zspool_dead_drop () do, on the device's own store; they are durable there when this
+//  returns. *count, if not NULL, is how many there were, also when this fails half-way. Errors of
+//  zspool_control_connect () and zspool_control_status (), and those of zspool_dead_requeue ().
 ZSPOOL_EXPORT int
     zspool_control_requeue (zspool_control_t *self, const char *name, uint64_t first, uint64_t last,
                             uint64_t *count);

@@ -2,13 +2,14 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A device with `max-deliveries` moves such a message from its spool NAME to the spool NAME.dead of the
-//  same store, in one commit: at any time, whatever crashes, it is in exactly one of them. With it goes
-//  its history, which it keeps when it is put back and dies again.
+//  A device with `max-deliveries` moves such a message from its spool NAME to the spool NAME.dead
+//  of the same store, in one commit: at any time, whatever crashes, it is in exactly one of them.
+//  With it goes its history, which it keeps when it is put back and dies again.
 //
-//  A zspool_dead looks at the dead letters of one spool, oldest first, and puts them back (requeue) or
-//  gives them up (drop). For that the store must be open for writing, which it cannot be while a device
-//  runs on it: then ask the device, with zspool_control_requeue () and zspool_control_drop ().
+//  A zspool_dead looks at the dead letters of one spool, oldest first, and puts them back (requeue)
+//  or gives them up (drop). For that the store must be open for writing, which it cannot be while a
+//  device runs on it: then ask the device, with zspool_control_requeue () and zspool_control_drop
+//  ().
 //
 //  It belongs to the store's thread; destroy it before the store.
 
@@ -57,12 +58,14 @@ typedef struct {
     zspool_record_t record;          //  its frames: zspool_record_next_frame ()
 } zspool_letter_t;
 
-//  Read the history of a message, wherever it is stored. ENOENT: it never died; ECORRUPT. Thread-safe.
+//  Read the history of a message, wherever it is stored. ENOENT: it never died; ECORRUPT.
+//  Thread-safe.
 ZSPOOL_EXPORT int
     zspool_history_read (zspool_history_t *self, const zspool_record_t *record);
 
-//  Look at the dead letters of the spool `name`, standing before the oldest. NULL when there are none (no
-//  spool NAME.dead), the store is not open, or memory is out; zspool_store_reason () says which.
+//  Look at the dead letters of the spool `name`, standing before the oldest. NULL when there are
+//  none (no spool NAME.dead), the store is not open, or memory is out; zspool_store_reason () says
+//  which.
 ZSPOOL_EXPORT zspool_dead_t *
     zspool_dead_new (zspool_store_t *store, const char *name);
 
@@ -71,8 +74,8 @@ ZSPOOL_EXPORT void
     zspool_dead_destroy (zspool_dead_t **self_p);
 
 //  Give the next letter that was neither put back nor dropped, as of the last zspool_dead_new () or
-//  zspool_dead_seek (). ENOENT: there is none behind it; ECORRUPT: letters were passed over that are
-//  damaged (zspool_store_verify () tells which), go on; ENOMEM, EIO.
+//  zspool_dead_seek (). ENOENT: there is none behind it; ECORRUPT: letters were passed over that
+//  are damaged (zspool_store_verify () tells which), go on; ENOMEM, EIO.
 ZSPOOL_EXPORT int
     zspool_dead_next (zspool_dead_t *self, zspool_letter_t *letter);
 
@@ -80,12 +83,13 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_dead_seek (zspool_dead_t *self, uint64_t sequence);
 
-//  Put letters with the sequences first..last back to the end of the spool where they died, with their
-//  history; or give them up. Letters among these that are gone already are passed over; *count, if not NULL, is
-//  how many there were. Done in commits of at most a thousand letters: each letter is durably in the one
-//  spool or the other, also when this fails half-way. Outside of a transaction only. ENOENT: there is none;
-//  EREADONLY, EINVAL (a transaction is open), ENOSPC, ELIMIT (the spool's limit), ECORRUPT (a letter
-//  is damaged: the others have been done), EFAILED, ENOMEM, EIO.
+//  Put letters with the sequences first..last back to the end of the spool where they died, with
+//  their history; or give them up. Letters among these that are gone already are passed over;
+//  *count, if not NULL, is how many there were. Done in commits of at most a thousand letters: each
+//  letter is durably in the one spool or the other, also when this fails half-way. Outside of a
+//  transaction only. ENOENT: there is none; EREADONLY, EINVAL (a transaction is open), ENOSPC,
+//  ELIMIT (the spool's limit), ECORRUPT (a letter is damaged: the others have been done), EFAILED,
+//  ENOMEM, EIO.
 ZSPOOL_EXPORT int
     zspool_dead_requeue (zspool_dead_t *self, uint64_t first, uint64_t last, uint64_t *count);
 ZSPOOL_EXPORT int
