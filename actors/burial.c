@@ -1,4 +1,5 @@
-//  burial.c - gathers messages that were delivered too often, and has the writer move them to the dead letters
+//  burial.c - gathers messages that were delivered too often, and has the writer move them to the
+//  dead letters
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -1,9 +1,10 @@
-//  burial.h - gathers messages that were delivered too often, and has the writer move them to the dead letters
+//  burial.h - gathers messages that were delivered too often, and has the writer move them to the
+//  dead letters
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Part of an outlet, on its thread. One move is under way at a time. While it is, the outlet keeps the changes
-//  of its cursor to itself: they do not know of it yet, and would undo it.
+//  Part of an outlet, on its thread. One move is under way at a time. While it is, the outlet keeps
+//  the changes of its cursor to itself: they do not know of it yet, and would undo it.
 
 #ifndef ZSPOOL_BURIAL_H_INCLUDED
 #define ZSPOOL_BURIAL_H_INCLUDED
@@ -45,8 +46,8 @@ int
 void
     zspool_burial_hand_over (zspool_burial_t *self, void *writer);
 
-//  The writer has made the move, or refused it: then the messages are due again in their time. Acknowledges
-//  them on the outlet's cursor; the move is destroyed.
+//  The writer has made the move, or refused it: then the messages are due again in their time.
+//  Acknowledges them on the outlet's cursor; the move is destroyed.
 void
     zspool_burial_end (zspool_burial_t *self, zspool_move_t *move, zspool_cursor_t *cursor);
 

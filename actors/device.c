@@ -81,8 +81,8 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
 //  ------------------------------------------------------------------------------------------------
 //  Starting
 
-//  A pipe between two actors: a pair of sockets without high-water marks. Its name must never have been used:
-//  ZeroMQ gives the names of closed sockets up only after a while. Returns 0 or -1.
+//  A pipe between two actors: a pair of sockets without high-water marks. Its name must never have
+//  been used: ZeroMQ gives the names of closed sockets up only after a while. Returns 0 or -1.
 static int
 s_new_pipe (zsock_t **one, zsock_t **other)
 {

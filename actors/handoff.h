@@ -16,8 +16,8 @@
 
 typedef enum {
     HANDOFF_BLOCK = 1,  //  pointer: a block, one reference. Inlet to writer: store it; number: when it was
-                        //  handed over, microseconds of the monotonic clock. Writer to outlet: it may be
-                        //  forwarded
+                        //  handed over, microseconds of the monotonic clock. Writer to outlet: it
+                        //  may be forwarded
     HANDOFF_TAKEN,      //  writer to inlet: it is free for another block, so many were taken
     HANDOFF_STORED,     //  writer to inlet: so many more of its blocks are durable. Writer to outlet:
                         //  more is durable than when it last looked

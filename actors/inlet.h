@@ -19,7 +19,8 @@ typedef struct {
     zsock_t *writer;        //  pipe to the writer; the inlet's from now on
 } zspool_inlet_args_t;
 
-//  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its reply:
+//  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its
+//  reply:
 //    START      attach to the endpoints and take messages in. Reply: code, reason or endpoint
 //    PAUSE      stop taking messages in. Reply: code, 0
 //    RESUME     take them in again. Reply: code, 0

@@ -1,5 +1,5 @@
-//  mover.h - what is to be moved between the spools of a writer's store: burials that outlets hand in, dead
-//  letters that somebody wants put back or dropped; one at a time
+//  mover.h - what is to be moved between the spools of a writer's store: burials that outlets hand
+//  in, dead letters that somebody wants put back or dropped; one at a time
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -40,9 +40,9 @@ void
 void
     zspool_mover_bury (zspool_mover_t *self, void *outlet, zspool_move_t *move);
 
-//  Take the request REQUEUE or DROP; its arguments are the name, and the first and last sequence. It is answered
-//  with a code, how many letters were moved, the sequence to go on from, or 0 when that was all, and whether some
-//  are damaged.
+//  Take the request REQUEUE or DROP; its arguments are the name, and the first and last sequence.
+//  It is answered with a code, how many letters were moved, the sequence to go on from, or 0 when
+//  that was all, and whether some are damaged.
 void
     zspool_mover_ask (zspool_mover_t *self, uint64_t number, bool requeue, zmsg_t *arguments);
 

@@ -375,8 +375,9 @@ s_find_again (self_t *self, uint64_t sequence)
     return rc == ZSPOOL_OK;
 }
 
-//  The message at hand in the finder has been delivered too often: let it be buried. Until that is done, or when
-//  it is refused, it counts as if it had been sent now. False when the move is full, or cannot be had.
+//  The message at hand in the finder has been delivered too often: let it be buried. Until that is
+//  done, or when it is refused, it counts as if it had been sent now. False when the move is full,
+//  or cannot be had.
 static bool
 s_bury (self_t *self, unsigned deliveries)
 {

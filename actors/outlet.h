@@ -32,7 +32,8 @@ typedef struct {
 //  Blocks that a pool for the readers needs
 #define ZSPOOL_OUTLET_POOL_BLOCKS 36
 
-//  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its reply:
+//  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its
+//  reply:
 //    START      attach to the endpoints, replay, forward. Reply: 0, endpoint, endpoint of ack-in or "";
 //               or a code, "out" or "ack-in", and why it could not be had
 //    STOP       forward no more; give the writer the cursor as it is now. Reply: code

@@ -38,8 +38,8 @@ s_port_is_too_high (const char *endpoints)
     return strstr (endpoints, "tcp://") && colon && strtol (colon + 1, NULL, 10) > 65535;
 }
 
-//  libzmq removes the file of an ipc endpoint that is in use, and so takes it over. Whether somebody
-//  answers there
+//  libzmq removes the file of an ipc endpoint that is in use, and so takes it over. Whether
+//  somebody answers there
 static bool
 s_is_taken (const char *endpoint)
 {

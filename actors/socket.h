@@ -8,9 +8,9 @@
 #include "zspool_library.h"
 #include <czmq.h>
 
-//  Create a socket with a device's usual options; NULL when there are no more. `hwm` is in messages,
-//  max_bytes the largest frame that a peer may send, linger_ms how long what was sent may take when
-//  it is closed.
+//  Create a socket with a device's usual options; NULL when there are no more. `hwm` is in
+//  messages, max_bytes the largest frame that a peer may send, linger_ms how long what was sent may
+//  take when it is closed.
 zsock_t *
     zspool_socket_new (int type, int hwm, int64_t max_bytes, int linger_ms);
 

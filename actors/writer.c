@@ -317,7 +317,8 @@ s_lane_of (const self_t *self, uint32_t spool)
     return lane;
 }
 
-//  A move was made, or refused. What it brought to a lane's spool is forwarded like anything that is stored there.
+//  A move was made, or refused. What it brought to a lane's spool is forwarded like anything that
+//  is stored there.
 static void
 s_moved (self_t *self)
 {
@@ -334,8 +335,9 @@ s_moved (self_t *self)
     zspool_mover_done (&self->mover);
 }
 
-//  Choose the move that the commit being prepared makes. One that is numbered in a lane needs the lane's blocks to
-//  be all in this commit, and each the changes that came before; on a full disk that may never be so.
+//  Choose the move that the commit being prepared makes. One that is numbered in a lane needs the
+//  lane's blocks to be all in this commit, and each the changes that came before; on a full disk
+//  that may never be so.
 static void
 s_choose_move (self_t *self)
 {
@@ -590,8 +592,8 @@ s_serve (self_t *self)
         s_handle_pipe (self);
 }
 
-//  Do not wake for outlets while there is no room for what they have to say, nor for inlets while a move is to be
-//  numbered first.
+//  Do not wake for outlets while there is no room for what they have to say, nor for inlets while a
+//  move is to be numbered first.
 static void
 s_mask_items (self_t *self)
 {

@@ -41,15 +41,16 @@ ZSPOOL_EXPORT void
 //    ack-timeout      explicit: milliseconds until an unacknowledged message is sent again, 10 to
 //                     86400000, default 30000
 //    max-deliveries   explicit: a message that was delivered so often, and is not acknowledged in time,
-//                     moves to the spool NAME.dead (zspool_dead.h), 1 to 32767; 0, the default: never.
-//                     The name has at most 122 bytes then
+//                     moves to the spool NAME.dead (zspool_dead.h), 1 to 32767; 0, the default:
+//                     never. The name has at most 122 bytes then
 //    settle           settled: milliseconds, 10 to 3600000, default 5000
 //    pipe-depth       settled: bytes, with suffix K, M or G, default 8M
 //    hwm              high-water mark of both sockets, messages, 1 to 1000000, default 1000
 //    max-bytes        the most that the spool may hold, bytes of its blocks, 1M to 64T; default: no limit
 //    on-full          at that limit: pause (default), the inlet holds the producers; or drop-oldest, the oldest
 //                     blocks are removed, see zspool_store_set_limit ()
-//    max-message-size larger messages are dropped, all frames together, bytes, 1 to 128M, default 128M
+//    max-message-size larger messages are dropped, all frames together, bytes, 1 to 128M, default
+//    128M
 //    max-frames       messages with more frames are dropped, 1 to 65535, default 65535
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
@@ -90,29 +91,34 @@ ZSPOOL_EXPORT const char *
 //  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
 //  (). NULL when the device does not run, or a signal ends the wait. Names:
 //    state                                running, full (inlets wait for room), stalled (the disk, or
-//                                         an actor, has not answered for a second), stopping or failed
+//                                         an actor, has not answered for a second), stopping or
+//                                         failed
 //    store/full                           what is full: no, disk or limit
 //    store/last_sequence                  newest message that has a number; under async it may not be durable
 //    rate/in, rate/stored, rate/out       messages a second, on the average of the last seconds
 //    rate/in_bytes, rate/stored_bytes, rate/out_bytes
 //                                         bytes a second; stored: of whole blocks
 //    t1/..._us                            time to cache, microseconds: from when the first message of a
-//                                         block was received until the block was handed to the writer; it
-//                                         counts for each message in it, so most waited less
+//                                         block was received until the block was handed to the
+//                                         writer; it counts for each message in it, so most waited
+//                                         less
 //    t2/..._us                            time to store: from then until the block was committed and
 //                                         fsynced; it counts for each message in it
 //    wait/..._us                          from when a message was numbered (after t1, before its commit)
 //                                         until ZeroMQ took its first delivery
 //    store/commit_..._us                  what a commit took
 //    store/commit_messages_..., store/commit_bytes_...
-//                                         messages in a commit that stored any, and bytes of their blocks
-//    For each of these measures, in place of the dots: count, how many values there are; p50_us, p99_us,
-//    max_us (or without _us), which value half of them and 99 % are not above, within 3.2 %, and the
-//    greatest; likewise recent_count, recent_p50_us, ... of the last 10 to 20 seconds. counts have no unit.
+//                                         messages in a commit that stored any, and bytes of their
+//                                         blocks
+//    For each of these measures, in place of the dots: count, how many values there are; p50_us,
+//    p99_us, max_us (or without _us), which value half of them and 99 % are not above, within 3.2
+//    %, and the greatest; likewise recent_count, recent_p50_us, ... of the last 10 to 20 seconds.
+//    counts have no unit.
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
 //    store/waiting                        blocks that are not durable yet
 //    store/oldest_reader_commits          commits since the oldest state that a reader looks at; while it
-//                                         keeps rising the store grows: zspool_store_oldest_reader ()
+//                                         keeps rising the store grows: zspool_store_oldest_reader
+//                                         ()
 //    in/paused                            1 after PAUSE, else 0
 //    in/messages, in/bytes                taken in since the start
 //    in/dropped                           messages over a limit
@@ -129,8 +135,8 @@ ZSPOOL_EXPORT const char *
 //    device/name, device/durability, device/ack, device/in, device/out, device/ack_in
 //                                         options, and the endpoints in use
 //    device/writer_silent_ms, device/inlet_silent_ms, device/outlet_silent_ms
-//                                         milliseconds that this actor has not answered, when over a second:
-//                                         its values are older then; else 0
+//                                         milliseconds that this actor has not answered, when over
+//                                         a second: its values are older then; else 0
 //  Other processes get the same from zspool_control_status ().
 ZSPOOL_EXPORT zconfig_t *
     zspool_device_status (zspool_device_t *self);

@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The database writes itself into a pipe, in a thread, so that the caller's thread can see to the file and be
-//  told to stop. The copy then gets an incarnation of its own, is verified, and only then its name.
+//  The database writes itself into a pipe, in a thread, so that the caller's thread can see to the
+//  file and be told to stop. The copy then gets an incarnation of its own, is verified, and only
+//  then its name.
 
 #include "zspool_backup.h"
 #include "fresh.h"

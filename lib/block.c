@@ -6,7 +6,8 @@
 //
 //  stamp, 40 bytes, by the store       0  first_sequence u64      8  stored_us i64
 //                                     16  incarnation u64        24  flags u32 (0)   28  reserved u32 (0)
-//                                     32  XXH3-64 of the 32 bytes before and the 64 bytes of the header
+//                                     32  XXH3-64 of the 32 bytes before and the 64 bytes of the
+//                                     header
 //  header, 64 bytes, by who packs     40  magic u32 "ZSPB"       44  version u16     46  header_bytes u16
 //                                     48  flags u32              52  count u32       56  record_bytes u32
 //                                     60  stored_bytes u32       64  index_bytes u32

@@ -20,12 +20,13 @@ size_t
 //  Most bytes of a record's properties
 #define ZSPOOL_PROPERTIES_BYTES_MAX (255 * 4)
 
-//  Write a property behind the `used` bytes of others in a buffer of ZSPOOL_PROPERTIES_BYTES_MAX. Returns how many
-//  bytes are used then, or 0 when there is no room for it.
+//  Write a property behind the `used` bytes of others in a buffer of ZSPOOL_PROPERTIES_BYTES_MAX.
+//  Returns how many bytes are used then, or 0 when there is no room for it.
 size_t
     zspool_property_put (uint8_t *properties, size_t used, const zspool_property_t *property);
 
-//  Append a message with properties as zspool_property_put () wrote them. Errors as zspool_block_append () has them.
+//  Append a message with properties as zspool_property_put () wrote them. Errors as
+//  zspool_block_append () has them.
 int
     zspool_block_append_with (zspool_block_t *self, const zspool_frame_t *frames, size_t count,
                               const uint8_t *properties, size_t properties_bytes, int64_t arrival_us);

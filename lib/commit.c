@@ -63,8 +63,9 @@ s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
     return ZSPOOL_OK;
 }
 
-//  Make the move. Its block is numbered behind all others of its spool, so none of these may be left over; and the
-//  cursor's changes must all be stored as a whole, since what is left over is stored later, and does not know of it.
+//  Make the move. Its block is numbered behind all others of its spool, so none of these may be
+//  left over; and the cursor's changes must all be stored as a whole, since what is left over is
+//  stored later, and does not know of it.
 static int
 s_make_move (zspool_commit_t *self, zspool_store_t *store)
 {

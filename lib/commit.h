@@ -32,9 +32,10 @@ typedef struct {
 } zspool_commit_t;
 
 //  Commit as much as there is room for: the blocks from the first on, and what the changes say of
-//  messages that are stored by then. At a spool's limit what they acknowledge makes room first. The move comes last,
-//  and only when all the rest found room, or it needs none there; it may be refused without harm to the rest. On any
-//  failure but want of room nothing is committed, and rc says why.
+//  messages that are stored by then. At a spool's limit what they acknowledge makes room first. The
+//  move comes last, and only when all the rest found room, or it needs none there; it may be
+//  refused without harm to the rest. On any failure but want of room nothing is committed, and rc
+//  says why.
 void
     zspool_commit_run (zspool_commit_t *self, zspool_store_t *store);
 

@@ -109,13 +109,13 @@ uint64_t
 bool
     zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence);
 
-//  Let the message that zspool_cursor_due () gave last be due again at now_ms + the timeout, and not before, though
-//  it was not sent. ENOMEM: nothing was changed.
+//  Let the message that zspool_cursor_due () gave last be due again at now_ms + the timeout, and
+//  not before, though it was not sent. ENOMEM: nothing was changed.
 int
     zspool_cursor_defer (zspool_cursor_t *self, uint64_t sequence, int64_t now_ms);
 
-//  When the message that zspool_cursor_due () gave last was delivered, at the latest; INT64_MIN: before the cursor
-//  was created.
+//  When the message that zspool_cursor_due () gave last was delivered, at the latest; INT64_MIN:
+//  before the cursor was created.
 int64_t
     zspool_cursor_due_sent_ms (const zspool_cursor_t *self);
 

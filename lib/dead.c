@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The dead letters of the spool NAME are the messages of NAME.dead that its cursor ZSPOOL_DEAD_CURSOR has not
-//  acknowledged. Thread: the store's owner.
+//  The dead letters of the spool NAME are the messages of NAME.dead that its cursor
+//  ZSPOOL_DEAD_CURSOR has not acknowledged. Thread: the store's owner.
 
 #include "dead.h"
 #include "history.h"

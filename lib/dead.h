@@ -14,14 +14,14 @@
 int
     zspool_dead_name (char dead [ZSPOOL_NAME_MAX + 1], const char *name);
 
-//  Make the spool of dead letters and its cursor, when they are not there, in a transaction. Errors are those
-//  of zspool_store_spool () and zspool_store_cursor (), and EINVAL.
+//  Make the spool of dead letters and its cursor, when they are not there, in a transaction. Errors
+//  are those of zspool_store_spool () and zspool_store_cursor (), and EINVAL.
 int
     zspool_dead_prepare (zspool_store_t *store, const char *name, uint32_t *spool);
 
-//  Prepare a move of the letters first..last, as many as go into one; `requeue`: back to where they died, else
-//  nowhere. ENOENT: there is none; *damaged: some were passed over that are. The caller owns *move_p. Outside
-//  of a transaction.
+//  Prepare a move of the letters first..last, as many as go into one; `requeue`: back to where they
+//  died, else nowhere. ENOENT: there is none; *damaged: some were passed over that are. The caller
+//  owns *move_p. Outside of a transaction.
 int
     zspool_dead_gather (zspool_dead_t *self, uint64_t first, uint64_t last, bool requeue,
                         zspool_move_t **move_p, bool *damaged);

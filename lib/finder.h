@@ -21,8 +21,8 @@ void
 void
     zspool_finder_destroy (zspool_finder_t *self);
 
-//  Have a message at hand, in self->record of self->block. ENOENT: it is not stored yet; ESTALE: it is gone, or
-//  damaged, and will never be had; or what zspool_reader_next () gives.
+//  Have a message at hand, in self->record of self->block. ENOENT: it is not stored yet; ESTALE: it
+//  is gone, or damaged, and will never be had; or what zspool_reader_next () gives.
 int
     zspool_finder_find (zspool_finder_t *self, uint64_t sequence);
 

@@ -9,9 +9,10 @@
 
 typedef struct zspool_fresh zspool_fresh_t;
 
-//  Make a directory, mode 0700, that is to become `directory`: beside it, as directory.partial-XXXXXX. EEXIST
-//  when there is one of that name that is not empty, or something else; EINVAL, EACCES, ENOSPC, ENOENT (the
-//  directory it is to lie in), EREMOTE, ENOMEM, EIO; *reason has a line of text.
+//  Make a directory, mode 0700, that is to become `directory`: beside it, as
+//  directory.partial-XXXXXX. EEXIST when there is one of that name that is not empty, or something
+//  else; EINVAL, EACCES, ENOSPC, ENOENT (the directory it is to lie in), EREMOTE, ENOMEM, EIO;
+//  *reason has a line of text.
 int
     zspool_fresh_new (zspool_fresh_t **self_p, const char *directory, char reason [ZSPOOL_REASON_MAX]);
 
@@ -19,8 +20,8 @@ int
 const char *
     zspool_fresh_path (const zspool_fresh_t *self);
 
-//  Give it its name. Durable, with all that is in it, when this returns. Errors, with a reason: EEXIST, EIO,
-//  ENOSPC, EACCES.
+//  Give it its name. Durable, with all that is in it, when this returns. Errors, with a reason:
+//  EEXIST, EIO, ENOSPC, EACCES.
 int
     zspool_fresh_publish (zspool_fresh_t *self, char reason [ZSPOOL_REASON_MAX]);
 

@@ -7,7 +7,8 @@
 //    2  origin           the spool's name, without a terminating zero
 //    3  a death          sequence u64, stored_us i64, delivered_us i64, died_us i64, deliveries u32,
 //                        reason u32; one for each death kept, oldest first. May get longer.
-//  All have type 0 (bytes). With the longest name and ZSPOOL_DEATHS_MAX deaths that is 848 bytes of 1,020.
+//  All have type 0 (bytes). With the longest name and ZSPOOL_DEATHS_MAX deaths that is 848 bytes of
+//  1,020.
 
 #include "history.h"
 #include "bytes.h"

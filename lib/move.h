@@ -1,4 +1,5 @@
-//  move.h - a block that is appended to one spool, and messages acknowledged in another, in one commit
+//  move.h - a block that is appended to one spool, and messages acknowledged in another, in one
+//  commit
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -26,7 +27,8 @@ typedef struct {
     int rc;                      //  result
 } zspool_move_t;
 
-//  Create a move with an empty block of at least so many bytes (0: without one). NULL when memory is out.
+//  Create a move with an empty block of at least so many bytes (0: without one). NULL when memory
+//  is out.
 zspool_move_t *
     zspool_move_new (size_t block_bytes);
 void
@@ -36,13 +38,14 @@ void
 bool
     zspool_move_has_room (const zspool_move_t *self, size_t record_bytes);
 
-//  Make the move, in a transaction. ESTALE (one of the messages is not pending), ENOSPC and ELIMIT (no room
-//  for the block), ENOMEM: nothing was changed, and the transaction can go on. Other errors: roll back.
+//  Make the move, in a transaction. ESTALE (one of the messages is not pending), ENOSPC and ELIMIT
+//  (no room for the block), ENOMEM: nothing was changed, and the transaction can go on. Other
+//  errors: roll back.
 int
     zspool_store_move (zspool_store_t *self, zspool_move_t *move);
 
-//  Copy a message into the move's block, with the history, and list it as one to be acknowledged. The caller
-//  has made sure of room. ENOMEM, ETOOBIG.
+//  Copy a message into the move's block, with the history, and list it as one to be acknowledged.
+//  The caller has made sure of room. ENOMEM, ETOOBIG.
 int
     zspool_move_add (zspool_move_t *self, const zspool_record_t *record, const zspool_history_t *history);
 

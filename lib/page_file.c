@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  LMDB's layout, version 1, of this machine's byte order, is described in store_length.c. Besides: a node in a
-//  leaf with the flag 2 describes a table in 48 bytes: depth u16 at 6, number of pairs u64 at 32, page of the
-//  root u64 at 40.
+//  LMDB's layout, version 1, of this machine's byte order, is described in store_length.c. Besides:
+//  a node in a leaf with the flag 2 describes a table in 48 bytes: depth u16 at 6, number of pairs
+//  u64 at 32, page of the root u64 at 40.
 
 #include "page_file.h"
 

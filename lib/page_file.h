@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  For databases that LMDB itself could not open, or would die of: there is no map, every number is checked
-//  before it is used, and no page is visited twice in a walk. Bytes that cannot be read count as zeros.
+//  For databases that LMDB itself could not open, or would die of: there is no map, every number is
+//  checked before it is used, and no page is visited twice in a walk. Bytes that cannot be read
+//  count as zeros.
 
 #ifndef ZSPOOL_PAGE_FILE_H_INCLUDED
 #define ZSPOOL_PAGE_FILE_H_INCLUDED
@@ -18,7 +19,8 @@ typedef struct {
     uint64_t unreadable;       //  reads that failed
 } zspool_page_file_t;
 
-//  A pair in a leaf. Key and node are in the page at hand; where a value lies is told as an offset in the file.
+//  A pair in a leaf. Key and node are in the page at hand; where a value lies is told as an offset
+//  in the file.
 typedef struct {
     zspool_bytes_t key;
     uint16_t flags;            //  of the node
@@ -65,14 +67,15 @@ bool
 //  Called for each pair of a walk; another result than ZSPOOL_OK ends it.
 typedef int (zspool_pair_fn) (void *arg, const zspool_pair_t *pair);
 
-//  Walk over a tree in the order of its pages. *damage counts pages and pairs that make no sense; what lies
-//  below them is left out. `visited`, one bit a page, is the caller's, all zero at first. ENOMEM, or what the
-//  function gave.
+//  Walk over a tree in the order of its pages. *damage counts pages and pairs that make no sense;
+//  what lies below them is left out. `visited`, one bit a page, is the caller's, all zero at first.
+//  ENOMEM, or what the function gave.
 int
     zspool_page_file_walk (zspool_page_file_t *self, const zspool_tree_t *tree, uint8_t *visited,
                            zspool_pair_fn *function, void *arg, uint64_t *damage);
 
-//  Give the last pair of a tree to the function, if it can be found. ENOMEM, or what the function gave.
+//  Give the last pair of a tree to the function, if it can be found. ENOMEM, or what the function
+//  gave.
 int
     zspool_page_file_last (zspool_page_file_t *self, const zspool_tree_t *tree, zspool_pair_fn *function,
                            void *arg);

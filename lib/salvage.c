@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  In three steps: find (salvage_find.c), plan (salvage_plan.c), and here: write the new store, which gets its
-//  name when it is whole. The old store's lock is held as a reader would, so that no writer comes meanwhile.
+//  In three steps: find (salvage_find.c), plan (salvage_plan.c), and here: write the new store,
+//  which gets its name when it is whole. The old store's lock is held as a reader would, so that no
+//  writer comes meanwhile.
 
 #include "zspool_salvage.h"
 #include "fresh.h"
@@ -136,8 +137,8 @@ s_keep_lost (s_salvage_t *self, uint64_t first, uint64_t last)
     return zspool_keep_gap (self->store, self->spool, &gap);
 }
 
-//  Account for what lies between what was written and `end`: recorded gaps stay what they are, all else is
-//  lost, up to `lost_to`, and behind that was never stored.
+//  Account for what lies between what was written and `end`: recorded gaps stay what they are, all
+//  else is lost, up to `lost_to`, and behind that was never stored.
 static int
 s_keep_hole (s_salvage_t *self, uint64_t end, uint64_t lost_to)
 {
@@ -220,8 +221,8 @@ s_keep_cursor (s_salvage_t *self, const zspool_plan_cursor_t *cursor)
     return rc;
 }
 
-//  A cursor that was not saved must find its messages when it comes again: without one that holds them,
-//  those that stand further on would let them go.
+//  A cursor that was not saved must find its messages when it comes again: without one that holds
+//  them, those that stand further on would let them go.
 static int
 s_keep_lost_cursors (s_salvage_t *self)
 {

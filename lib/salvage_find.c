@@ -72,7 +72,8 @@ zspool_finder_goes_on (zspool_finder_t *self)
     return !self->go_on || self->go_on (self->arg);
 }
 
-//  The pages of a value need no search, but for what lies behind its end; a leaf does, whatever was found in it.
+//  The pages of a value need no search, but for what lies behind its end; a leaf does, whatever was
+//  found in it.
 static int
 s_mark_done (zspool_finder_t *self, uint64_t offset, uint64_t size)
 {
@@ -361,7 +362,8 @@ s_walk_table (zspool_finder_t *self, zspool_found_table_t *table, zspool_found_t
     return rc;
 }
 
-//  Whether a tree is what its description says: then no page of it was used for anything else since.
+//  Whether a tree is what its description says: then no page of it was used for anything else
+//  since.
 static int
 s_is_consistent (zspool_finder_t *self, const zspool_tree_t *tree, bool *is_consistent)
 {
@@ -375,7 +377,8 @@ s_is_consistent (zspool_finder_t *self, const zspool_tree_t *tree, bool *is_cons
 //  ------------------------------------------------------------------------------------------------
 //  All of it
 
-//  The old state of a table that ends with the highest key, and was not looked at; NULL when there is none.
+//  The old state of a table that ends with the highest key, and was not looked at; NULL when there
+//  is none.
 static zspool_found_table_t *
 s_newest_old_table (zspool_finder_t *self, uint32_t spool)
 {

@@ -2,10 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Two ways. The trees, as far as they can be followed, tell what is stored, and in which spool. When something
-//  is amiss there, every page of the file is searched for what can prove itself by its own checksums: then
-//  older states of trees, which LMDB does not overwrite at once, tell more spools, and what is left is known by
-//  its sequences only.
+//  Two ways. The trees, as far as they can be followed, tell what is stored, and in which spool.
+//  When something is amiss there, every page of the file is searched for what can prove itself by
+//  its own checksums: then older states of trees, which LMDB does not overwrite at once, tell more
+//  spools, and what is left is known by its sequences only.
 
 #ifndef ZSPOOL_SALVAGE_FIND_H_INCLUDED
 #define ZSPOOL_SALVAGE_FIND_H_INCLUDED
@@ -144,7 +144,8 @@ zspool_found_block_t
 int
     zspool_finder_try_block (zspool_finder_t *self, const zspool_found_block_t *found, bool *added);
 
-//  Whether a page needs no search; else how many bytes at its start belong to a value that is whole.
+//  Whether a page needs no search; else how many bytes at its start belong to a value that is
+//  whole.
 bool
     zspool_finder_is_done (const zspool_finder_t *self, uint64_t page);
 size_t

@@ -13,8 +13,8 @@
 int
     zspool_keep_spool (zspool_store_t *store, const char *name, uint64_t first, uint32_t *spool);
 
-//  Append a block as it is stamped. What is skipped before it must be in gaps: see below. EINVAL when it is not
-//  behind all others.
+//  Append a block as it is stamped. What is skipped before it must be in gaps: see below. EINVAL
+//  when it is not behind all others.
 int
     zspool_keep_block (zspool_store_t *store, uint32_t spool, zspool_block_t *block);
 
@@ -22,8 +22,8 @@ int
 int
     zspool_keep_gap (zspool_store_t *store, uint32_t spool, const zspool_gap_t *gap);
 
-//  Number from next_sequence on, if that is later than what follows from the blocks; and when there are none,
-//  last_sequence was the last that there was.
+//  Number from next_sequence on, if that is later than what follows from the blocks; and when there
+//  are none, last_sequence was the last that there was.
 int
     zspool_keep_numbering (zspool_store_t *store, uint32_t spool, uint64_t next_sequence, uint64_t last_sequence);
 

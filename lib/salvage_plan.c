@@ -371,7 +371,8 @@ s_place_beside (zspool_plan_t *self, const zspool_found_block_t *block)
     }
     if (!s_is_ours (self, block) || (fits == 0 && known > 0))
         return ZSPOOL_OK; //  let go by the store, or never its own
-    //  A message may hold a block, of this store even: what lies anywhere must be just what is missing.
+    //  A message may hold a block, of this store even: what lies anywhere must be just what is
+    //  missing.
     if (!block->proven && (fits != 1 || !s_adjoins (fit, block)))
         return ZSPOOL_OK;
     return fits == 1? s_insert (fit, block): s_place_stray (self, block);

@@ -4,11 +4,12 @@
 //
 //  Rules
 //  1. What the newest trees hold is kept, as it is.
-//  2. What older trees of a spool hold, and then what lies beside, fills holes only: where messages are missing
-//     that no record says are gone, above what all cursors have acknowledged.
+//  2. What older trees of a spool hold, and then what lies beside, fills holes only: where messages
+//     are missing that no record says are gone, above what all cursors have acknowledged.
 //  3. A block found beside goes to a spool only if it fits no other; else into a spool of its own.
-//  4. Of a small record that the newest tree lacks, the latest copy counts: floors of a cursor never fall
-//     within a generation. What was acknowledged out of order is taken from the newest tree only.
+//  4. Of a small record that the newest tree lacks, the latest copy counts: floors of a cursor
+//     never fall within a generation. What was acknowledged out of order is taken from the newest
+//     tree only.
 
 #ifndef ZSPOOL_SALVAGE_PLAN_H_INCLUDED
 #define ZSPOOL_SALVAGE_PLAN_H_INCLUDED

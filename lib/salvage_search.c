@@ -123,7 +123,8 @@ s_search_node (zspool_finder_t *self, uint64_t page, const uint8_t *bytes, size_
     return rc;
 }
 
-//  Whether a place lies within a block that was found whole in this page: what a message holds is no block.
+//  Whether a place lies within a block that was found whole in this page: what a message holds is
+//  no block.
 static bool
 s_is_inside (const zspool_finder_t *self, size_t at)
 {
@@ -216,8 +217,8 @@ s_find_parts (const zspool_finder_t *self, uint64_t first, uint16_t chunk, size_
     return high - low;
 }
 
-//  Put a block together in the nth way: with the nth of the parts that are there for a chunk, or, where there
-//  is none, the page behind that of the chunk before. *more: there are further ways.
+//  Put a block together in the nth way: with the nth of the parts that are there for a chunk, or,
+//  where there is none, the page behind that of the chunk before. *more: there are further ways.
 static int
 s_assemble (zspool_finder_t *self, const zspool_found_block_t *head, size_t way, bool *more, bool *added)
 {

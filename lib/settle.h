@@ -7,8 +7,8 @@
 //  - the outlet stayed writable all that time;
 //  - more than pipe_depth bytes were sent after it;
 //  - the outlet has by now stayed writable for settle_ms and the time that what is not settled, or
-//    pipe_depth bytes if that is less, would take at the rate that was seen while it was refused now
-//    and then. Without this a queue that goes idle after a burst would keep its end for ever.
+//    pipe_depth bytes if that is less, would take at the rate that was seen while it was refused
+//    now and then. Without this a queue that goes idle after a burst would keep its end for ever.
 //
 //  Pure memory, bounded: at most ZSPOOL_SETTLE_MARKS marks, each standing for all that was sent in
 //  a part of the settle time. Times are milliseconds of the caller's monotonic clock.

@@ -364,8 +364,9 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
 //  ------------------------------------------------------------------------------------------------
 //  Appending
 
-//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left to acknowledge,
-//  and for what is buried, together with half of the headroom, since nothing else would ever make room for it.
+//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left
+//  to acknowledge, and for what is buried, together with half of the headroom, since nothing else
+//  would ever make room for it.
 static bool
 s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t needed)
 {

@@ -196,8 +196,8 @@ int
     zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool);
 int
     zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
-//  Acknowledge on a cursor's tracker, which is made when it has none; nothing is stored yet. ESTALE: one is not
-//  pending, and none is acknowledged; ENOMEM, EIO. In a transaction.
+//  Acknowledge on a cursor's tracker, which is made when it has none; nothing is stored yet.
+//  ESTALE: one is not pending, and none is acknowledged; ENOMEM, EIO. In a transaction.
 int
     zspool_store_ack_on (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
                          uint64_t first, uint64_t last);

@@ -15,8 +15,8 @@
 //    page    16 bytes of head: number u64, padding u16, flags u16, then of a page in a tree lower
 //            u16 and upper u16, of a value's first page the number of pages u32
 //    tree    u16 offsets of nodes from byte 16 to `lower`. A node: size u32, flags u16, size of key
-//            u16, key, value. In a branch, size and flags are the page number of the child; in a leaf
-//            with the flag BIG, the value is the number of the page where it starts
+//            u16, key, value. In a branch, size and flags are the page number of the child; in a
+//            leaf with the flag BIG, the value is the number of the page where it starts
 //    first   the two first pages: from byte 16 the magic, version u32, address u64, size of the map
 //            u64, the record of the free list, that of the tables (each 48 bytes, the root's page
 //            number last), last page in use u64, transaction u64

@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The cursor of a move may be one whose tracker lives with an outlet, which hands in what it knows now and
-//  then. So what is acknowledged here is added to what is stored of it, with a tracker made for the
-//  occasion; whoever holds the other one must not hand in a change meanwhile that does not know of it.
+//  The cursor of a move may be one whose tracker lives with an outlet, which hands in what it knows
+//  now and then. So what is acknowledged here is added to what is stored of it, with a tracker made
+//  for the occasion; whoever holds the other one must not hand in a change meanwhile that does not
+//  know of it.
 //
 //  Thread: the store's owner.
 

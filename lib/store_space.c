@@ -114,9 +114,9 @@ s_round_up (uint64_t end, uint64_t step)
     return (end / step + 1) * step;
 }
 
-//  Near the end of the disk a whole step may not be had, but what is needed may. Steps become smaller
-//  then, for some file systems (tmpfs) first take all that there is, page by page, and give it back.
-//  Returns 0 or errno's value.
+//  Near the end of the disk a whole step may not be had, but what is needed may. Steps become
+//  smaller then, for some file systems (tmpfs) first take all that there is, page by page, and give
+//  it back. Returns 0 or errno's value.
 static int
 s_reserve (zspool_space_t *self, uint64_t needed_end)
 {

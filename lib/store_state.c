@@ -7,8 +7,8 @@
 //                                                     next_spool u32
 //    'O'                                              kind u32, incarnation u64, copied_us i64; may be missing
 //    'S' spool u32                                    next_sequence u64, last_sequence u64, ceiling u64,
-//                                                     messages u64, bytes u64, blocks u64, lost u64,
-//                                                     stored_us i64, next_cursor u32, name
+//                                                     messages u64, bytes u64, blocks u64, lost
+//                                                     u64, stored_us i64, next_cursor u32, name
 //    'C' spool u32 cursor u32                         generation u32, floor u64, sent_to u64, name
 //    'E' spool u32 cursor u32 first_sequence u64      messages u32, has_counts u32, acked bits, counts
 //    'G' spool u32 first u64                          last u64, found_us i64

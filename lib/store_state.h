@@ -112,8 +112,8 @@ int
     zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                             zspool_spool_record_t *record);
 
-//  One record of any kind, taken from bytes that may come from anywhere: `entry` has bytes of `value`. ECORRUPT
-//  when the checksum fails or the key is none of ours, EVERSION as above.
+//  One record of any kind, taken from bytes that may come from anywhere: `entry` has bytes of
+//  `value`. ECORRUPT when the checksum fails or the key is none of ours, EVERSION as above.
 typedef struct {
     char kind;                       //  first byte of its key: see store_state.c
     uint32_t spool;

@@ -2,13 +2,15 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A job is one test under way: a process that leads a process group, a temporary directory, and a file in
-//  memory that takes its output. This process has one thread, uses no ZeroMQ, and waits for signals only.
+//  A job is one test under way: a process that leads a process group, a temporary directory, and a
+//  file in memory that takes its output. This process has one thread, uses no ZeroMQ, and waits for
+//  signals only.
 //
 //  Invariants
 //  1. When a job has ended, every process of its group is dead and its directory is gone.
 //  2. That holds too when this program is interrupted.
-//  3. Orphans of a group become children of this process (a subreaper), so it can wait for their end.
+//  3. Orphans of a group become children of this process (a subreaper), so it can wait for their
+//     end.
 
 #include "runner.h"
 
@@ -208,7 +210,8 @@ s_start_next (self_t *self, const selftest_t *test)
     self->running++;
 }
 
-//  Wait until a child has ended, a deadline has passed or the run is interrupted; gives that signal, or 0.
+//  Wait until a child has ended, a deadline has passed or the run is interrupted; gives that
+//  signal, or 0.
 static int
 s_wait (self_t *self)
 {

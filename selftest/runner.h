@@ -15,8 +15,8 @@ typedef struct {
     bool verbose;                      //  print what passing tests print, too
 } runner_options_t;
 
-//  Run these tests and print, last, the line `N passed, N failed, N skipped`. Returns the program's exit
-//  status: 0 when none failed. Must be called before the process has threads.
+//  Run these tests and print, last, the line `N passed, N failed, N skipped`. Returns the program's
+//  exit status: 0 when none failed. Must be called before the process has threads.
 int
     runner_run (selftest_t *const *tests, size_t count, const runner_options_t *options);
 

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The runtimes call these functions at their start, and tests find the same in the environment. In an
-//  ordinary build nobody asks.
+//  The runtimes call these functions at their start, and tests find the same in the environment. In
+//  an ordinary build nobody asks.
 
 #include "runner.h"
 

@@ -10,8 +10,8 @@
 //          CHECK_EQ_I64 (zspool_block_seal (block), ZSPOOL_EINVAL);
 //      }
 //
-//  It runs in a process and an empty working directory of its own; both, and all processes it started,
-//  are gone afterwards. It passes when it returns. What it prints is shown when it fails.
+//  It runs in a process and an empty working directory of its own; both, and all processes it
+//  started, are gone afterwards. It passes when it returns. What it prints is shown when it fails.
 
 #ifndef SELFTEST_H_INCLUDED
 #define SELFTEST_H_INCLUDED
@@ -35,7 +35,8 @@
 #define SELFTEST_TSAN 0
 #endif
 
-//  Size of the memory map for stores that tests open: the thread sanitizer leaves no room for a large one.
+//  Size of the memory map for stores that tests open: the thread sanitizer leaves no room for a
+//  large one.
 #define SELFTEST_MAP_BYTES (SELFTEST_TSAN? 1ULL << 30: ZSPOOL_MAP_BYTES)
 
 //  One test: a function, or a script when `script` is not NULL
@@ -104,21 +105,22 @@ void
 int64_t
     selftest_now_ms (void);
 
-//  Wait until a file descriptor, or a socket of CZMQ or libzmq, can be read. The test fails when that does
-//  not happen within SELFTEST_WAIT_MS.
+//  Wait until a file descriptor, or a socket of CZMQ or libzmq, can be read. The test fails when
+//  that does not happen within SELFTEST_WAIT_MS.
 void
     selftest_wait_fd (int fd);
 void
     selftest_wait_socket (void *socket);
 
-//  Wait until a condition holds that no descriptor tells, looking again every millisecond; the test fails
-//  after SELFTEST_WAIT_MS.
+//  Wait until a condition holds that no descriptor tells, looking again every millisecond; the test
+//  fails after SELFTEST_WAIT_MS.
 #define WAIT_UNTIL(condition)                                                                      \
     for (int64_t until_ms = selftest_now_ms () + SELFTEST_WAIT_MS; !(condition); zclock_sleep (1)) \
         CHECK (selftest_now_ms () < until_ms && #condition)
 
-//  An endpoint on a TCP port of 127.0.0.1 that nobody uses now: for a device that must come back at the
-//  same place; otherwise bind to "tcp://127.0.0.1:*". The string belongs to the caller (free ()).
+//  An endpoint on a TCP port of 127.0.0.1 that nobody uses now: for a device that must come back at
+//  the same place; otherwise bind to "tcp://127.0.0.1:*". The string belongs to the caller (free
+//  ()).
 char *
     selftest_free_endpoint (void);
 
@@ -133,8 +135,8 @@ typedef struct {
     int output;                        //  its standard output
 } selftest_command_t;
 
-//  Start the command with these arguments, up to a NULL: selftest_command_start (&self, "info", dir, NULL).
-//  Standard error is the test's.
+//  Start the command with these arguments, up to a NULL: selftest_command_start (&self, "info",
+//  dir, NULL). Standard error is the test's.
 void
     selftest_command_start (selftest_command_t *self, ...) __attribute__ ((sentinel));
 
@@ -142,8 +144,8 @@ void
 void
     selftest_command_read_line (selftest_command_t *self, char *line, size_t size);
 
-//  Send it a signal (0: none), wait for its end and give its exit status, or minus the number of the
-//  signal that ended it. Fails the test when it does not end in time.
+//  Send it a signal (0: none), wait for its end and give its exit status, or minus the number of
+//  the signal that ended it. Fails the test when it does not end in time.
 int
     selftest_command_wait (selftest_command_t *self, int signal);
 

@@ -1,4 +1,5 @@
-//  test_selftest.c - tests of what surrounds a test; how verdicts are counted: structure/test_runner.sh
+//  test_selftest.c - tests of what surrounds a test; how verdicts are counted:
+//  structure/test_runner.sh
 //
 //  SPDX-License-Identifier: MPL-2.0
 

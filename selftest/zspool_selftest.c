@@ -1,9 +1,10 @@
-//  zspool_selftest.c - runs the tests of zspool: functions in this program, and scripts beside its sources
+//  zspool_selftest.c - runs the tests of zspool: functions in this program, and scripts beside its
+//  sources
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Scripts are the executables selftest/<folder>/test_*.sh and test_*.py. Exit status 0 is a pass, 77 a
-//  skip (the last line printed says why), anything else a failure.
+//  Scripts are the executables selftest/<folder>/test_*.sh and test_*.py. Exit status 0 is a pass,
+//  77 a skip (the last line printed says why), anything else a failure.
 
 #include "crash/power_cut_tool.h"
 #include "runner.h"

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Looking needs no more than to read the store. What changes it goes through the device that runs on it,
-//  or, when none does, is done here.
+//  Looking needs no more than to read the store. What changes it goes through the device that runs
+//  on it, or, when none does, is done here.
 
 #include "command.h"
 #include "frames.h"
@@ -299,7 +299,8 @@ s_open (dead_t *self, zspool_mode_t mode)
     return false;
 }
 
-//  Connect to the device that runs on the store. False when there is none, or, with a line, it cannot be had.
+//  Connect to the device that runs on the store. False when there is none, or, with a line, it
+//  cannot be had.
 static bool
 s_connect (dead_t *self)
 {

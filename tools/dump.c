@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Reads one block at a time, and holds no view of the store while it writes, waits or is stopped: so
-//  it never keeps a running device from using space again. What is trimmed before it is read is not printed.
+//  Reads one block at a time, and holds no view of the store while it writes, waits or is stopped:
+//  so it never keeps a running device from using space again. What is trimmed before it is read is
+//  not printed.
 
 #include "command.h"
 #include "frames.h"

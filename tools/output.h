@@ -30,8 +30,8 @@ const char *
 int
     output_error (const output_t *self);
 
-//  Add a newline when the file ends in part of a line, as a writer that was killed may have left it.
-//  -1 on failure. Standard output is taken as it is.
+//  Add a newline when the file ends in part of a line, as a writer that was killed may have left
+//  it. -1 on failure. Standard output is taken as it is.
 int
     output_end_line (output_t *self);
 

@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-//  Decode the character at `text`, of which there are so many bytes, at least 1: store its code and return
-//  its bytes, or return 0 when it is not UTF-8 (overlong forms, surrogates and codes above U+10FFFF are not).
+//  Decode the character at `text`, of which there are so many bytes, at least 1: store its code and
+//  return its bytes, or return 0 when it is not UTF-8 (overlong forms, surrogates and codes above
+//  U+10FFFF are not).
 size_t
     text_decode (const void *text, size_t text_bytes, uint32_t *code);
 

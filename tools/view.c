@@ -100,8 +100,8 @@ s_is_explicit (zconfig_t *status)
     return strcmp (s_text (status, "device/ack"), "explicit") == 0;
 }
 
-//  Messages that wait because no consumer is connected; 0 when one is. What consumers that have left did not
-//  acknowledge will be sent again. Peers over inproc are not counted.
+//  Messages that wait because no consumer is connected; 0 when one is. What consumers that have
+//  left did not acknowledge will be sent again. Peers over inproc are not counted.
 static uint64_t
 s_wait_for_consumer (zconfig_t *status)
 {

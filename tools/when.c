@@ -14,7 +14,8 @@
 #define WHEN_DIGITS_MAX 11 //  of a number of seconds: some 3000 years
 #define US_PER_S ((int64_t) 1000000)
 
-//  Decimal digits, as many as `digits_max`, to a number; moves *text behind them. False when there are none.
+//  Decimal digits, as many as `digits_max`, to a number; moves *text behind them. False when there
+//  are none.
 static bool
 s_digits (const char **text, int digits_max, int64_t *number)
 {
@@ -24,7 +25,8 @@ s_digits (const char **text, int digits_max, int64_t *number)
     return *text > start;
 }
 
-//  An optional fraction of a second, behind a point or a comma, in microseconds; further digits are dropped.
+//  An optional fraction of a second, behind a point or a comma, in microseconds; further digits are
+//  dropped.
 static bool
 s_fraction (const char **text, int64_t *fraction_us)
 {

@@ -10,8 +10,9 @@
 
 #define WHEN_TEXT_BYTES 32 //  room for a time printed
 
-//  The value of the option given last, as microseconds since 1970, UTC: ISO 8601 (a date; a date and a
-//  time; with Z or an offset, else local time), @SECONDS since 1970, or -N[smhd] ago. Exits when it is none.
+//  The value of the option given last, as microseconds since 1970, UTC: ISO 8601 (a date; a date
+//  and a time; with Z or an offset, else local time), @SECONDS since 1970, or -N[smhd] ago. Exits
+//  when it is none.
 int64_t
     when_option (void);
 

@@ -1,4 +1,5 @@
-//  test_dead_power_cut.c - messages that die and are put back while the power goes, or memory is out
+//  test_dead_power_cut.c - messages that die and are put back while the power goes, or memory is
+//  out
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

@@ -76,7 +76,8 @@ s_work (s_ledger_t *ledger)
     zspool_store_destroy (&store);
 }
 
-//  Open the store again: there is what was committed, all of it and nothing else, and it can be gone on with.
+//  Open the store again: there is what was committed, all of it and nothing else, and it can be
+//  gone on with.
 static void
 s_check_as_left (const s_ledger_t *ledger)
 {

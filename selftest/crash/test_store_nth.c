@@ -1,4 +1,5 @@
-//  test_store_nth.c - each call of a workload fails in turn: writes, syncs, growth, maps, allocations
+//  test_store_nth.c - each call of a workload fails in turn: writes, syncs, growth, maps,
+//  allocations
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

@@ -1,4 +1,5 @@
-//  test_store_stopped_reader.c - tests of readers that are stopped, or slow, while the store is written
+//  test_store_stopped_reader.c - tests of readers that are stopped, or slow, while the store is
+//  written
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The selftest replays the files of corpus/. To look for more, with clang, from the top of the source tree:
+//  The selftest replays the files of corpus/. To look for more, with clang, from the top of the
+//  source tree:
 //
 //      flags="-g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 //      includes="-D_GNU_SOURCE -I include -iquote lib -iquote selftest"
@@ -14,9 +15,9 @@
 //  What it finds goes into corpus/; so does what reaches code that nothing there did, made small by
 //  `/tmp/fuzz_block -merge=1 selftest/fuzz/corpus /tmp/corpus`.
 //
-//  An input is seven bytes and a body: the low half of the count, the high half and the index's size, two
-//  bytes each; the flags; the version; which field of the header to damage. Checksums are made to fit, so
-//  that the input gets past them.
+//  An input is seven bytes and a body: the low half of the count, the high half and the index's
+//  size, two bytes each; the flags; the version; which field of the header to damage. Checksums are
+//  made to fit, so that the input gets past them.
 
 #include "block.h"
 #include "fuzz_block.h"

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-//  Use one input; ends the process when something does not hold. Returns 0. The name is the fuzzer's.
+//  Use one input; ends the process when something does not hold. Returns 0. The name is the
+//  fuzzer's.
 int
     LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

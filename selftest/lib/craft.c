@@ -1,4 +1,5 @@
-//  craft.c - writes a block's bytes field by field, with right checksums: what lib/block.c never would
+//  craft.c - writes a block's bytes field by field, with right checksums: what lib/block.c never
+//  would
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -1,4 +1,5 @@
-//  craft.h - writes a block's bytes field by field, with right checksums: what lib/block.c never would
+//  craft.h - writes a block's bytes field by field, with right checksums: what lib/block.c never
+//  would
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -39,7 +40,8 @@ typedef struct {
 craft_t
     craft_usual (uint32_t count, size_t record_bytes);
 
-//  Write head and body to `to`, which has room for CRAFT_HEAD_BYTES more than the body, and give the size.
+//  Write head and body to `to`, which has room for CRAFT_HEAD_BYTES more than the body, and give
+//  the size.
 size_t
     craft_block (const craft_t *self, const void *body, size_t body_bytes, uint8_t *to);
 

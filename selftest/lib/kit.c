@@ -1,4 +1,5 @@
-//  kit.c - what the tests of lib/ share: seeded chance, child processes, stores and a look at their files
+//  kit.c - what the tests of lib/ share: seeded chance, child processes, stores and a look at their
+//  files
 //
 //  SPDX-License-Identifier: MPL-2.0
 

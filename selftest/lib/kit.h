@@ -1,10 +1,11 @@
-//  kit.h - what the tests of lib/ share: seeded chance, child processes, stores and a look at their files
+//  kit.h - what the tests of lib/ share: seeded chance, child processes, stores and a look at their
+//  files
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Everything here ends the test when it fails. Messages made here tell what they are: the first eight
-//  bytes are the message's number, the rest follows from it, so that they can be checked wherever they
-//  turn up.
+//  Everything here ends the test when it fails. Messages made here tell what they are: the first
+//  eight bytes are the message's number, the rest follows from it, so that they can be checked
+//  wherever they turn up.
 
 #ifndef KIT_H_INCLUDED
 #define KIT_H_INCLUDED
@@ -20,8 +21,8 @@
 //  A random number generator: its state
 typedef uint64_t kit_chance_t;
 
-//  Start one from the environment's SELFTEST_SEED, else from a new seed, and print which: that line is
-//  shown when the test fails.
+//  Start one from the environment's SELFTEST_SEED, else from a new seed, and print which: that line
+//  is shown when the test fails.
 kit_chance_t
     kit_chance_new (void);
 
@@ -70,7 +71,8 @@ void
 
 //  ---- stores
 
-//  Open a store; kit_try_open () gives what zspool_store_open () gave, and keeps the store only on success.
+//  Open a store; kit_try_open () gives what zspool_store_open () gave, and keeps the store only on
+//  success.
 zspool_store_t *
     kit_open (const char *directory, zspool_mode_t mode);
 int
@@ -82,8 +84,8 @@ uint32_t
 uint32_t
     kit_cursor (zspool_store_t *store, uint32_t spool, const char *name, uint64_t start);
 
-//  Append a block of `count` messages, each numbered as its sequence, in a transaction of its own; or in
-//  the open one.
+//  Append a block of `count` messages, each numbered as its sequence, in a transaction of its own;
+//  or in the open one.
 void
     kit_append (zspool_store_t *store, uint32_t spool, uint32_t count, size_t bytes);
 int
@@ -98,13 +100,13 @@ zspool_spool_info_t
 zspool_cursor_info_t
     kit_cursor_info (zspool_store_t *store, uint32_t spool, uint32_t cursor);
 
-//  Read a spool from a sequence on, check every message, and give how many there are. Their sequences must
-//  have no hole.
+//  Read a spool from a sequence on, check every message, and give how many there are. Their
+//  sequences must have no hole.
 uint64_t
     kit_read (zspool_store_t *store, uint32_t spool, uint64_t from);
 
-//  Have zspool_store_verify () look over the store: it must find nothing. Or give how many findings there
-//  are, printing them.
+//  Have zspool_store_verify () look over the store: it must find nothing. Or give how many findings
+//  there are, printing them.
 void
     kit_check_sound (zspool_store_t *store);
 int
@@ -116,8 +118,8 @@ int
 uint8_t *
     kit_read_file (const char *path, size_t *size);
 
-//  A line for each file of a directory: name, size, mode, time of change, checksum. Of LMDB's lock file,
-//  which readers write to, only the name. The caller frees it.
+//  A line for each file of a directory: name, size, mode, time of change, checksum. Of LMDB's lock
+//  file, which readers write to, only the name. The caller frees it.
 char *
     kit_list (const char *directory);
 
@@ -125,8 +127,8 @@ char *
 size_t
     kit_flip (const char *path, const void *bytes, size_t size);
 
-//  Change a store behind its back: it must be closed. Gives the database, in a write transaction that is
-//  committed by the second function.
+//  Change a store behind its back: it must be closed. Gives the database, in a write transaction
+//  that is committed by the second function.
 zspool_engine_t *
     kit_engine_begin (const char *directory, zspool_txn_t **txn, zspool_table_t *state);
 void
@@ -138,8 +140,9 @@ zspool_table_t
 zspool_bytes_t
     kit_block_key (uint8_t key [10], uint64_t first, uint16_t chunk);
 
-//  Change a stored block of a closed store: the bytes under its first key, or those of a part of it. Without
-//  a function it is deleted; else that changes up to *size bytes and may set a smaller size.
+//  Change a stored block of a closed store: the bytes under its first key, or those of a part of
+//  it. Without a function it is deleted; else that changes up to *size bytes and may set a smaller
+//  size.
 void
     kit_edit_block (const char *directory, uint32_t spool, uint64_t first, uint16_t chunk,
                     void (*edit) (uint8_t *bytes, size_t *size));

@@ -153,7 +153,8 @@ TEST (test_commit_in_an_open_transaction_gives_einval)
     s_done (&self);
 }
 
-//  A change that is ahead of the store (under async) is stored as far as that goes, and must be again.
+//  A change that is ahead of the store (under async) is stored as far as that goes, and must be
+//  again.
 TEST (test_commit_of_a_change_ahead_of_the_store_keeps_it_waiting)
 {
     s_setup_t self;

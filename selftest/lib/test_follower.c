@@ -1,4 +1,5 @@
-//  test_follower.c - tests of giving the messages of a spool in order, from live blocks and from the store
+//  test_follower.c - tests of giving the messages of a spool in order, from live blocks and from
+//  the store
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -1,4 +1,5 @@
-//  test_reader.c - tests of reading the blocks of a spool in order: seeking, following, passing over damage
+//  test_reader.c - tests of reading the blocks of a spool in order: seeking, following, passing
+//  over damage
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -2,7 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The law: every block whose bytes are whole in the file is saved, nothing else is, and the new store is sound.
+//  The law: every block whose bytes are whole in the file is saved, nothing else is, and the new
+//  store is sound.
 
 #include "kit.h"
 #include "zspool_salvage.h"
@@ -70,8 +71,8 @@ s_remove (const char *directory)
     free (command);
 }
 
-//  Append blocks of messages to a spool; each spool has messages of a size of its own, so that none can be
-//  taken for another's.
+//  Append blocks of messages to a spool; each spool has messages of a size of its own, so that none
+//  can be taken for another's.
 static void
 s_append (zspool_store_t *store, uint32_t spool, int blocks, uint32_t messages, size_t bytes, bool chunked)
 {
@@ -119,8 +120,8 @@ s_expect_spool (zspool_store_t *store, const zspool_spool_info_t *info)
     zspool_reader_destroy (&reader);
 }
 
-//  A closed store with blocks in pages of their own, in leaves, and in chunks; with several spools, some of
-//  it acknowledged, removed and used again. Gives its file, as far as it is used.
+//  A closed store with blocks in pages of their own, in leaves, and in chunks; with several spools,
+//  some of it acknowledged, removed and used again. Gives its file, as far as it is used.
 static uint8_t *
 s_create (bool chunked, size_t *size)
 {

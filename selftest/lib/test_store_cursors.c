@@ -1,4 +1,5 @@
-//  test_store_cursors.c - tests of cursors of a store: where they start, acknowledging, what is stored of it
+//  test_store_cursors.c - tests of cursors of a store: where they start, acknowledging, what is
+//  stored of it
 //
 //  SPDX-License-Identifier: MPL-2.0
 

@@ -1,4 +1,5 @@
-//  test_store_directory.c - tests of who may have a directory open: other processes, this one, children
+//  test_store_directory.c - tests of who may have a directory open: other processes, this one,
+//  children
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -69,7 +70,8 @@ TEST (test_store_two_directories_in_a_process_do_not_mix)
 
 //  ---- other processes
 
-//  A process that has the store open, and tells when; it stays so until it is killed or `leave` is closed
+//  A process that has the store open, and tells when; it stays so until it is killed or `leave` is
+//  closed
 typedef struct {
     zspool_mode_t mode;
     int told [2];

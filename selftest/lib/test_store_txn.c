@@ -1,4 +1,5 @@
-//  test_store_txn.c - tests of transactions of a store: names, appending, numbering, commit and rollback
+//  test_store_txn.c - tests of transactions of a store: names, appending, numbering, commit and
+//  rollback
 //
 //  SPDX-License-Identifier: MPL-2.0
 
