@@ -52,10 +52,24 @@ s_print_help (void)
     for (size_t index = 0; index < SUBCOMMANDS; index++)
         printf ("  %-8s%s\n", s_subcommands [index].name, s_subcommands [index].summary);
     fputs ("\n"
-           "`zspool COMMAND --help` explains a command, `zspool --version` prints the\n"
-           "version, `man zspool` has all of it.\n",
+           "`zspool help COMMAND` explains a command, `zspool --version` prints the\n"
+           "version, `man zspool` and `man zspool-COMMAND` have all of it.\n",
            stdout);
     return COMMAND_OK;
+}
+
+//  Run the command that argv [0] names.
+static int
+s_run_subcommand (int argc, char **argv)
+{
+    const char *name = argv [0];
+    for (size_t index = 0; index < SUBCOMMANDS; index++)
+        if (strcmp (name, s_subcommands [index].name) == 0) {
+            command_set_name (s_subcommands [index].full_name);
+            return s_subcommands [index].main (argc, argv);
+        }
+    command_usage ("unknown %s '%s' (see zspool --help)", *name == '-'? "option": "command",
+                   name);
 }
 
 static int
@@ -70,13 +84,15 @@ s_run (int argc, char **argv)
         printf ("zspool %s\n", zspool_version ());
         return COMMAND_OK;
     }
-    for (size_t index = 0; index < SUBCOMMANDS; index++)
-        if (strcmp (name, s_subcommands [index].name) == 0) {
-            command_set_name (s_subcommands [index].full_name);
-            return s_subcommands [index].main (argc - 1, argv + 1);
-        }
-    command_usage ("unknown %s '%s' (see zspool --help)", *name == '-'? "option": "command",
-                   name);
+    if (strcmp (name, "help") != 0)
+        return s_run_subcommand (argc - 1, argv + 1);
+    if (argc == 2)
+        return s_print_help ();
+    if (argc > 3)
+        command_usage ("unexpected argument '%s'", argv [3]);
+    static char help [] = "--help";
+    char *explain [] = { argv [2], help, NULL };
+    return s_run_subcommand (2, explain);
 }
 
 //  Standard streams that the caller has closed would be taken by the next files and sockets: put
