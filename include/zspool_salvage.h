@@ -29,7 +29,7 @@ typedef struct {
 //  The same of the whole store
 typedef struct {
     bool complete;             //  nothing is known to be lost
-    bool searched;             //  the store's index was damaged: its file was searched page by page
+    bool searched;             //  something was damaged or missing: all pages were searched
     bool records_lost;         //  small records were damaged: what they said of acknowledgements is repeated
     uint64_t spools;
     uint64_t messages;

@@ -79,7 +79,7 @@ s_summarize (const zspool_salvage_result_t *result)
     if (result->unplaced)
         printf ("%" PRIu64 " messages fit in no spool, and were not saved\n", result->unplaced);
     if (result->searched)
-        printf ("the index was damaged: the whole file was searched\n");
+        printf ("something was damaged or missing: the whole file was searched\n");
     printf ("%s, saved %" PRIu64 " messages in %" PRIu64 " spools, lost %" PRIu64 "\n",
             result->complete? "everything was saved": "not everything was saved", result->messages,
             result->spools, result->lost + result->unplaced);
