@@ -172,11 +172,14 @@ s_print_why (zconfig_t *status)
         printf ("the device is ending");
     else if (s_number (status, "in/paused"))
         printf ("taking in is paused: producers are held until zspool resume");
-    else if (waiting > 0)
-        printf ("no consumer is connected: %" PRIu64 " messages wait for one", waiting);
-    else if (t2_us > SLOW_US) {
-        printf ("storing is slow: look at the disk; 99 %% of messages were stored within ");
-        s_print_us (t2_us);
+    else if (waiting > 0 || t2_us > SLOW_US) {
+        if (waiting > 0)
+            printf ("no consumer is connected: %" PRIu64 " messages wait for one", waiting);
+        if (t2_us > SLOW_US) {
+            printf ("%sstoring is slow: look at the disk; 99 %% of messages were stored within ",
+                    waiting > 0? "; ": "");
+            s_print_us (t2_us);
+        }
     }
     else
         s_why_not_out (status);
