@@ -357,8 +357,8 @@ s_place_stray (zspool_plan_t *self, const zspool_found_block_t *block)
 static int
 s_place_beside (zspool_plan_t *self, const zspool_found_block_t *block)
 {
-    zspool_plan_spool_t *fit = NULL;
-    size_t fits = 0, known = 0;
+    zspool_plan_spool_t *fit = NULL, *neighbour = NULL;
+    size_t fits = 0, adjoins = 0, known = 0;
     for (size_t index = 0; index < self->strays_from; index++) {
         zspool_plan_spool_t *spool = &self->spools [index];
         if (s_has (spool, block))
@@ -367,14 +367,18 @@ s_place_beside (zspool_plan_t *self, const zspool_found_block_t *block)
         if (s_fits (spool, block)) {
             fit = spool;
             fits++;
+            if (s_adjoins (spool, block)) {
+                neighbour = spool;
+                adjoins++;
+            }
         }
     }
     if (!s_is_ours (self, block) || (fits == 0 && known > 0))
         return ZSPOOL_OK; //  let go by the store, or never its own
     //  A message may hold a block, of this store even: what lies anywhere must be just what is
     //  missing.
-    if (!block->proven && (fits != 1 || !s_adjoins (fit, block)))
-        return ZSPOOL_OK;
+    if (!block->proven)
+        return adjoins == 1? s_insert (neighbour, block): ZSPOOL_OK;
     return fits == 1? s_insert (fit, block): s_place_stray (self, block);
 }
 

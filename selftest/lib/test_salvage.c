@@ -29,6 +29,7 @@ typedef struct {
 } s_expected_t;
 
 static s_expected_t s_expected [BLOCKS_MAX];
+static uint8_t s_first_pages [2 * ZSPOOL_PAGE_BYTES]; //  of the store that was made
 static size_t s_expected_count;
 
 //  What salvaging told
@@ -148,7 +149,9 @@ s_create (bool chunked, size_t *size)
         s_expect_spool (store, &info);
     *size = (size_t) zspool_store_file_bytes (store);
     zspool_store_destroy (&store);
-    return s_read (FILE_OF (KIT_STORE), *size);
+    uint8_t *bytes = s_read (FILE_OF (KIT_STORE), *size);
+    memcpy (s_first_pages, bytes, sizeof s_first_pages);
+    return bytes;
 }
 
 static void
@@ -246,7 +249,9 @@ s_check_saved (const uint8_t *bytes, size_t size, const s_told_t *told)
         if (is_whole && !is_saved)
             printf ("%s %" PRIu64 "..%" PRIu64 " is whole, but not saved\n", expected->spool, expected->first,
                     expected->last);
-        CHECK (is_saved || !is_whole);
+        //  With the newer first page damaged the store may be taken for what it was a commit before.
+        bool is_newest = index + 1 == s_expected_count && memcmp (bytes, s_first_pages, sizeof s_first_pages) != 0;
+        CHECK (is_saved || !is_whole || is_newest);
         lost += !is_saved;
     }
     CHECK (lost == 0 || !told->result.complete);
