@@ -53,12 +53,14 @@ zspool_burial_hand_over (zspool_burial_t *self, void *writer)
 }
 
 void
-zspool_burial_end (zspool_burial_t *self, zspool_move_t *move, zspool_cursor_t *cursor)
+zspool_burial_end (zspool_burial_t *self, zspool_move_t *move, zspool_cursor_t *cursor, int64_t now_ms)
 {
     self->under_way = false;
     for (size_t index = 0; move->rc == ZSPOOL_OK && index < move->count; index++)
         zspool_cursor_ack (cursor, move->sequences [index], move->sequences [index]);
     if (move->rc == ZSPOOL_OK)
         self->buried += move->count;
+    else
+        self->rest_until_ms = now_ms + ZSPOOL_BURIAL_REST_MS;
     zspool_move_destroy (&move);
 }

@@ -13,6 +13,9 @@
 #include "history.h"
 #include "move.h"
 
+//  Rest after a refusal: there is no room, and trying with all that is due would keep disk and processor busy
+#define ZSPOOL_BURIAL_REST_MS 1000
+
 typedef struct {
     unsigned deliveries_max;      //  a message dies after so many; 0: never
     const char *origin;           //  name of the spool that they die in
@@ -21,6 +24,7 @@ typedef struct {
     uint32_t cursor;              //  and its cursor
     zspool_move_t *move;          //  being filled, or NULL
     bool under_way;               //  the writer has one
+    int64_t rest_until_ms;        //  nothing is buried before then, by the outlet's clock
     uint64_t buried;              //  messages, so far
 } zspool_burial_t;
 
@@ -32,6 +36,13 @@ static inline bool
 zspool_burial_wants (const zspool_burial_t *self, unsigned deliveries)
 {
     return self->deliveries_max > 0 && deliveries >= self->deliveries_max;
+}
+
+//  Whether a message that is to die must wait, since there was no room a moment ago
+static inline bool
+zspool_burial_rests (const zspool_burial_t *self, int64_t now_ms)
+{
+    return now_ms < self->rest_until_ms;
 }
 
 //  Make room for a message. EFULL: hand over what there is first; ENOMEM.
@@ -49,6 +60,6 @@ void
 //  The writer has made the move, or refused it: then the messages are due again in their time.
 //  Acknowledges them on the outlet's cursor; the move is destroyed.
 void
-    zspool_burial_end (zspool_burial_t *self, zspool_move_t *move, zspool_cursor_t *cursor);
+    zspool_burial_end (zspool_burial_t *self, zspool_move_t *move, zspool_cursor_t *cursor, int64_t now_ms);
 
 #endif

@@ -408,10 +408,15 @@ s_send_due (self_t *self)
     for (int count = 0; count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed; count++) {
         if (!zspool_cursor_due (self->cursor, self->now_ms, &sequence))
             break;
+        unsigned deliveries = zspool_cursor_deliveries (self->cursor, sequence);
+        bool dies = zspool_burial_wants (&self->burial, deliveries);
+        if (dies && zspool_burial_rests (&self->burial, self->now_ms)) {
+            self->retry = zspool_cursor_defer (self->cursor, sequence, self->now_ms) != ZSPOOL_OK;
+            continue;
+        }
         if (!s_find_again (self, sequence))
             continue;
-        unsigned deliveries = zspool_cursor_deliveries (self->cursor, sequence);
-        if (zspool_burial_wants (&self->burial, deliveries)) {
+        if (dies) {
             if (!s_bury (self, deliveries))
                 break;
             continue;
@@ -562,7 +567,7 @@ s_handle_writer (self_t *self)
         else if (handoff.kind == HANDOFF_DROPPED)
             s_skip (self, handoff.number);
         else if (handoff.kind == HANDOFF_BURIED)
-            zspool_burial_end (&self->burial, (zspool_move_t *) handoff.pointer, self->cursor);
+            zspool_burial_end (&self->burial, (zspool_move_t *) handoff.pointer, self->cursor, self->now_ms);
         else {
             self->failed = true;
             self->burial.under_way = false;

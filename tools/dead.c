@@ -12,6 +12,7 @@
 #include "stop.h"
 #include "zspool.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,10 +83,11 @@ s_parse_range (const char *text)
 {
     char *end;
     s_range_t range;
+    errno = 0;
     range.first = range.last = strtoull (text, &end, 10);
     if (*end == '-' && end [1] >= '0' && end [1] <= '9')
         range.last = strtoull (end + 1, &end, 10);
-    if (*text < '0' || *text > '9' || *end || range.first == 0 || range.first > range.last)
+    if (*text < '0' || *text > '9' || *end || errno || range.first == 0 || range.first > range.last)
         command_usage ("'%s' is no sequence, and no range such as 20-30", text);
     return range;
 }
