@@ -7,7 +7,7 @@
 //
 //      flags="-g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 //      includes="-D_GNU_SOURCE -I include -iquote lib -iquote selftest"
-//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block.c"
+//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block.c lib/history.c"
 //      clang $flags $includes $sources -lxxhash -o /tmp/fuzz_block
 //      mkdir -p /tmp/corpus
 //      /tmp/fuzz_block -max_len=2000 -max_total_time=300 /tmp/corpus selftest/fuzz/corpus
@@ -19,8 +19,8 @@
 //  size, two bytes each; the flags; the version; which field of the header to damage. Checksums are
 //  made to fit, so that the input gets past them.
 
-#include "block.h"
 #include "fuzz_block.h"
+#include "history.h"
 #include "lib/craft.h"
 
 #include <stdlib.h>
@@ -50,6 +50,25 @@ s_read_frames (zspool_record_t *record)
     return sum;
 }
 
+//  Read every byte of a record's properties, and what they say of it.
+static unsigned
+s_read_properties (const zspool_record_t *record)
+{
+    unsigned sum = 0;
+    size_t offset = 0;
+    zspool_property_t property;
+    zspool_history_t history = { .deaths_ever = 0 };
+    while (zspool_record_next_property (record, &offset, &property)) {
+        MUST (property.data >= record->sizes && property.data + property.size <= record->data);
+        for (size_t at = 0; at < property.size; at++)
+            sum += property.data [at];
+    }
+    if (zspool_history_read (&history, record) == ZSPOOL_OK)
+        MUST (*history.origin && strlen (history.origin) <= ZSPOOL_NAME_MAX && history.deaths_count > 0
+              && history.deaths_count <= ZSPOOL_DEATHS_MAX);
+    return sum;
+}
+
 //  Use a block that was accepted.
 static void
 s_use (zspool_block_t *block, const uint8_t *bytes, size_t size)
@@ -62,7 +81,7 @@ s_use (zspool_block_t *block, const uint8_t *bytes, size_t size)
     for (; zspool_block_next (block, &record); count++) {
         MUST (record.data >= (const uint8_t *) zspool_block_bytes (block)
               && record.data + record.data_bytes <= (const uint8_t *) zspool_block_bytes (block) + size);
-        sum += s_read_frames (&record);
+        sum += s_read_properties (&record) + s_read_frames (&record);
     }
     MUST (count == zspool_block_count (block) && count > 0);
     //  Stamping does not touch what producers packed.
