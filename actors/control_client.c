@@ -333,26 +333,33 @@ zspool_control_flush (zspool_control_t *self)
 }
 
 //  One request for as many letters as go into one move. *next becomes the sequence to go on from, 0
-//  when that was all; *damaged is set when letters were passed over.
+//  when that was all; *last comes down to the newest letter; *damaged is set when letters were passed
+//  over.
 static int
-s_move_some (zspool_control_t *self, const char *command, const char *name, uint64_t *next, uint64_t last,
+s_move_some (zspool_control_t *self, const char *command, const char *name, uint64_t *next, uint64_t *last,
              uint64_t *count, bool *damaged)
 {
     zmsg_t *request = zmsg_new (), *reply = NULL;
     zmsg_addstr (request, command);
     zmsg_addstr (request, name);
     zmsg_addstrf (request, "%llu", (unsigned long long) *next);
-    zmsg_addstrf (request, "%llu", (unsigned long long) last);
+    zmsg_addstrf (request, "%llu", (unsigned long long) *last);
     int rc = zspool_control_ask (self, &request, &reply);
     if (rc)
         return rc;
     *count += zspool_request_pop_number (reply);
     *next = zspool_request_pop_number (reply);
     *damaged = *damaged || zspool_request_pop_number (reply) > 0;
+    uint64_t newest = zspool_request_pop_number (reply);
+    if (newest < *last)
+        *last = newest;
+    if (*next > *last)
+        *next = 0;
     zmsg_destroy (&reply);
     return ZSPOOL_OK;
 }
 
+//  What is put back may die again while this goes on: it is not put back once more.
 static int
 s_move_all (zspool_control_t *self, const char *command, const char *name, uint64_t first, uint64_t last,
             uint64_t *count)
@@ -361,7 +368,7 @@ s_move_all (zspool_control_t *self, const char *command, const char *name, uint6
     bool damaged = false;
     int rc = ZSPOOL_OK;
     while (rc == ZSPOOL_OK && next > 0)
-        rc = s_move_some (self, command, name, &next, last, &moved, &damaged);
+        rc = s_move_some (self, command, name, &next, &last, &moved, &damaged);
     if (count)
         *count = moved;
     if (rc == ZSPOOL_ENOENT && moved > 0)

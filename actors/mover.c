@@ -52,9 +52,13 @@ s_reply (zspool_mover_t *self, const zspool_job_t *job, int code, uint64_t count
     if (code)
         zmsg_addstr (reply, zspool_strerror (code));
     else {
+        uint64_t next_letter = 1;
+        int64_t stored_us;
+        zspool_store_numbering (self->store, job->move->from, &next_letter, &stored_us);
         zmsg_addstrf (reply, "%llu", (unsigned long long) count);
         zmsg_addstrf (reply, "%llu", (unsigned long long) next);
         zmsg_addstr (reply, job->damaged? "1": "0");
+        zmsg_addstrf (reply, "%llu", (unsigned long long) next_letter - 1);
     }
     zmsg_send (&reply, self->pipe);
 }

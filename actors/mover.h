@@ -42,7 +42,8 @@ void
 
 //  Take the request REQUEUE or DROP; its arguments are the name, and the first and last sequence.
 //  It is answered with a code, how many letters were moved, the sequence to go on from, or 0 when
-//  that was all, and whether some are damaged.
+//  that was all, whether some are damaged, and the newest letter there is: what was put back may
+//  die again meanwhile, and is then not meant.
 void
     zspool_mover_ask (zspool_mover_t *self, uint64_t number, bool requeue, zmsg_t *arguments);
 
