@@ -171,6 +171,15 @@ s_model_deadline_ms (uint64_t sequence)
     return s_model.timeout_ms? s_model.messages [sequence].sent_ms + s_model.timeout_ms: INT64_MAX;
 }
 
+//  Put off a message that is due, as one that is to die is while there is no room for it.
+static void
+s_model_defer (uint64_t sequence)
+{
+    CHECK_OK (zspool_cursor_defer (s_model.cursor, sequence, s_model.now_ms));
+    s_model.messages [sequence].initial = false;
+    s_model.messages [sequence].sent_ms = s_model.now_ms;
+}
+
 //  Take what is due, and send most of it again.
 static void
 s_model_take_due (void)
@@ -180,6 +189,9 @@ s_model_take_due (void)
         CHECK (s_model_in_flight (sequence));
         CHECK (s_model_deadline_ms (sequence) <= s_model.now_ms);
         uint64_t end = s_model.first [sequence] + s_model.block [s_model.first [sequence]];
+        if (s_random (6) == 0)
+            s_model_defer (sequence);
+        else
         if (s_random (50) == 0)
             s_model_sent (sequence, sequence + s_random (end - sequence));
         else
