@@ -249,6 +249,100 @@ TEST (test_store_move_that_makes_no_sense_is_einval)
     s_done (&self);
 }
 
+//  What the same transaction acknowledges before and behind the move is kept, or undone, with it.
+TEST (test_store_move_among_acknowledgements_keeps_them)
+{
+    s_setup_t self = s_setup ();
+    CHECK_OK (s_append (&self, 1, 10));
+    for (int round = 0; round < 2; round++) {
+        zspool_move_t *move = s_burial (&self, 3, 6);
+        CHECK_OK (zspool_store_begin (self.store));
+        CHECK_OK (zspool_store_ack (self.store, self.spool, self.cursor, 2, 2));
+        CHECK_OK (zspool_store_move (self.store, move));
+        CHECK_CODE (zspool_store_ack (self.store, self.spool, self.cursor, 4, 4), ZSPOOL_ESTALE);
+        CHECK_OK (zspool_store_ack (self.store, self.spool, self.cursor, 8, 8));
+        CHECK_CODE (zspool_store_move (self.store, move), ZSPOOL_ESTALE);
+        if (round == 0)
+            zspool_store_rollback (self.store);
+        else
+            CHECK_OK (zspool_store_commit (self.store));
+        zspool_move_destroy (&move);
+        uint64_t pending = kit_cursor_info (self.store, self.spool, self.cursor).pending;
+        CHECK_EQ_U64 (pending, round == 0? 10: 4);
+        CHECK_EQ_U64 (kit_spool_info (self.store, self.dead).messages, round == 0? 0: 4);
+    }
+    zspool_store_destroy (&self.store);
+    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    unsigned counts [MESSAGES_MAX + 1] = { 0 };
+    s_count (self.store, self.spool, self.cursor, counts);
+    for (uint64_t number = 1; number <= MESSAGES_MAX; number++)
+        CHECK_EQ_U64 (counts [number], number == 1 || number == 7 || number == 9 || number == 10);
+    s_done (&self);
+}
+
+//  ---- no room
+
+#define LARGE_BYTES (256 * 1024)       //  of the messages that fill a store
+
+//  Append messages, one a block, until there is no room. Returns how many that were.
+static uint64_t
+s_fill (s_setup_t *self)
+{
+    uint64_t count = 0;
+    for (int rc = ZSPOOL_OK; rc == ZSPOOL_OK; count += rc == ZSPOOL_OK) {
+        CHECK (count < 1000);
+        CHECK_OK (zspool_store_begin (self->store));
+        rc = kit_try_append (self->store, self->spool, 1, LARGE_BYTES);
+        CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOSPC);
+        CHECK_OK (zspool_store_commit (self->store));
+    }
+    return count;
+}
+
+//  What is kept for acknowledging: a burial may take half of it, anything else nothing, and when
+//  that is used up all that is left can be acknowledged still.
+TEST (test_store_move_without_room_changes_nothing_and_a_burial_has_half_of_the_headroom)
+{
+    s_setup_t self = { .store = zspool_store_new (KIT_STORE) };
+    CHECK_OK (zspool_store_set_map_bytes (self.store, 64 * 1024 * 1024));
+    CHECK_OK (zspool_store_open (self.store, ZSPOOL_WRITE));
+    CHECK_OK (s_prepare (&self));
+    //  A spool with nothing in it may take from the headroom in any case: let there be a letter.
+    CHECK_OK (s_append (&self, 1, 1));
+    CHECK_OK (s_bury (&self, 1, 1));
+    uint64_t filled = s_fill (&self), last = filled + 1, buried = 0;
+    zspool_move_t *move = s_burial (&self, 2, 3);
+    move->is_burial = false;
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_CODE (zspool_store_move (self.store, move), ZSPOOL_ENOSPC);
+    CHECK_OK (zspool_store_commit (self.store));
+    zspool_move_destroy (&move);
+    CHECK_EQ_U64 (kit_spool_info (self.store, self.dead).messages, 1);
+    CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).pending, filled);
+
+    //  From the end: what is buried is not trimmed while older messages are pending, so that no
+    //  space is freed.
+    int rc = ZSPOOL_OK;
+    for (; rc == ZSPOOL_OK && buried < filled; buried += rc == ZSPOOL_OK)
+        rc = s_bury (&self, last - buried, last - buried);
+    printf ("%llu filled it, %llu were buried then\n", (unsigned long long) filled,
+            (unsigned long long) buried);
+    CHECK_CODE (rc, ZSPOOL_ENOSPC);
+    CHECK (buried > 0 && buried * LARGE_BYTES <= ZSPOOL_HEADROOM_BYTES / 2 + 2 * LARGE_BYTES);
+    CHECK_EQ_U64 (kit_spool_info (self.store, self.dead).messages, 1 + buried);
+    CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).pending, filled - buried);
+    for (uint64_t sequence = 2; sequence <= last - buried; sequence++)
+        kit_ack (self.store, self.spool, self.cursor, sequence, sequence);
+    CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).messages, 0);
+    zspool_reader_t *reader = zspool_reader_new (self.store, self.dead);
+    zspool_block_t *block = NULL;
+    for (; zspool_reader_next (reader, &block) == ZSPOOL_OK; zspool_block_destroy (&block))
+        buried -= zspool_block_count (block);
+    CHECK_EQ_U64 (buried + 1, 0);
+    zspool_reader_destroy (&reader);
+    s_done (&self);
+}
+
 //  ---- dropping, and what is chosen
 
 TEST (test_store_move_drops_what_is_chosen_and_trims)
