@@ -75,8 +75,10 @@ zspool_dead_new (zspool_store_t *store, const char *name)
         return NULL;
     }
     zspool_dead_t *self = (zspool_dead_t *) calloc (1, sizeof *self);
-    if (!self)
+    if (!self) {
+        zspool_store_fail_code (store, ZSPOOL_ENOMEM);
         return NULL;
+    }
     self->store = store;
     if (s_open (self, name))
         zspool_dead_destroy (&self);
