@@ -148,7 +148,13 @@ s_prepare_readers (zspool_device_t *self, s_parts_t *parts)
 {
     bool is_explicit = self->options.ack == ZSPOOL_ACK_EXPLICIT;
     zspool_outlet_args_t *outlet = &parts->outlet;
-    outlet->socket_type = ZMQ_PUSH;
+    outlet->ends = (zspool_outlet_ends_t){
+        .label = "out",
+        .endpoints = self->options.out,
+        .ack_in = self->options.ack_in,
+        .socket_type = ZMQ_PUSH,
+        .ack = (zspool_ack_policy_t) self->options.ack,
+    };
     outlet->options = &self->options;
     outlet->pool = zspool_block_pool_new (ZSPOOL_OUTLET_POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     if (outlet->pool)

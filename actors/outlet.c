@@ -55,6 +55,10 @@ typedef struct {
     zspool_acks_t acks;            //  explicit: where tickets come in
     zspool_peers_t peers;          //  of the socket
     int socket_type;
+    zspool_ack_policy_t ack;
+    char *label;
+    char *endpoints;
+    char *ack_in;                  //  explicit
     zspool_options_t options;
     bool terminated;
     bool stopped;
@@ -99,6 +103,17 @@ typedef struct {
 //  ------------------------------------------------------------------------------------------------
 //  Constructor and destructor
 
+//  Free what the constructor has allocated.
+static void
+s_free (self_t *self)
+{
+    zspool_pins_destroy (&self->pins);
+    free (self->label);
+    free (self->endpoints);
+    free (self->ack_in);
+    free (self);
+}
+
 static void
 s_self_destroy (self_t **self_p)
 {
@@ -107,7 +122,6 @@ s_self_destroy (self_t **self_p)
     zspool_finder_destroy (&self->finder);
     zspool_burial_destroy (&self->burial);
     zspool_pin_release (&self->pin);
-    zspool_pins_destroy (&self->pins);
     zspool_reader_destroy (&self->reader);
     zspool_reader_destroy (&self->again);
     zspool_block_pool_destroy (&self->pool);
@@ -116,7 +130,7 @@ s_self_destroy (self_t **self_p)
     zsock_destroy (&self->socket);
     zsock_destroy (&self->acks.socket);
     zsock_destroy (&self->writer);
-    free (self);
+    s_free (self);
     *self_p = NULL;
 }
 
@@ -126,12 +140,17 @@ s_self_new (const zspool_outlet_args_t *args)
     self_t *self = (self_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
+    const zspool_outlet_ends_t *ends = &args->ends;
     self->pins = zspool_pins_new ();
-    if (!self->pins) {
-        free (self);
+    self->label = strdup (ends->label);
+    self->endpoints = strdup (ends->endpoints);
+    self->ack_in = strdup (ends->ack_in? ends->ack_in: "");
+    if (!self->pins || !self->label || !self->endpoints || !self->ack_in) {
+        s_free (self);
         return NULL;
     }
-    self->socket_type = args->socket_type;
+    self->socket_type = ends->socket_type;
+    self->ack = ends->ack;
     self->options = *args->options;
     self->ticket.spool = args->spool;
     self->ticket.cursor = args->cursor_id;
@@ -252,7 +271,7 @@ s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
     }
     if (last > self->sent_to)
         self->sent_to = last;
-    if (self->options.ack == ZSPOOL_ACK_SENT)
+    if (self->ack == ZSPOOL_ACK_SENT)
         self->floor = last;
     else
         zspool_settle_sent (&self->settle, last, bytes, self->now_ms);
@@ -467,7 +486,7 @@ s_hand_change (self_t *self)
 static void
 s_acknowledge (self_t *self)
 {
-    if (self->options.ack == ZSPOOL_ACK_SETTLED && !self->rewind_ms) {
+    if (self->ack == ZSPOOL_ACK_SETTLED && !self->rewind_ms) {
         uint64_t settled = zspool_settle_settled (&self->settle, self->now_ms);
         if (settled > self->floor)
             self->floor = settled;
@@ -488,7 +507,7 @@ s_acknowledge (self_t *self)
 static void
 s_handle_peers (self_t *self)
 {
-    if (zspool_peers_update (&self->peers) == 0 || self->options.ack != ZSPOOL_ACK_SETTLED)
+    if (zspool_peers_update (&self->peers) == 0 || self->ack != ZSPOOL_ACK_SETTLED)
         return;
     if (self->rewind_ms)
         self->rewind_again_ms = self->now_ms + REWIND_MS;
@@ -587,13 +606,13 @@ s_attach (self_t *self, const char **reason)
     if (!self->socket || zspool_peers_watch (&self->peers, zsock_resolve (self->socket)))
         return ZSPOOL_ENOMEM;
     zsock_set_immediate (self->socket, 1);
-    int rc = zspool_socket_attach (self->socket, self->options.out, reason);
+    int rc = zspool_socket_attach (self->socket, self->endpoints, reason);
     if (rc || !self->cursor)
         return rc;
     self->acks.socket = zspool_socket_new (ZMQ_PULL, hwm, ZSPOOL_ACKS_FRAME_BYTES_MAX, 0);
     if (!self->acks.socket)
         return ZSPOOL_ENOMEM;
-    return zspool_socket_attach (self->acks.socket, self->options.ack_in, reason);
+    return zspool_socket_attach (self->acks.socket, self->ack_in, reason);
 }
 
 static void
@@ -602,13 +621,13 @@ s_start (self_t *self)
     const char *reason = NULL;
     int rc = s_attach (self, &reason);
     if (rc) {
-        zsock_send (self->pipe, "iss", rc, self->acks.socket? "ack-in": "out", reason);
+        zsock_send (self->pipe, "iss", rc, self->acks.socket? "ack-in": self->label, reason);
         self->stopped = true;
     }
     else
         zsock_send (self->pipe, "iss", ZSPOOL_OK,
-                    zspool_socket_endpoint (self->socket, self->options.out),
-                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->options.ack_in): "");
+                    zspool_socket_endpoint (self->socket, self->endpoints),
+                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in): "");
 }
 
 //  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand
@@ -779,9 +798,7 @@ zspool_outlet_new (const zspool_outlet_args_t *args)
     if (!self)
         return NULL;
     zactor_t *actor = zactor_new (s_outlet, self);
-    if (!actor) {
-        zspool_pins_destroy (&self->pins);
-        free (self);
-    }
+    if (!actor)
+        s_free (self);
     return actor;
 }

@@ -11,10 +11,30 @@
 #include "store.h"
 #include <czmq.h>
 
-//  What to start an outlet with. On success pipe, store handles and cursor are the outlet's.
+//  To be had from zspool_filter.h
+typedef struct zspool_filter zspool_filter_t;
+
+//  Longest label, bytes: "feed/" and the name of a cursor
+#define ZSPOOL_LABEL_MAX (5 + ZSPOOL_NAME_MAX)
+
+//  How an outlet delivers. The texts and the filter are the device's; an outlet copies the texts, and owns
+//  the filter from its start.
 typedef struct {
-    int socket_type;             //  ZMQ_PUSH
-    const zspool_options_t *options; //  endpoints, policy and limits; copied
+    const char *label;           //  what the names of its STATUS begin with: "out", or "feed/NAME"
+    const char *endpoints;
+    const char *ack_in;          //  explicit: endpoint for tickets
+    int socket_type;             //  ZMQ_PUSH or ZMQ_XPUB
+    zspool_ack_policy_t ack;     //  XPUB: not explicit
+    bool exclusive;              //  XPUB, for one SUB peer: nothing is dropped for it, and nothing sent
+                                 //  while it is not subscribed
+    size_t hold;                 //  XPUB: wait at the start for so many subscriptions
+    zspool_filter_t *filter;     //  which messages; NULL: all
+} zspool_outlet_ends_t;
+
+//  What to start an outlet with. On success pipe, store handles, filter and cursor are the outlet's.
+typedef struct {
+    zspool_outlet_ends_t ends;
+    const zspool_options_t *options; //  limits, and the name of the spool; copied
     uint32_t spool;
     uint32_t cursor_id;
     uint32_t dead_spool;         //  where messages go that die; 0: they do not
@@ -35,7 +55,7 @@ typedef struct {
 //  Requests on the actor's pipe (request.h), with replies; but START has no number, nor has its
 //  reply:
 //    START      attach to the endpoints, replay, forward. Reply: 0, endpoint, endpoint of ack-in or "";
-//               or a code, "out" or "ack-in", and why it could not be had
+//               or a code, the label or "ack-in", and why it could not be had
 //    STOP       forward no more; give the writer the cursor as it is now. Reply: code
 //    STATUS     reply: code, names and values, see zspool_device_status ()
 //    $TERM      end; no reply
