@@ -198,11 +198,10 @@ s_may_hand_over (const self_t *self, size_t next_bytes)
 
 //  Make sure that the block has room for a record; false when there is none for now.
 static bool
-s_make_room (self_t *self, size_t record_bytes)
+s_make_room (self_t *self, size_t record_bytes, size_t topic_bytes)
 {
     if (self->block) {
-        size_t room = zspool_block_capacity (self->block) - zspool_block_used (self->block);
-        if (record_bytes <= room && zspool_block_count (self->block) < ZSPOOL_BLOCK_MESSAGES_MAX)
+        if (zspool_block_has_room (self->block, record_bytes, topic_bytes))
             return true;
         if (!s_may_hand_over (self, zspool_block_used (self->block)))
             return false;
@@ -219,7 +218,8 @@ static bool
 s_pack_message (self_t *self)
 {
     zspool_message_t *message = &self->message;
-    if (!s_make_room (self, zspool_block_record_bytes (message->count, message->bytes)))
+    size_t record_bytes = zspool_block_record_bytes (message->count, message->bytes);
+    if (!s_make_room (self, record_bytes, zmq_msg_size (&message->frames [0])))
         return false;
     int64_t arrival_us = 0;
     if (zspool_block_count (self->block) == 0) {

@@ -37,6 +37,7 @@ typedef struct {
     size_t frame_index;      //  private: frames taken by zspool_record_next_frame ()
     size_t frame_offset;     //  private: their bytes
     size_t next_offset;      //  private: where the next record starts
+    uint32_t number;         //  private: of the next record in its block, from 0
 } zspool_record_t;
 
 //  Create an empty block with room for `capacity` bytes of records (1 to 192 MiB); a message takes
@@ -104,6 +105,26 @@ ZSPOOL_EXPORT void
     zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record);
 ZSPOOL_EXPORT bool
     zspool_block_next (const zspool_block_t *self, zspool_record_t *record);
+
+//  When a message arrived (microseconds since 1970, UTC): that of the record that
+//  zspool_block_next () gave last. Where the block has no index, when its first message did.
+//  Thread-safe.
+ZSPOOL_EXPORT int64_t
+    zspool_record_arrival_us (const zspool_block_t *self, const zspool_record_t *record);
+
+//  How many topics, which are first frames of messages, the block's index has; 0: it has no index,
+//  as a block in which nearly all topics differ, or one of a device that does not keep any. What
+//  has to be known of topics must be looked for in the messages then. Thread-safe.
+ZSPOOL_EXPORT uint32_t
+    zspool_block_topics (const zspool_block_t *self);
+
+//  A topic of the index by its number, 0 to zspool_block_topics () - 1, in the order in which they
+//  first appear; and how many messages of the block have it, unless messages is NULL. What topic
+//  points to is valid while a reference to the block is held. ENOENT: there is no such number.
+//  Thread-safe.
+ZSPOOL_EXPORT int
+    zspool_block_topic (const zspool_block_t *self, uint32_t number, zspool_frame_t *topic,
+                        uint32_t *messages);
 
 //  Take the next frame of a record; false when all were taken, and *frame is as it was.
 ZSPOOL_EXPORT bool

@@ -13,14 +13,27 @@
 //                                     60  stored_bytes u32       64  index_bytes u32
 //                                     68  codec u16              70  key_id u16      72  first_arrival_us i64
 //                                     80  producer_id u64        88  producer_number u64
-//                                     96  XXH3-64 of everything behind the header
-//  index, index_bytes                104  (flag 1; none is written yet, a reader skips it)
-//  records, stored_bytes                  one behind the other, `count` of them:
+//                                     96  XXH3-64 of everything behind the header, but for the
+//                                     index's own checksum
+//  records, stored_bytes             104  one behind the other, `count` of them:
 //      body_bytes u32; flags u8 (0); property_words u8; frames u16
 //      sizes of all frames but the last, u32 each
 //      properties, property_words * 4 bytes, which a reader skips that does not know them: each
 //      id u8, type u8, length u16, so many bytes, zeros up to a multiple of 4
 //      the frames' bytes
+//  index, index_bytes                     there is one with flag 2 (flag 1, an index before the
+//                                     records, was never written): topics and times of arrival
+//      topics u32; topics_bytes u32
+//      of each message where its record starts, u32, counted from the first record
+//      of each message how many microseconds after first_arrival_us it came, u32
+//      of each message the number of its topic, u16
+//      of each topic where its text ends, u32, counted from the first text; its messages, u16
+//      topic texts, topics_bytes
+//      XXH3-64 of the index up to here, seeded with the checksum at 96, so that this index alone
+//      can be proven to be this block's
+//
+//  A topic is a message's first frame. Topics are numbered as they first appear, from 0, and each
+//  is there once. When an index is not worth its bytes, see block_index.h.
 //
 //  body_bytes is what follows the record's first 8 bytes. record_bytes is stored_bytes before
 //  compression.
@@ -33,6 +46,7 @@
 //  checks.
 
 #include "block.h"
+#include "block_index.h"
 #include "bytes.h"
 
 #include <stdatomic.h>
@@ -41,7 +55,8 @@
 
 #define BLOCK_MAGIC 0x4250535AU //  "ZSPB"
 #define BLOCK_VERSION 1
-#define FLAG_INDEX 1U
+#define FLAG_INDEX 2U
+#define TOPICS_PART 8            //  a dictionary may take this part of the capacity
 #define RECORD_HEAD_BYTES 8
 #define PROPERTY_HEAD_BYTES 4
 
@@ -74,19 +89,22 @@ struct zspool_block {
     zspool_block_pool_t *pool; //  where it goes back to, or NULL
     bool sealed;
     uint32_t count;            //  messages
-    size_t capacity;           //  room for index and records, bytes
-    size_t used;               //  bytes of index and records
-    size_t index_bytes;        //  of these, index
+    size_t capacity;           //  room for records and index, bytes
+    size_t used;               //  bytes of records
+    size_t index_bytes;        //  bytes of the index behind them; 0: there is none
+    zspool_dictionary_t *dictionary; //  of topics while it is filled, or NULL: no index is kept
+    zspool_block_index_t index;      //  of a sealed block
     uint64_t first_sequence;
     int64_t stored_us;
     int64_t arrival_us;        //  of the first message
-    uint8_t bytes [];          //  stamp, header, index, records
+    uint8_t bytes [];          //  stamp, header, records, index
 };
 
 struct zspool_block_pool {
     atomic_uint refs;          //  the owner, and each block that is out
     size_t capacity;           //  of each block
     size_t size;               //  number of slots
+    zspool_dictionary_t *dictionary; //  that no block uses now, or NULL
     zspool_block_t *slots [];  //  NULL until first needed
 };
 
@@ -124,7 +142,20 @@ s_pool_unref (zspool_block_pool_t *pool)
         return;
     for (size_t index = 0; index < pool->size; index++)
         free (pool->slots [index]);
+    zspool_dictionary_destroy (&pool->dictionary);
     free (pool);
+}
+
+//  Keep no index any more. The dictionary goes back to the pool for the next block.
+static void
+s_drop_dictionary (zspool_block_t *self)
+{
+    if (self->dictionary && self->pool && !self->pool->dictionary) {
+        zspool_dictionary_clear (self->dictionary);
+        self->pool->dictionary = self->dictionary;
+        self->dictionary = NULL;
+    }
+    zspool_dictionary_destroy (&self->dictionary);
 }
 
 void
@@ -134,6 +165,8 @@ zspool_block_destroy (zspool_block_t **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    //  Whoever fills a block has the only reference to it.
+    s_drop_dictionary (self);
     //  Read before the count falls: at zero the pool's owner may take the block at once.
     zspool_block_pool_t *pool = self->pool;
     if (atomic_fetch_sub_explicit (&self->refs, 1, memory_order_acq_rel) > 1)
@@ -147,10 +180,12 @@ zspool_block_destroy (zspool_block_t **self_p)
 void
 zspool_block_reset (zspool_block_t *self)
 {
+    s_drop_dictionary (self);
     self->sealed = false;
     self->count = 0;
     self->used = 0;
     self->index_bytes = 0;
+    memset (&self->index, 0, sizeof self->index);
     self->first_sequence = 0;
     self->stored_us = 0;
     self->arrival_us = 0;
@@ -163,17 +198,50 @@ zspool_block_record_bytes (size_t frames, size_t data_bytes)
     return RECORD_HEAD_BYTES + (frames - 1) * sizeof (uint32_t) + data_bytes;
 }
 
+void
+zspool_block_set_indexed (zspool_block_t *self, bool indexed)
+{
+    if (self->sealed || self->count > 0 || indexed == (self->dictionary != NULL))
+        return;
+    if (!indexed)
+        s_drop_dictionary (self);
+    else if (self->pool && self->pool->dictionary) {
+        self->dictionary = self->pool->dictionary;
+        self->pool->dictionary = NULL;
+    }
+    else
+        self->dictionary = zspool_dictionary_new ();
+}
+
+size_t
+zspool_block_bytes_with_index (size_t record_bytes, size_t topic_bytes)
+{
+    if (topic_bytes > ZSPOOL_TOPIC_BYTES_MAX)
+        return record_bytes;
+    return record_bytes + zspool_dictionary_bytes_with (NULL, topic_bytes);
+}
+
+//  The first message may have all of the room, and then its block no index.
+bool
+zspool_block_has_room (const zspool_block_t *self, size_t record_bytes, size_t topic_bytes)
+{
+    size_t needed = self->used + record_bytes;
+    if (self->dictionary && self->count > 0 && topic_bytes <= ZSPOOL_TOPIC_BYTES_MAX)
+        needed += zspool_dictionary_bytes_with (self->dictionary, topic_bytes);
+    return needed <= self->capacity && self->count < ZSPOOL_BLOCK_MESSAGES_MAX;
+}
+
 //  Reserve a record and write its first bytes; *to is where the sizes, properties and frames go.
 static int
 s_begin_record (zspool_block_t *self, size_t frames, size_t properties_bytes, size_t data_bytes,
-                int64_t arrival_us, uint8_t **to)
+                size_t topic_bytes, int64_t arrival_us, uint8_t **to)
 {
     if (self->sealed)
         return ZSPOOL_EINVAL;
     if (data_bytes > ZSPOOL_MESSAGE_BYTES_MAX)
         return ZSPOOL_ETOOBIG;
     size_t record_bytes = zspool_block_record_bytes (frames, data_bytes) + properties_bytes;
-    if (self->used + record_bytes > self->capacity || self->count == ZSPOOL_BLOCK_MESSAGES_MAX)
+    if (!zspool_block_has_room (self, record_bytes, topic_bytes))
         return ZSPOOL_EFULL;
 
     uint8_t *record = self->bytes + BODY + self->used;
@@ -189,14 +257,37 @@ s_begin_record (zspool_block_t *self, size_t frames, size_t properties_bytes, si
     return ZSPOOL_OK;
 }
 
+//  Note the topic of the record just written, which stands at `topic`.
+static void
+s_note_topic (zspool_block_t *self, const uint8_t *record, const uint8_t *topic, size_t topic_bytes,
+              int64_t arrival_us)
+{
+    zspool_dictionary_t *dictionary = self->dictionary;
+    int64_t delay_us = arrival_us - self->arrival_us;
+    if (delay_us < 0)
+        delay_us = 0;
+    if (delay_us > UINT32_MAX)
+        delay_us = UINT32_MAX;
+    bool fits = self->count > 1
+                || self->used + zspool_dictionary_bytes_with (NULL, topic_bytes) <= self->capacity;
+    if (!fits
+        || !zspool_dictionary_add (dictionary, (size_t) (record - self->bytes - BODY), (uint32_t) delay_us,
+                                   topic, topic_bytes, self->capacity / TOPICS_PART))
+        s_drop_dictionary (self);
+}
+
 int
 zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size, int64_t arrival_us)
 {
     uint8_t *to;
-    int rc = s_begin_record (self, 1, 0, size, arrival_us, &to);
-    if (rc == ZSPOOL_OK && size > 0)
+    int rc = s_begin_record (self, 1, 0, size, size, arrival_us, &to);
+    if (rc)
+        return rc;
+    if (size > 0)
         memcpy (to, data, size);
-    return rc;
+    if (self->dictionary)
+        s_note_topic (self, to - RECORD_HEAD_BYTES, to, size, arrival_us);
+    return ZSPOOL_OK;
 }
 
 int
@@ -215,19 +306,23 @@ zspool_block_append_with (zspool_block_t *self, const zspool_frame_t *frames, si
         data_bytes += frames [index].size;
     }
     uint8_t *to;
-    int rc = s_begin_record (self, count, properties_bytes, data_bytes, arrival_us, &to);
+    int rc = s_begin_record (self, count, properties_bytes, data_bytes, frames [0].size, arrival_us, &to);
     if (rc)
         return rc;
+    const uint8_t *record = to - RECORD_HEAD_BYTES;
     for (size_t index = 0; index < count - 1; index++, to += sizeof (uint32_t))
         put_u32 (to, (uint32_t) frames [index].size);
     if (properties_bytes > 0)
         memcpy (to, properties, properties_bytes);
     to += properties_bytes;
+    const uint8_t *topic = to;
     for (size_t index = 0; index < count; index++) {
         if (frames [index].size > 0)
             memcpy (to, frames [index].data, frames [index].size);
         to += frames [index].size;
     }
+    if (self->dictionary)
+        s_note_topic (self, record, topic, frames [0].size, arrival_us);
     return ZSPOOL_OK;
 }
 
@@ -248,20 +343,48 @@ s_head_hash (const uint8_t *bytes)
     return XXH3_64bits (head, sizeof head);
 }
 
+//  Checksum of records and index, but for that of the index
+static uint64_t
+s_body_hash (const uint8_t *bytes, size_t stored_bytes, size_t index_bytes)
+{
+    size_t covered = stored_bytes + index_bytes - (index_bytes > 0? ZSPOOL_INDEX_HASH_BYTES: 0);
+    return XXH3_64bits (bytes + BODY, covered);
+}
+
+//  Write the index behind the records when it is worth it.
+static void
+s_write_index (zspool_block_t *self)
+{
+    size_t index_bytes = self->dictionary? zspool_dictionary_bytes (self->dictionary, self->used): 0;
+    uint8_t *to = self->bytes + BODY + self->used;
+    if (index_bytes > 0) {
+        zspool_dictionary_write (self->dictionary, to);
+        zspool_block_index_open (&self->index, to, index_bytes, self->count);
+        self->index_bytes = index_bytes;
+    }
+    s_drop_dictionary (self);
+}
+
 int
 zspool_block_seal (zspool_block_t *self)
 {
     if (self->sealed || self->count == 0)
         return ZSPOOL_EINVAL;
     uint8_t *bytes = self->bytes;
+    s_write_index (self);
+    uint64_t body_hash = s_body_hash (bytes, self->used, self->index_bytes);
+    if (self->index_bytes > 0)
+        zspool_block_index_seal (bytes + BODY + self->used, self->index_bytes, body_hash);
     put_u32 (bytes + HEADER_MAGIC, BLOCK_MAGIC);
     put_u16 (bytes + HEADER_VERSION, BLOCK_VERSION);
     put_u16 (bytes + HEADER_SIZE, ZSPOOL_BLOCK_HEADER_BYTES);
+    put_u32 (bytes + HEADER_FLAGS, self->index_bytes > 0? FLAG_INDEX: 0);
     put_u32 (bytes + HEADER_COUNT, self->count);
     put_u32 (bytes + HEADER_RECORD_BYTES, (uint32_t) self->used);
     put_u32 (bytes + HEADER_STORED_BYTES, (uint32_t) self->used);
+    put_u32 (bytes + HEADER_INDEX_BYTES, (uint32_t) self->index_bytes);
     put_u64 (bytes + HEADER_ARRIVAL_US, (uint64_t) self->arrival_us);
-    put_u64 (bytes + HEADER_BODY_HASH, XXH3_64bits (bytes + BODY, self->used));
+    put_u64 (bytes + HEADER_BODY_HASH, body_hash);
     put_u64 (bytes + STAMP_HASH, s_head_hash (bytes));
     self->sealed = true;
     return ZSPOOL_OK;
@@ -287,8 +410,8 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
     if (get_u64 (bytes + STAMP_HASH) != s_head_hash (bytes))
         return ZSPOOL_ECORRUPT;
     //  The checksum holds, so what is unknown here was written on purpose.
-    if (get_u16 (bytes + HEADER_VERSION) != BLOCK_VERSION
-        || (get_u32 (bytes + HEADER_FLAGS) & ~FLAG_INDEX) || get_u32 (bytes + STAMP_FLAGS)
+    uint32_t flags = get_u32 (bytes + HEADER_FLAGS);
+    if (get_u16 (bytes + HEADER_VERSION) != BLOCK_VERSION || (flags & ~FLAG_INDEX) || get_u32 (bytes + STAMP_FLAGS)
         || get_u16 (bytes + HEADER_CODEC))
         return ZSPOOL_EVERSION;
     uint32_t stored_bytes = get_u32 (bytes + HEADER_STORED_BYTES);
@@ -298,13 +421,16 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
     if (get_u16 (bytes + HEADER_SIZE) != ZSPOOL_BLOCK_HEADER_BYTES
         || get_u32 (bytes + HEADER_RECORD_BYTES) != stored_bytes || count == 0
         || count > ZSPOOL_BLOCK_MESSAGES_MAX || first_sequence > UINT64_MAX - count
+        || (flags & FLAG_INDEX) != (index_bytes > 0? FLAG_INDEX: 0)
         || (uint64_t) stored_bytes + index_bytes > ZSPOOL_BLOCK_CAPACITY_MAX)
         return ZSPOOL_ECORRUPT;
     head->first_sequence = first_sequence;
     head->stored_us = (int64_t) get_u64 (bytes + STAMP_STORED_US);
     head->incarnation = get_u64 (bytes + STAMP_INCARNATION);
     head->count = count;
-    head->size = BODY + (size_t) index_bytes + stored_bytes;
+    head->size = BODY + (size_t) stored_bytes + index_bytes;
+    head->index_bytes = index_bytes;
+    head->body_hash = get_u64 (bytes + HEADER_BODY_HASH);
     return ZSPOOL_OK;
 }
 
@@ -371,6 +497,25 @@ zspool_block_buffer (zspool_block_t *self, size_t size)
     return self->bytes;
 }
 
+//  Check the index behind the records, which are sound, against them. The block says so far that it
+//  has none.
+static int
+s_check_index (zspool_block_t *self, const zspool_block_head_t *head)
+{
+    const uint8_t *bytes = self->bytes + head->size - head->index_bytes;
+    zspool_block_index_t index;
+    int rc = zspool_block_index_open (&index, bytes, head->index_bytes, head->count);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_block_index_check (&index, head->index_bytes, head->body_hash);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_block_index_compare (&index, self);
+    if (rc)
+        return rc;
+    self->index = index;
+    self->index_bytes = head->index_bytes;
+    return ZSPOOL_OK;
+}
+
 int
 zspool_block_load (zspool_block_t *self, size_t size)
 {
@@ -378,21 +523,26 @@ zspool_block_load (zspool_block_t *self, size_t size)
     int rc = zspool_block_read_head (&head, self->bytes, size);
     if (rc)
         return rc;
-    const uint8_t *body = self->bytes + BODY;
-    size_t index_bytes = get_u32 (self->bytes + HEADER_INDEX_BYTES);
-    if (head.size != size || get_u64 (self->bytes + HEADER_BODY_HASH) != XXH3_64bits (body, size - BODY))
+    if (head.size != size)
         return ZSPOOL_ECORRUPT;
-    rc = s_check_records (body + index_bytes, body + (size - BODY), head.count);
+    const uint8_t *records = self->bytes + BODY;
+    size_t stored_bytes = size - BODY - head.index_bytes;
+    if (head.body_hash != s_body_hash (self->bytes, stored_bytes, head.index_bytes))
+        return ZSPOOL_ECORRUPT;
+    rc = s_check_records (records, records + stored_bytes, head.count);
     if (rc)
         return rc;
     self->count = head.count;
-    self->used = size - BODY;
-    self->index_bytes = index_bytes;
+    self->used = stored_bytes;
     self->first_sequence = head.first_sequence;
     self->stored_us = head.stored_us;
     self->arrival_us = (int64_t) get_u64 (self->bytes + HEADER_ARRIVAL_US);
     self->sealed = true;
-    return ZSPOOL_OK;
+    if (head.index_bytes > 0)
+        rc = s_check_index (self, &head);
+    if (rc)
+        self->sealed = false;
+    return rc;
 }
 
 int
@@ -421,7 +571,7 @@ zspool_block_bytes (const zspool_block_t *self)
 size_t
 zspool_block_size (const zspool_block_t *self)
 {
-    return self->sealed? BODY + self->used: 0;
+    return self->sealed? BODY + self->used + self->index_bytes: 0;
 }
 
 uint32_t
@@ -470,7 +620,7 @@ void
 zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record)
 {
     memset (record, 0, sizeof *record);
-    record->next_offset = self->index_bytes;
+    (void) self;
 }
 
 bool
@@ -483,10 +633,8 @@ zspool_block_next (const zspool_block_t *self, zspool_record_t *record)
     size_t sizes_bytes = (get_u16 (at + 6) - 1U) * sizeof (uint32_t);
     size_t property_bytes = at [5] * sizeof (uint32_t);
 
-    if (record->sequence)
-        record->sequence++;
-    else
-        record->sequence = self->first_sequence;
+    record->sequence = self->first_sequence > 0? self->first_sequence + record->number: 0;
+    record->number++;
     record->frames = get_u16 (at + 6);
     record->sizes = at + RECORD_HEAD_BYTES;
     record->data = record->sizes + sizes_bytes + property_bytes;
@@ -495,6 +643,46 @@ zspool_block_next (const zspool_block_t *self, zspool_record_t *record)
     record->frame_offset = 0;
     record->next_offset += RECORD_HEAD_BYTES + body_bytes;
     return true;
+}
+
+uint32_t
+zspool_block_topics (const zspool_block_t *self)
+{
+    return self->index.topics;
+}
+
+int
+zspool_block_topic (const zspool_block_t *self, uint32_t number, zspool_frame_t *topic, uint32_t *messages)
+{
+    if (number >= self->index.topics)
+        return ZSPOOL_ENOENT;
+    *topic = zspool_block_index_topic (&self->index, number);
+    if (messages)
+        *messages = zspool_block_index_messages (&self->index, number);
+    return ZSPOOL_OK;
+}
+
+const zspool_block_index_t *
+zspool_block_index (const zspool_block_t *self)
+{
+    return self->index.topics > 0? &self->index: NULL;
+}
+
+void
+zspool_block_go_to (const zspool_block_t *self, zspool_record_t *record, uint32_t number)
+{
+    record->number = number;
+    record->next_offset = get_u32 (self->index.offsets + number * sizeof (uint32_t));
+}
+
+int64_t
+zspool_record_arrival_us (const zspool_block_t *self, const zspool_record_t *record)
+{
+    if (self->index.topics == 0 || record->number == 0)
+        return self->arrival_us;
+    uint32_t delay_us = get_u32 (self->index.delays + (record->number - 1) * sizeof (uint32_t));
+    //  The sum of any two is one, whoever wrote them.
+    return (int64_t) ((uint64_t) self->arrival_us + delay_us);
 }
 
 bool

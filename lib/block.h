@@ -5,7 +5,7 @@
 #ifndef ZSPOOL_LIB_BLOCK_H_INCLUDED
 #define ZSPOOL_LIB_BLOCK_H_INCLUDED
 
-#include "zspool_block.h"
+#include "block_index.h"
 
 #define ZSPOOL_BLOCK_STAMP_BYTES 40
 #define ZSPOOL_BLOCK_HEADER_BYTES 64
@@ -36,6 +36,32 @@ int
     zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size,
                                int64_t arrival_us);
 
+//  Whether an index is to be kept: of each message's topic, and when it came (block_index.h says
+//  when it is given up). Before the first message only; zspool_block_reset () turns it off. When
+//  memory is out, none is kept.
+void
+    zspool_block_set_indexed (zspool_block_t *self, bool indexed);
+
+//  Whether a message may be appended now that takes so many bytes, and whose topic, its first
+//  frame, so many of these. An index needs room of its own: of what is left by capacity and used
+//  alone this cannot be told.
+bool
+    zspool_block_has_room (const zspool_block_t *self, size_t record_bytes, size_t topic_bytes);
+
+//  Bytes of records that a block must have room for, for this message alone and an index of it.
+//  With less, it has no index.
+size_t
+    zspool_block_bytes_with_index (size_t record_bytes, size_t topic_bytes);
+
+//  The index of a sealed block, or NULL: it has none. As long as the block.
+const zspool_block_index_t *
+    zspool_block_index (const zspool_block_t *self);
+
+//  Have zspool_block_next () give the message with this number, 0 for the first, in a block that has
+//  an index.
+void
+    zspool_block_go_to (const zspool_block_t *self, zspool_record_t *record, uint32_t number);
+
 //  Number the messages of a sealed block from first_sequence. The block must be the caller's alone.
 void
     zspool_block_stamp (zspool_block_t *self, uint64_t first_sequence, int64_t stored_us,
@@ -56,6 +82,8 @@ typedef struct {
     uint64_t incarnation;
     uint32_t count;        //  messages
     size_t size;           //  of the whole block, bytes
+    size_t index_bytes;    //  of these, at the end, index; 0: there is none
+    uint64_t body_hash;    //  checksum of what follows
 } zspool_block_head_t;
 
 int
@@ -65,7 +93,7 @@ int
 void
     zspool_block_reset (zspool_block_t *self);
 
-//  Bytes of records the block has room for, and bytes taken so far.
+//  Bytes of records (and index) the block has room for, and bytes of records so far.
 size_t
     zspool_block_capacity (const zspool_block_t *self);
 size_t

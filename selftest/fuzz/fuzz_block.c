@@ -7,7 +7,7 @@
 //
 //      flags="-g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 //      includes="-D_GNU_SOURCE -I include -iquote lib -iquote selftest"
-//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block.c lib/history.c"
+//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block.c lib/block_index.c lib/history.c"
 //      clang $flags $includes $sources -lxxhash -o /tmp/fuzz_block
 //      mkdir -p /tmp/corpus
 //      /tmp/fuzz_block -max_len=2000 -max_total_time=300 /tmp/corpus selftest/fuzz/corpus
@@ -20,6 +20,7 @@
 //  made to fit, so that the input gets past them.
 
 #include "fuzz_block.h"
+#include "bytes.h"
 #include "history.h"
 #include "lib/craft.h"
 
@@ -69,6 +70,25 @@ s_read_properties (const zspool_record_t *record)
     return sum;
 }
 
+//  What the index says of a record must be what the record says, and lead to it.
+static unsigned
+s_read_index (const zspool_block_t *block, const zspool_record_t *record, uint32_t number)
+{
+    const zspool_block_index_t *index = zspool_block_index (block);
+    zspool_record_t first = *record, again = { .number = UINT32_MAX };
+    zspool_frame_t topic, frame;
+    uint32_t messages = 0;
+    if (index) {
+        uint32_t at = get_u16 (index->numbers + number * sizeof (uint16_t));
+        MUST (zspool_block_topic (block, at, &topic, &messages) == ZSPOOL_OK && messages > 0);
+        MUST (zspool_record_next_frame (&first, &frame));
+        MUST (frame.size == topic.size && memcmp (frame.data, topic.data, frame.size) == 0);
+        zspool_block_go_to (block, &again, number);
+        MUST (zspool_block_next (block, &again) && again.data == record->data);
+    }
+    return messages + (unsigned) zspool_record_arrival_us (block, record);
+}
+
 //  Use a block that was accepted.
 static void
 s_use (zspool_block_t *block, const uint8_t *bytes, size_t size)
@@ -81,6 +101,7 @@ s_use (zspool_block_t *block, const uint8_t *bytes, size_t size)
     for (; zspool_block_next (block, &record); count++) {
         MUST (record.data >= (const uint8_t *) zspool_block_bytes (block)
               && record.data + record.data_bytes <= (const uint8_t *) zspool_block_bytes (block) + size);
+        sum += s_read_index (block, &record, count);
         sum += s_read_properties (&record) + s_read_frames (&record);
     }
     MUST (count == zspool_block_count (block) && count > 0);

@@ -5,6 +5,7 @@
 
 #include "craft.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -47,13 +48,21 @@ craft_block (const craft_t *self, const void *body, size_t body_bytes, uint8_t *
     at = s_put (at, (uint64_t) self->first_arrival_us, 8);
     at = s_put (at, self->producer_id, 8);
     at = s_put (at, self->producer_number, 8);
-    s_put (at, XXH3_64bits (body, body_bytes), 8);
+    bool indexed = self->flags & CRAFT_FLAG_INDEX && self->index_bytes >= 8 && self->index_bytes <= body_bytes;
+    size_t covered = indexed? body_bytes - 8: body_bytes;
+    uint64_t body_hash = XXH3_64bits (body, covered);
+    s_put (at, body_hash, 8);
 
     memcpy (to, head, 32);
     s_put (to + 32, XXH3_64bits (head, sizeof head), 8);
     memcpy (to + 40, head + 32, 64);
     if (body_bytes > 0)
         memcpy (to + CRAFT_HEAD_BYTES, body, body_bytes);
+    if (indexed) {
+        size_t index_bytes = self->index_bytes - 8;
+        uint8_t *index = to + CRAFT_HEAD_BYTES + covered - index_bytes;
+        s_put (index + index_bytes, XXH3_64bits_withSeed (index, index_bytes, body_hash), 8);
+    }
     return CRAFT_HEAD_BYTES + body_bytes;
 }
 

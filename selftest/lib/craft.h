@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #define CRAFT_HEAD_BYTES 104           //  stamp and header
-#define CRAFT_FLAG_INDEX 1U
+#define CRAFT_FLAG_INDEX 2U            //  an index behind the records
 
-//  Everything that stands before index and records
+//  Everything that stands before records and index
 typedef struct {
     uint64_t first_sequence;
     int64_t stored_us;
@@ -41,7 +41,7 @@ craft_t
     craft_usual (uint32_t count, size_t record_bytes);
 
 //  Write head and body to `to`, which has room for CRAFT_HEAD_BYTES more than the body, and give
-//  the size.
+//  the size. The last eight bytes of an index are its checksum, which is put here.
 size_t
     craft_block (const craft_t *self, const void *body, size_t body_bytes, uint8_t *to);
 
