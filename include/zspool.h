@@ -33,6 +33,7 @@
 //                    to put dead letters back, or drop them
 //    zspool_store    a directory with spools (ordered, durable logs of messages) and cursors (who
 //                    has acknowledged what of a spool); transactions over all of these
+//    zspool_start    where a cursor or a replay is to begin, as people write it
 //    zspool_reader   reads the blocks of a spool in order
 //    zspool_block    a sealed run of messages in contiguous bytes: the unit of storing and reading
 //    zspool_record   one message of a block
@@ -106,6 +107,7 @@
 #include "zspool_block.h"
 #include "zspool_ticket.h"
 #include "zspool_backup.h"
+#include "zspool_start.h"
 #include "zspool_store.h"
 #include "zspool_reader.h"
 #include "zspool_salvage.h"
