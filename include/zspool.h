@@ -37,6 +37,7 @@
 //    zspool_reader   reads the blocks of a spool in order
 //    zspool_block    a sealed run of messages in contiguous bytes: the unit of storing and reading
 //    zspool_record   one message of a block
+//    zspool_filter   which messages somebody wants, by their topics: prefixes and patterns
 //    zspool_dead     the dead letters of a spool: messages that were delivered too often and never
 //                    acknowledged, with their history
 //    zspool_ticket   32 bytes with which a consumer acknowledges one delivery
@@ -113,6 +114,7 @@
 #include "zspool_salvage.h"
 #include "zspool_dead.h"
 #include "zspool_device.h"
+#include "zspool_filter.h"
 #include "zspool_control.h"
 
 #endif

@@ -1,0 +1,60 @@
+//  zspool_filter.h - which messages somebody wants, by their topics
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A message's topic is its first frame: any bytes. A filter object holds any number of filters, and a topic
+//  matches it when it matches one of them; with none it matches everything. A filter is one of two kinds:
+//
+//    pattern   one of its tokens, separated by dots, is exactly `*` or `#`. It must match the whole topic, token
+//              by token: `*` stands for any one token, `#` for any number of them, none included.
+//              "a.#" matches "a", "a.b" and "a.b.c"; "*" matches what has no dot, also the empty topic, which has
+//              one, empty, token; "a.#.z" matches "a.z" and "a.b.c.z".
+//    prefix    any other, as in ZeroMQ: it matches topics that begin with it; "" matches all. "a.b*" is a prefix.
+//
+//  Filters are compiled as they are added. The cost of a match is in proportion to the topic's length and, for
+//  patterns, to the number of places in them that fit the topic so far; it hardly depends on how many
+//  filters there are. Memory: some 100 bytes and twice its own a filter.
+//
+//  An object belongs to one thread at a time, matching included.
+
+#ifndef ZSPOOL_FILTER_H_INCLUDED
+#define ZSPOOL_FILTER_H_INCLUDED
+
+#include "zspool_block.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ZSPOOL_FILTER_BYTES_MAX 1023  //  longest filter, bytes
+#define ZSPOOL_FILTERS_MAX 100000     //  most filters of one object
+
+typedef struct zspool_filter zspool_filter_t;
+
+//  Create an object without filters: it matches everything. NULL when memory is out.
+ZSPOOL_EXPORT zspool_filter_t *
+    zspool_filter_new (void);
+
+//  Free it and set *self_p to NULL. NULL-safe.
+ZSPOOL_EXPORT void
+    zspool_filter_destroy (zspool_filter_t **self_p);
+
+//  Add a filter of `size` bytes, 0 to ZSPOOL_FILTER_BYTES_MAX; it is copied. Adding one twice changes nothing but
+//  the count. Errors: ETOOBIG, it is longer; ELIMIT, there are ZSPOOL_FILTERS_MAX; ENOMEM. Then the object matches
+//  what it did before.
+ZSPOOL_EXPORT int
+    zspool_filter_add (zspool_filter_t *self, const void *filter, size_t size);
+
+//  Number of filters added.
+ZSPOOL_EXPORT size_t
+    zspool_filter_count (const zspool_filter_t *self);
+
+//  Whether a topic of `size` bytes matches. Allocates nothing.
+ZSPOOL_EXPORT bool
+    zspool_filter_matches (zspool_filter_t *self, const void *topic, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
