@@ -29,6 +29,7 @@ typedef enum {
     HANDOFF_FULL,       //  writer to inlet; number: why there is no room for its blocks, minus a code of
                         //  zspool_error_t; 0: there is room again
     HANDOFF_DROPPED,    //  writer to outlet; number: last sequence dropped at the spool's limit
+    HANDOFF_SEEK,       //  writer to outlet; pointer: a zspool_seek_t: its cursor was moved, durably
     HANDOFF_FAILED      //  writer to all: the store has failed. Outlet to writer: reading it has
 } zspool_handoff_kind_t;
 

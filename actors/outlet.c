@@ -2,30 +2,32 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Messages are built from sealed blocks, live or read back. The policy decides when one counts as
-//  acknowledged: `sent`, at once; `settled`, as lib/settle.c has it; `explicit`, when its ticket
-//  comes back (lib/cursor.c knows which are due again). What changed goes to the writer every
-//  CHANGE_MS.
+//  Messages are built from sealed blocks, live or read back; those of other topics are passed over. The
+//  policy decides when one counts as acknowledged: lib/plain.c for `sent` and `settled`; for `explicit`
+//  lib/cursor.c, which knows which are due again, and tickets that come back. What changed goes to
+//  the writer every CHANGE_MS.
 //
-//  States: idle (before START); forwarding; blocked (no peer takes a message now); stopped; failed.
+//  States: idle (before START); holding (XPUB: too few subscriptions); forwarding; blocked (no peer takes a
+//  message now); stopped; failed.
 //
 //  Invariants
 //  1. First deliveries go out in order of sequence; a message is delivered again only under
 //  `settled` after
-//     a disconnect, and under `explicit` after its timeout.
-//  2. A message's cursor state never says acknowledged before the policy does.
+//     a disconnect, under `explicit` after its timeout, and when the cursor was moved back.
+//  2. A message's cursor state never says acknowledged before the policy does, unless it is of another topic.
 
 #include "outlet.h"
 #include "acks.h"
-#include "burial.h"
-#include "finder.h"
+#include "again.h"
 #include "follower.h"
 #include "peers.h"
-#include "pin.h"
+#include "plain.h"
 #include "rate.h"
 #include "request.h"
-#include "settle.h"
+#include "seek.h"
+#include "sender.h"
 #include "socket.h"
+#include "subscribers.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -33,81 +35,62 @@
 
 //  Most messages sent between two looks at the other sockets
 #define BATCH_MESSAGES 1000
-//  Peers have nothing to say to out. One that sends a larger frame is cut off by ZeroMQ.
-#define OUT_FRAME_BYTES_MAX 4096
-//  Frames of this size and more are sent from the block, smaller ones are copied
-#define PIN_BYTES_MIN 512
-//  After a peer has gone nothing is sent for so long, until ZeroMQ has ended its pipe
-#define REWIND_MS 100
 //  When so much more time has passed than was waited for, the outlet was not awake
 #define ASLEEP_MS 100
 //  Changes of the cursor are collected for so long
 #define CHANGE_MS 40
-//  A message that ZeroMQ has taken, and no peer yet, may linger so long when the device stops
-#define LINGER_MS 1000
 //  Try again after this when a block could not be read for want of memory
 #define RETRY_MS 10
 
 typedef struct {
     zsock_t *pipe;                 //  commands
     zsock_t *writer;
-    zsock_t *socket;               //  NULL before START
+    zspool_sender_t sender;        //  its socket: NULL before START
     zspool_acks_t acks;            //  explicit: where tickets come in
-    zspool_peers_t peers;          //  of the socket
-    int socket_type;
-    zspool_ack_policy_t ack;
-    char *label;
+    zspool_peers_t peers;          //  of the sender's socket
+    zspool_subscribers_t subscribers; //  XPUB
+    char *label;                   //  "out", or "feed/NAME"
     char *endpoints;
     char *ack_in;                  //  explicit
     zspool_options_t options;
     bool terminated;
     bool stopped;
     bool failed;
-    bool blocked;                  //  the last message was refused: wait until writable
-    bool holding;                  //  settled: a peer has gone, send nothing before rewind_ms
-    int64_t rewind_ms;             //  settled: go back to the floor at this time; 0: no need to
-    int64_t rewind_again_ms;       //  settled: and again at this; 0: no need to
-    bool retry;                    //  a block could not be had: wait RETRY_MS
+    bool retry;                    //  a block or memory could not be had: wait RETRY_MS
     zspool_ticket_t ticket;        //  of this cursor; attempt and sequence change
     zspool_reader_t *reader;
-    zspool_reader_t *again;
+    zspool_reader_t *reader_again; //  explicit
     zspool_block_pool_t *pool;
+    zspool_filter_t *filter;       //  NULL: all messages
     zspool_follower_t follower;    //  first deliveries, and everything but explicit
     zspool_cursor_t *cursor;       //  explicit; else NULL
-    zspool_finder_t finder;        //  explicit: of what is sent again
-    zspool_burial_t burial;        //  explicit: of what was delivered too often
+    zspool_again_t again;          //  explicit
+    zspool_plain_t plain;          //  sent, settled
+    uint64_t passed_to;            //  all up to here was sent, or is of other topics, and that was noted
     bool stop_waits;               //  STOP is answered when the burial under way has ended
     uint64_t stop_number;          //  of that request
-    zspool_settle_t settle;        //  settled
-    uint64_t floor;                //  sent, settled: as the policy has it
-    uint64_t sent_to;              //  sent, settled: highest sequence sent
-    uint64_t change_floor;         //  as the writer was told
-    uint64_t change_sent_to;       //  likewise
-    int64_t change_ms;             //  when
+    int64_t change_ms;             //  when the writer was told what changed
     int64_t now_ms;                //  clock of all the above: time in which we were awake
     int64_t mono_ms;               //  the system's clock when it was last read
     int64_t timeout_ms;            //  of the last poll
     bool settled_down;             //  explicit: nothing was in flight and nothing had changed
-    zspool_pins_t *pins;
-    zspool_pin_t *pin;             //  for large frames of pin_block; NULL: copy
-    zspool_block_t *pin_block;     //  block that a pin was asked for last; only compared
-    uint64_t pin_first;            //  its first sequence
     zspool_measure_t wait;         //  from a message's numbering until it is sent, microseconds
     zspool_rate_t message_rate;    //  of all deliveries
     zspool_rate_t byte_rate;
-    uint64_t sent_bytes;           //  of all deliveries
+    uint64_t sent_bytes;           //  of first deliveries, and those after a rewind
     uint64_t sent;                 //  messages, first deliveries
-    uint64_t resent;               //  messages, further deliveries
+    uint64_t resent;               //  messages, after a rewind
+    uint64_t passed;               //  sequences that are of other topics, or in a gap
 } self_t;
 
 //  ------------------------------------------------------------------------------------------------
 //  Constructor and destructor
 
-//  Free what the constructor has allocated.
+//  Free what the constructor has made.
 static void
 s_free (self_t *self)
 {
-    zspool_pins_destroy (&self->pins);
+    zspool_sender_destroy (&self->sender);
     free (self->label);
     free (self->endpoints);
     free (self->ack_in);
@@ -119,19 +102,44 @@ s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
     zspool_follower_destroy (&self->follower);
-    zspool_finder_destroy (&self->finder);
-    zspool_burial_destroy (&self->burial);
-    zspool_pin_release (&self->pin);
+    zspool_finder_destroy (&self->again.finder);
+    zspool_burial_destroy (&self->again.burial);
+    zspool_sender_rest (&self->sender);
     zspool_reader_destroy (&self->reader);
-    zspool_reader_destroy (&self->again);
+    zspool_reader_destroy (&self->reader_again);
     zspool_block_pool_destroy (&self->pool);
+    zspool_filter_destroy (&self->filter);
     zspool_cursor_destroy (&self->cursor);
     zspool_peers_end (&self->peers);
-    zsock_destroy (&self->socket);
     zsock_destroy (&self->acks.socket);
     zsock_destroy (&self->writer);
     s_free (self);
     *self_p = NULL;
+}
+
+//  Take over the cursor, explicit or plain.
+static void
+s_init_cursor (self_t *self, const zspool_outlet_args_t *args)
+{
+    self->ticket.spool = args->spool;
+    self->ticket.cursor = args->cursor_id;
+    self->ticket.generation = args->generation;
+    self->ticket.incarnation = args->incarnation;
+    self->cursor = self->acks.cursor = self->again.cursor = args->cursor;
+    self->acks.ours = &self->ticket;
+    self->again.burial.deliveries_max = args->dead_spool? (unsigned) self->options.max_deliveries: 0;
+    self->again.burial.origin = self->options.name;
+    self->again.burial.to = args->dead_spool;
+    self->again.burial.from = args->spool;
+    self->again.burial.cursor = args->cursor_id;
+    if (self->cursor)
+        zspool_cursor_set_timeout_ms (self->cursor, (int64_t) self->options.ack_timeout_ms);
+    zspool_plain_init (&self->plain, args->floor, args->sent_to);
+    if (args->ends.ack == ZSPOOL_ACK_SETTLED)
+        zspool_plain_settle (&self->plain, (int64_t) self->options.settle_ms,
+                             self->options.pipe_depth_bytes);
+    //  Without tickets nobody knows what arrived above the floor: it goes out again.
+    self->passed_to = self->cursor? args->sent_to: args->floor;
 }
 
 static self_t *
@@ -141,42 +149,25 @@ s_self_new (const zspool_outlet_args_t *args)
     if (!self)
         return NULL;
     const zspool_outlet_ends_t *ends = &args->ends;
-    self->pins = zspool_pins_new ();
+    bool publishes = ends->socket_type == ZMQ_XPUB;
+    int rc = zspool_sender_init (&self->sender, ends->socket_type, publishes && !ends->exclusive);
     self->label = strdup (ends->label);
     self->endpoints = strdup (ends->endpoints);
     self->ack_in = strdup (ends->ack_in? ends->ack_in: "");
-    if (!self->pins || !self->label || !self->endpoints || !self->ack_in) {
+    if (rc || !self->label || !self->endpoints || !self->ack_in) {
         s_free (self);
         return NULL;
     }
-    self->socket_type = ends->socket_type;
-    self->ack = ends->ack;
     self->options = *args->options;
-    self->ticket.spool = args->spool;
-    self->ticket.cursor = args->cursor_id;
-    self->ticket.generation = args->generation;
-    self->ticket.incarnation = args->incarnation;
-    self->burial.deliveries_max = args->dead_spool? (unsigned) self->options.max_deliveries: 0;
-    self->burial.origin = self->options.name;
-    self->burial.to = args->dead_spool;
-    self->burial.from = args->spool;
-    self->burial.cursor = args->cursor_id;
-    self->reader = args->reader;
-    self->again = args->again;
-    zspool_finder_init (&self->finder, self->again);
-    self->pool = args->pool;
-    self->cursor = self->acks.cursor = args->cursor;
-    self->acks.ours = &self->ticket;
+    s_init_cursor (self, args);
+    zspool_subscribers_init (&self->subscribers, publishes? ends->hold: 0, publishes && ends->exclusive);
     self->writer = args->writer;
-    self->floor = self->change_floor = args->floor;
-    self->sent_to = self->change_sent_to = args->sent_to;
-    //  Without tickets nobody knows what arrived above the floor: it goes out again.
-    zspool_follower_init (&self->follower, self->reader,
-                          (self->cursor? args->sent_to: args->floor) + 1);
-    if (self->cursor)
-        zspool_cursor_set_timeout_ms (self->cursor, (int64_t) self->options.ack_timeout_ms);
-    zspool_settle_init (&self->settle, (int64_t) self->options.settle_ms,
-                        self->options.pipe_depth_bytes);
+    self->reader = args->reader;
+    self->reader_again = args->again;
+    self->pool = args->pool;
+    self->filter = ends->filter;
+    zspool_finder_init (&self->again.finder, self->reader_again);
+    zspool_follower_init (&self->follower, self->reader, self->passed_to + 1);
     return self;
 }
 
@@ -191,74 +182,6 @@ s_fail (self_t *self)
     zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FAILED, NULL, 0);
 }
 
-//  The pin for large frames of a block, or NULL: copy
-static zspool_pin_t *
-s_pin_of (self_t *self, zspool_block_t *block)
-{
-    //  A block may be used again for other messages, and the same messages be read into another.
-    uint64_t first = zspool_block_first_sequence (block);
-    if (self->pin_block != block || self->pin_first != first) {
-        zspool_pin_release (&self->pin);
-        self->pin = zspool_pin_new (self->pins, block);
-        self->pin_block = block;
-        self->pin_first = first;
-    }
-    return self->pin;
-}
-
-static void
-s_unpin (self_t *self)
-{
-    zspool_pin_release (&self->pin);
-    self->pin_block = NULL;
-}
-
-//  Send one frame; false when it is refused for now.
-static bool
-s_send_frame (self_t *self, zspool_block_t *block, const void *data, size_t size, bool more)
-{
-    zmq_msg_t message;
-    zspool_pin_t *pin = size >= PIN_BYTES_MIN? s_pin_of (self, block): NULL;
-    if (!pin || zspool_pin_message (pin, &message, data, size)) {
-        if (zmq_msg_init_size (&message, size)) {
-            self->retry = true;
-            return false;
-        }
-        if (size > 0)
-            memcpy (zmq_msg_data (&message), data, size);
-    }
-    void *socket = zsock_resolve (self->socket);
-    if (zmq_msg_send (&message, socket, ZMQ_DONTWAIT | (more? ZMQ_SNDMORE: 0)) >= 0)
-        return true;
-    int error = zmq_errno ();
-    zmq_msg_close (&message);
-    if (error == ETERM)
-        self->terminated = true;
-    return false;
-}
-
-//  Send a message. When a frame is refused ZeroMQ has taken back those before it: false, send all
-//  again.
-static bool
-s_send_message (self_t *self, zspool_block_t *block, const zspool_record_t *record)
-{
-    bool sent = true;
-    if (self->cursor) {
-        uint8_t bytes [ZSPOOL_TICKET_BYTES];
-        self->ticket.sequence = record->sequence;
-        zspool_ticket_encode (&self->ticket, bytes);
-        sent = s_send_frame (self, block, bytes, sizeof bytes, true);
-    }
-    zspool_record_t frames = *record;
-    zspool_frame_t frame;
-    for (size_t left = frames.frames; sent && left > 0; left--) {
-        zspool_record_next_frame (&frames, &frame);
-        sent = s_send_frame (self, block, frame.data, frame.size, left > 1);
-    }
-    self->blocked = !sent && !self->retry;
-    return sent;
-}
-
 //  Note what was sent first, up to and including `last`, since the note before.
 static void
 s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
@@ -267,20 +190,33 @@ s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
         self->settled_down = false;
         if (zspool_cursor_sent (self->cursor, first, last, self->now_ms))
             s_fail (self);
-        return;
     }
-    if (last > self->sent_to)
-        self->sent_to = last;
-    if (self->ack == ZSPOOL_ACK_SENT)
-        self->floor = last;
     else
-        zspool_settle_sent (&self->settle, last, bytes, self->now_ms);
+        zspool_plain_sent (&self->plain, last, bytes, self->now_ms);
+    self->passed_to = last;
 }
 
-//  What the follower says when it has nothing at hand
+//  Note that the messages from the last one sent up to `to` are of other topics: they count as acknowledged.
 static void
-s_follower_stuck (self_t *self, int rc)
+s_note_passed (self_t *self, uint64_t to)
 {
+    if (to <= self->passed_to)
+        return;
+    if (!self->cursor)
+        zspool_plain_passed (&self->plain, to, self->now_ms);
+    else {
+        zspool_cursor_ack (self->cursor, self->passed_to + 1, to);
+        self->settled_down = false;
+    }
+    self->passed += to - self->passed_to;
+    self->passed_to = to;
+}
+
+//  Have the next message at hand. False when there is none now, or a damaged block was passed over.
+static bool
+s_peek (self_t *self)
+{
+    int rc = zspool_follower_peek (&self->follower);
     if (rc == ZSPOOL_ECORRUPT) {
         uint64_t first, last;
         zspool_reader_damage (self->reader, &first, &last);
@@ -289,25 +225,37 @@ s_follower_stuck (self_t *self, int rc)
     }
     else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM)
         self->retry = true;
-    else if (rc != ZSPOOL_ENOENT)
+    else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
         s_fail (self);
+    return rc == ZSPOOL_OK;
+}
+
+//  Nothing is left to be sent now: what the follower has passed over counts as acknowledged.
+static void
+s_note_idle (self_t *self)
+{
+    s_note_passed (self, self->follower.next - 1);
+    if (!self->retry)
+        zspool_patience_caught_up (&self->sender.patience);
 }
 
 //  Whether another first delivery may be made. What was under way when the device ended goes first.
 static bool
-s_may_deliver (const self_t *self)
+s_may_deliver (self_t *self)
 {
+    if (!zspool_subscribers_may_publish (&self->subscribers, self->now_ms))
+        return false;
     if (self->cursor)
         return zspool_cursor_may_deliver (self->cursor) && zspool_cursor_next_due_ms (self->cursor) > 0;
-    return !self->holding;
+    return !self->plain.holding;
 }
 
 //  Note at what rate messages are sent.
 static void
 s_note_rate (self_t *self, int64_t now_us)
 {
-    zspool_rate_note (&self->message_rate, self->sent + self->resent, now_us);
-    zspool_rate_note (&self->byte_rate, self->sent_bytes, now_us);
+    zspool_rate_note (&self->message_rate, self->sent + self->resent + self->again.sent, now_us);
+    zspool_rate_note (&self->byte_rate, self->sent_bytes + self->again.sent_bytes, now_us);
 }
 
 //  Measure what was sent of a block, and so many first deliveries among it. How long these waited
@@ -322,40 +270,97 @@ s_measure (self_t *self, const zspool_block_t *block, uint64_t first_deliveries)
     s_note_rate (self, now_us);
 }
 
+//  Send the message at hand; false when that is not possible now.
+static bool
+s_send (self_t *self)
+{
+    zspool_follower_t *follower = &self->follower;
+    zspool_ticket_t *ticket = self->cursor? &self->ticket: NULL;
+    self->ticket.attempt = 1;
+    self->ticket.sequence = follower->record.sequence;
+    bool behind = follower->dropped_to >= follower->next;
+    switch (zspool_sender_send (&self->sender, follower->block, &follower->record, ticket, behind,
+                                self->now_ms)) {
+    case ZSPOOL_SENDER_SENT: return true;
+    case ZSPOOL_SENDER_NO_MEMORY: self->retry = true; return false;
+    case ZSPOOL_SENDER_TERMINATED: self->terminated = true; return false;
+    default: return false;
+    }
+}
+
+//  What was sent of a block without a break
+typedef struct {
+    uint64_t first;       //  sequence
+    uint64_t last;        //  likewise; 0: nothing yet
+    uint64_t count;       //  messages
+    size_t bytes;
+} s_run_t;
+
+//  Note what was sent, and begin anew.
+static void
+s_end_run (self_t *self, s_run_t *run)
+{
+    if (run->count == 0)
+        return;
+    self->sent_bytes += run->bytes;
+    self->passed += run->last - run->first + 1 - run->count;
+    s_note_sent (self, run->first, run->last, run->bytes);
+    memset (run, 0, sizeof *run);
+}
+
+//  The message at hand was sent: it adds to the run, and the next one comes to hand, if there is one.
+static void
+s_add_to_run (self_t *self, s_run_t *run)
+{
+    const zspool_record_t *record = &self->follower.record;
+    if (record->sequence <= self->plain.sent_to)
+        self->resent++;
+    else
+        self->sent++;
+    if (run->count++ == 0)
+        run->first = record->sequence;
+    run->last = record->sequence;
+    run->bytes += record->data_bytes;
+    zspool_follower_advance (&self->follower);
+}
+
+//  Before the message at hand is sent: what was passed over since the one before. A cursor that takes
+//  tickets must know each; for others a run may have holes.
+static void
+s_note_hole (self_t *self, s_run_t *run)
+{
+    uint64_t sequence = self->follower.record.sequence;
+    if (run->count > 0 && (!self->cursor || sequence == run->last + 1))
+        return;
+    s_end_run (self, run);
+    s_note_passed (self, sequence - 1);
+}
+
 //  Send first deliveries from the block at hand, at most so many. Returns how many.
 static size_t
 s_forward_block (self_t *self, size_t most)
 {
     zspool_follower_t *follower = &self->follower;
-    zspool_block_t *block = follower->block;
-    uint64_t first = follower->record.sequence, last = 0;
-    uint64_t sent_before = self->sent;
-    size_t count = 0, bytes = 0;
+    zspool_block_t *block = zspool_block_ref (follower->block);
+    uint64_t last = zspool_block_last_sequence (block), sent_before = self->sent;
+    size_t count = 0;
+    s_run_t run = { .count = 0 };
     if (self->cursor
-        && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block),
-                                zspool_block_count (block))) {
+        && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block), zspool_block_count (block)))
         s_fail (self);
-        return 0;
-    }
-    self->ticket.attempt = 1;
-    while (count < most && follower->block == block && s_send_message (self, block, &follower->record)) {
-        if (follower->record.sequence <= self->sent_to)
-            self->resent++;
-        else
-            self->sent++;
-        last = follower->record.sequence;
-        bytes += follower->record.data_bytes;
-        count++;
-        zspool_follower_advance (follower);
-        if (last == zspool_block_last_sequence (block))
+    while (count < most && !self->failed && follower->at_hand && follower->record.sequence <= last) {
+        s_note_hole (self, &run);
+        if (!s_send (self))
             break;
-        zspool_follower_peek (follower);
+        s_add_to_run (self, &run);
+        count++;
+        if (run.last < last)
+            s_peek (self);
     }
-    if (count > 0) {
-        s_note_sent (self, first, last, bytes);
-        self->sent_bytes += bytes;
+    s_end_run (self, &run);
+    if (count > 0)
         s_measure (self, block, self->sent - sent_before);
-    }
+    zspool_block_destroy (&block);
     return count;
 }
 
@@ -363,94 +368,34 @@ static void
 s_forward (self_t *self)
 {
     size_t count = 0;
-    while (count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed
+    while (count < BATCH_MESSAGES && !self->sender.blocked && !self->retry && !self->failed
            && s_may_deliver (self)) {
-        int rc = zspool_follower_peek (&self->follower);
-        if (rc == ZSPOOL_OK)
+        uint64_t damaged = self->follower.damaged;
+        if (s_peek (self))
             count += s_forward_block (self, BATCH_MESSAGES - count);
-        else
-            s_follower_stuck (self, rc);
-        if (rc && rc != ZSPOOL_ECORRUPT)
+        else if (self->follower.damaged == damaged) {
+            s_note_idle (self);
             break;
+        }
     }
-    if (self->blocked)
-        zspool_settle_blocked (&self->settle, self->now_ms);
+    if (self->sender.blocked)
+        zspool_plain_blocked (&self->plain, self->now_ms);
 }
 
-//  ------------------------------------------------------------------------------------------------
-//  Sending again, under explicit
-
-//  Have the message at hand in the finder; false when it cannot be had (now).
-static bool
-s_find_again (self_t *self, uint64_t sequence)
-{
-    int rc = zspool_finder_find (&self->finder, sequence);
-    if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ENOENT)
-        self->retry = true; //  ENOENT: under async it may not be committed yet
-    else if (rc == ZSPOOL_ESTALE)
-        zspool_cursor_ack (self->cursor, sequence, sequence);
-    else if (rc)
-        s_fail (self);
-    return rc == ZSPOOL_OK;
-}
-
-//  The message at hand in the finder has been delivered too often: let it be buried. Until that is
-//  done, or when it is refused, it counts as if it had been sent now. False when the move is full,
-//  or cannot be had.
-static bool
-s_bury (self_t *self, unsigned deliveries)
-{
-    const zspool_record_t *record = &self->finder.record;
-    int64_t sent_ms = zspool_cursor_due_sent_ms (self->cursor), now_us = zspool_now_us ();
-    int rc = self->burial.under_way? ZSPOOL_EFULL: zspool_burial_reserve (&self->burial, record);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_cursor_defer (self->cursor, record->sequence, self->now_ms);
-    zspool_death_t death = {
-        .sequence = record->sequence,
-        .stored_us = zspool_block_stored_us (self->finder.block),
-        .delivered_us = sent_ms == INT64_MIN? 0: now_us - (self->now_ms - sent_ms) * 1000,
-        .died_us = now_us,
-        .deliveries = deliveries,
-        .reason = ZSPOOL_DEATH_DELIVERIES,
-    };
-    if (rc == ZSPOOL_OK)
-        rc = zspool_burial_add (&self->burial, record, &death);
-    self->retry = self->retry || rc == ZSPOOL_ENOMEM;
-    return rc == ZSPOOL_OK;
-}
-
+//  Send again what is due, under explicit.
 static void
 s_send_due (self_t *self)
 {
-    uint64_t sequence;
-    bool sent = false;
-    for (int count = 0; count < BATCH_MESSAGES && !self->blocked && !self->retry && !self->failed; count++) {
-        if (!zspool_cursor_due (self->cursor, self->now_ms, &sequence))
-            break;
-        unsigned deliveries = zspool_cursor_deliveries (self->cursor, sequence);
-        bool dies = zspool_burial_wants (&self->burial, deliveries);
-        if (dies && zspool_burial_rests (&self->burial, self->now_ms)) {
-            self->retry = zspool_cursor_defer (self->cursor, sequence, self->now_ms) != ZSPOOL_OK;
-            continue;
-        }
-        if (!s_find_again (self, sequence))
-            continue;
-        if (dies) {
-            if (!s_bury (self, deliveries))
-                break;
-            continue;
-        }
-        self->ticket.attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
-        if (!s_send_message (self, self->finder.block, &self->finder.record))
-            break;
-        if (zspool_cursor_sent (self->cursor, sequence, sequence, self->now_ms))
-            s_fail (self);
-        self->resent++;
-        self->sent_bytes += self->finder.record.data_bytes;
-        sent = true;
-    }
-    zspool_burial_hand_over (&self->burial, zsock_resolve (self->writer));
-    if (sent)
+    uint64_t before = self->again.sent;
+    int rc = zspool_again_serve (&self->again, &self->sender, &self->ticket, zsock_resolve (self->writer),
+                                 self->now_ms);
+    if (rc == ZSPOOL_ENOMEM)
+        self->retry = true;
+    else if (rc == ZSPOOL_ESYSTEM)
+        self->terminated = true;
+    else if (rc != ZSPOOL_OK && rc != ZSPOOL_EFULL)
+        s_fail (self);
+    if (self->again.sent > before)
         s_note_rate (self, zclock_usecs ());
 }
 
@@ -462,34 +407,34 @@ static void
 s_hand_change (self_t *self)
 {
     zspool_cursor_change_t *change = NULL;
-    if (self->failed || self->burial.under_way)
+    if (self->failed || self->again.burial.under_way)
         return;
     if (self->cursor) {
         self->settled_down = !zspool_cursor_changed (self->cursor)
                              && zspool_cursor_in_flight (self->cursor) == 0;
         change = zspool_cursor_take_change (self->cursor);
     }
-    else if (self->floor != self->change_floor || self->sent_to != self->change_sent_to) {
-        change = (zspool_cursor_change_t *) calloc (1, sizeof *change);
-        if (change) {
-            change->spool = self->ticket.spool;
-            change->cursor = self->ticket.cursor;
-            change->generation = self->ticket.generation;
-            change->floor = self->change_floor = self->floor;
-            change->sent_to = self->change_sent_to = self->sent_to;
-        }
-    }
-    if (change && zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_CHANGE, change, 0))
+    else
+        change = zspool_plain_take_change (&self->plain);
+    if (!change)
+        return;
+    change->spool = self->ticket.spool;
+    change->cursor = self->ticket.cursor;
+    change->generation = self->ticket.generation;
+    if (zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_CHANGE, change, 0))
         free (change);
 }
 
 static void
 s_acknowledge (self_t *self)
 {
-    if (self->ack == ZSPOOL_ACK_SETTLED && !self->rewind_ms) {
-        uint64_t settled = zspool_settle_settled (&self->settle, self->now_ms);
-        if (settled > self->floor)
-            self->floor = settled;
+    if (!self->cursor)
+        zspool_plain_acknowledge (&self->plain, self->now_ms);
+    //  Blocks that were passed over as a whole are not known to it.
+    else if (zspool_cursor_in_flight (self->cursor) == 0
+             && zspool_cursor_floor (self->cursor) < self->passed_to) {
+        zspool_cursor_skip (self->cursor, self->passed_to);
+        self->settled_down = false;
     }
     if (self->now_ms - self->change_ms >= CHANGE_MS) {
         s_hand_change (self);
@@ -500,35 +445,40 @@ s_acknowledge (self_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Handlers
 
-//  Peers come and go. One that has gone took with it what ZeroMQ had for it: under settled go back,
-//  but not at once: ZeroMQ tells that a connection has ended shortly before it ends its pipe, and
-//  what is sent between goes there too. So hold, then go back. If another one goes meanwhile, go
-//  back once more, without holding again.
+//  Peers come and go. One that has gone took with it what ZeroMQ had for it.
 static void
 s_handle_peers (self_t *self)
 {
-    if (zspool_peers_update (&self->peers) == 0 || self->ack != ZSPOOL_ACK_SETTLED)
-        return;
-    if (self->rewind_ms)
-        self->rewind_again_ms = self->now_ms + REWIND_MS;
-    else {
-        self->rewind_ms = self->now_ms + REWIND_MS;
-        self->holding = true;
-    }
+    if (zspool_peers_update (&self->peers) > 0)
+        zspool_plain_departed (&self->plain, self->now_ms);
+}
+
+//  Subscriptions come and go.
+static void
+s_handle_subscribers (self_t *self)
+{
+    bool gone = zspool_subscribers_receive (&self->subscribers, self->sender.socket, self->now_ms);
+    if (gone && self->subscribers.exclusive)
+        zspool_plain_departed (&self->plain, self->now_ms);
+}
+
+//  Go on behind a sequence.
+static void
+s_go_to (self_t *self, uint64_t to)
+{
+    zspool_follower_seek (&self->follower, to + 1);
+    self->passed_to = to;
+    self->settled_down = false;
 }
 
 //  Go back to the floor when it is time to.
 static void
 s_check_rewind (self_t *self)
 {
-    if (!self->rewind_ms || self->now_ms < self->rewind_ms)
+    if (self->cursor || !zspool_plain_rewinds (&self->plain, self->now_ms))
         return;
-    zsock_events (self->socket); //  ZeroMQ takes in that the pipe has ended
-    zspool_settle_disconnected (&self->settle);
-    zspool_follower_seek (&self->follower, self->floor + 1);
-    self->holding = false;
-    self->rewind_ms = self->rewind_again_ms;
-    self->rewind_again_ms = 0;
+    zsock_events (self->sender.zsock); //  ZeroMQ takes in that the pipe has ended
+    s_go_to (self, self->plain.floor);
 }
 
 //  Blocks up to a sequence were dropped at the spool's limit: nothing of them is sent any more, and
@@ -538,13 +488,33 @@ s_skip (self_t *self, uint64_t to)
 {
     if (self->cursor)
         zspool_cursor_skip (self->cursor, to);
-    if (self->floor < to)
-        self->floor = to;
-    if (self->sent_to < to)
-        self->sent_to = to;
+    zspool_plain_skip (&self->plain, to);
     if (self->follower.next <= to)
-        zspool_follower_seek (&self->follower, to + 1);
+        s_go_to (self, to);
     self->settled_down = false;
+}
+
+//  The cursor was moved: go on from there. Tickets of what was sent before concern another generation.
+static void
+s_seek (self_t *self, zspool_seek_t *seek)
+{
+    zspool_cursor_t *cursor = NULL;
+    if (self->cursor)
+        cursor = zspool_cursor_new (self->ticket.spool, self->ticket.cursor, seek->generation, seek->floor,
+                                    seek->floor);
+    if (self->cursor && !cursor)
+        s_fail (self); //  the store knows better where it stands
+    else {
+        zspool_cursor_destroy (&self->cursor);
+        self->cursor = self->acks.cursor = self->again.cursor = cursor;
+        if (cursor)
+            zspool_cursor_set_timeout_ms (cursor, (int64_t) self->options.ack_timeout_ms);
+        zspool_plain_seek (&self->plain, seek->floor);
+        zspool_patience_fell_back (&self->sender.patience);
+        self->ticket.generation = seek->generation;
+        s_go_to (self, seek->floor);
+    }
+    free (seek);
 }
 
 //  Hand in the cursor as it is when nothing is sent any more, and answer STOP.
@@ -566,7 +536,7 @@ s_stop (self_t *self, uint64_t number)
     self->stop_number = number;
     if (self->acks.socket)
         zspool_acks_receive (&self->acks);
-    self->stop_waits = self->burial.under_way;
+    self->stop_waits = self->again.burial.under_way;
     if (!self->stop_waits)
         s_end_stop (self);
 }
@@ -585,14 +555,17 @@ s_handle_writer (self_t *self)
             zspool_follower_stored (&self->follower);
         else if (handoff.kind == HANDOFF_DROPPED)
             s_skip (self, handoff.number);
+        else if (handoff.kind == HANDOFF_SEEK)
+            s_seek (self, (zspool_seek_t *) handoff.pointer);
         else if (handoff.kind == HANDOFF_BURIED)
-            zspool_burial_end (&self->burial, (zspool_move_t *) handoff.pointer, self->cursor, self->now_ms);
+            zspool_burial_end (&self->again.burial, (zspool_move_t *) handoff.pointer, self->cursor,
+                               self->now_ms);
         else {
             self->failed = true;
-            self->burial.under_way = false;
+            self->again.burial.under_way = false;
         }
     }
-    if (self->stop_waits && !self->burial.under_way)
+    if (self->stop_waits && !self->again.burial.under_way)
         s_end_stop (self);
 }
 
@@ -602,11 +575,10 @@ s_attach (self_t *self, const char **reason)
 {
     int hwm = (int) self->options.hwm;
     *reason = "out of memory or sockets";
-    self->socket = zspool_socket_new (self->socket_type, hwm, OUT_FRAME_BYTES_MAX, LINGER_MS);
-    if (!self->socket || zspool_peers_watch (&self->peers, zsock_resolve (self->socket)))
+    int rc = zspool_sender_open (&self->sender, hwm);
+    if (rc || zspool_peers_watch (&self->peers, self->sender.socket))
         return ZSPOOL_ENOMEM;
-    zsock_set_immediate (self->socket, 1);
-    int rc = zspool_socket_attach (self->socket, self->endpoints, reason);
+    rc = zspool_socket_attach (self->sender.zsock, self->endpoints, reason);
     if (rc || !self->cursor)
         return rc;
     self->acks.socket = zspool_socket_new (ZMQ_PULL, hwm, ZSPOOL_ACKS_FRAME_BYTES_MAX, 0);
@@ -626,7 +598,7 @@ s_start (self_t *self)
     }
     else
         zsock_send (self->pipe, "iss", ZSPOOL_OK,
-                    zspool_socket_endpoint (self->socket, self->endpoints),
+                    zspool_socket_endpoint (self->sender.zsock, self->endpoints),
                     self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in): "");
 }
 
@@ -642,29 +614,60 @@ s_unsent_age_ms (const self_t *self)
     return age_us > 0? (uint64_t) age_us / 1000: 0;
 }
 
+//  Add a value under the label: out/NAME, or feed/FEED/NAME.
+static void
+s_add (self_t *self, zmsg_t *status, const char *name, uint64_t value)
+{
+    char path [ZSPOOL_LABEL_MAX + 64];
+    snprintf (path, sizeof path, "%s/%s", self->label, name);
+    zspool_reply_add (status, path, value);
+}
+
+//  The same for a value that of the main outlet has a name of its own.
+static void
+s_add_own (self_t *self, zmsg_t *status, const char *name, uint64_t value)
+{
+    if (streq (self->label, "out"))
+        zspool_reply_add (status, name, value);
+    else
+        s_add (self, status, name, value);
+}
+
+static void
+s_add_measures (self_t *self, zmsg_t *status)
+{
+    int64_t now_us = zclock_usecs ();
+    s_add_own (self, status, "rate/out", zspool_rate_get (&self->message_rate, now_us));
+    s_add_own (self, status, "rate/out_bytes", zspool_rate_get (&self->byte_rate, now_us));
+    char prefix [ZSPOOL_LABEL_MAX + 16] = "wait/";
+    if (!streq (self->label, "out"))
+        snprintf (prefix, sizeof prefix, "%s/wait/", self->label);
+    zspool_reply_add_measure (status, prefix, "_us", &self->wait, now_us);
+}
+
 static void
 s_reply_status (self_t *self, uint64_t number)
 {
-    uint64_t floor = self->cursor? zspool_cursor_floor (self->cursor): self->floor;
-    uint64_t in_flight =
-        self->cursor? zspool_cursor_in_flight (self->cursor): self->sent_to - self->floor;
+    zspool_cursor_t *cursor = self->cursor;
+    const zspool_plain_t *plain = &self->plain;
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
-    zspool_reply_add (status, "out/sent", self->sent);
-    zspool_reply_add (status, "out/resent", self->resent);
-    zspool_reply_add (status, "out/buried", self->burial.buried);
-    zspool_reply_add (status, "out/floor", floor);
-    zspool_reply_add (status, "out/sent_to", self->cursor? zspool_cursor_sent_to (self->cursor): self->sent_to);
-    zspool_reply_add (status, "out/in_flight", in_flight);
-    zspool_reply_add (status, "out/unsent_age_ms", s_unsent_age_ms (self));
-    zspool_reply_add (status, "out/peers", zspool_peers_count (&self->peers));
-    zspool_reply_add (status, "out/damaged", self->follower.damaged);
-    zspool_reply_add (status, "ack/tickets", self->acks.good);
-    zspool_reply_add (status, "ack/stale", self->acks.stale);
-    zspool_reply_add (status, "ack/bad", self->acks.bad);
-    int64_t now_us = zclock_usecs ();
-    zspool_reply_add (status, "rate/out", zspool_rate_get (&self->message_rate, now_us));
-    zspool_reply_add (status, "rate/out_bytes", zspool_rate_get (&self->byte_rate, now_us));
-    zspool_reply_add_measure (status, "wait/", "_us", &self->wait, now_us);
+    s_add (self, status, "sent", self->sent);
+    s_add (self, status, "resent", self->resent + self->again.sent);
+    s_add (self, status, "passed", self->passed);
+    s_add (self, status, "buried", self->again.burial.buried);
+    s_add (self, status, "floor", cursor? zspool_cursor_floor (cursor): plain->floor);
+    s_add (self, status, "sent_to", cursor? zspool_cursor_sent_to (cursor): plain->sent_to);
+    s_add (self, status, "in_flight", cursor? zspool_cursor_in_flight (cursor): plain->sent_to - plain->floor);
+    s_add (self, status, "unsent_age_ms", s_unsent_age_ms (self));
+    s_add (self, status, "peers", zspool_peers_count (&self->peers));
+    s_add (self, status, "subscriptions", self->subscribers.count);
+    s_add (self, status, "holding", !self->subscribers.open);
+    s_add (self, status, "impatient", self->sender.patience.times);
+    s_add (self, status, "damaged", self->follower.damaged);
+    s_add_own (self, status, "ack/tickets", self->acks.good);
+    s_add_own (self, status, "ack/stale", self->acks.stale);
+    s_add_own (self, status, "ack/bad", self->acks.bad);
+    s_add_measures (self, status);
     zmsg_send (&status, self->pipe);
 }
 
@@ -689,32 +692,37 @@ s_handle_pipe (self_t *self)
 
 //  Whether there is something to send at once, or when a writable socket is worth waiting for
 static bool
-s_has_work (const self_t *self)
+s_has_work (self_t *self)
 {
-    uint64_t sequence;
-    //  What is to be buried next waits for the burial under way.
-    if (self->cursor && zspool_cursor_due (self->cursor, self->now_ms, &sequence)
-        && !(self->burial.under_way
-             && zspool_burial_wants (&self->burial, zspool_cursor_deliveries (self->cursor, sequence))))
+    if (self->cursor && zspool_again_has_work (&self->again, self->now_ms))
         return true;
     return s_may_deliver (self)
            && (self->follower.block || self->follower.live_count > 0 || self->follower.behind);
 }
 
 static int64_t
-s_timeout_ms (self_t *self, bool work)
+s_earlier_ms (int64_t one_ms, int64_t other_ms)
+{
+    return one_ms < other_ms? one_ms: other_ms;
+}
+
+//  How long to wait at most, milliseconds, or -1. `most_ms`: what the sender says.
+static int64_t
+s_timeout_ms (self_t *self, bool work, int64_t most_ms)
 {
     int64_t timeout_ms = self->change_ms + CHANGE_MS - self->now_ms;
-    bool quiet = self->cursor? self->settled_down:
-                               self->floor == self->sent_to && self->floor == self->change_floor
-                                   && self->sent_to == self->change_sent_to;
+    bool quiet = self->cursor? self->settled_down: zspool_plain_at_rest (&self->plain);
     if (self->stopped || self->failed || quiet)
         timeout_ms = INT32_MAX;
-    if (self->rewind_ms && timeout_ms > self->rewind_ms - self->now_ms)
-        timeout_ms = self->rewind_ms - self->now_ms;
-    if (self->retry && timeout_ms > RETRY_MS)
-        timeout_ms = RETRY_MS;
-    if (work && !self->blocked && !self->retry)
+    if (self->plain.rewind_ms)
+        timeout_ms = s_earlier_ms (timeout_ms, self->plain.rewind_ms - self->now_ms);
+    int64_t due_ms = zspool_subscribers_due_ms (&self->subscribers);
+    if (due_ms != INT64_MAX)
+        timeout_ms = s_earlier_ms (timeout_ms, due_ms - self->now_ms);
+    if (self->retry)
+        timeout_ms = s_earlier_ms (timeout_ms, RETRY_MS);
+    timeout_ms = s_earlier_ms (timeout_ms, most_ms);
+    if (work && !self->sender.blocked && !self->retry)
         timeout_ms = 0;
     if (timeout_ms == INT32_MAX)
         return -1;
@@ -739,20 +747,22 @@ s_tick (self_t *self)
 static void
 s_serve (self_t *self)
 {
-    bool running = self->socket && !self->stopped && !self->failed;
-    bool work = running && s_has_work (self);
+    bool running = self->sender.zsock && !self->stopped && !self->failed;
+    bool work = running && s_has_work (self), publishes = self->sender.type == ZMQ_XPUB;
     if (!work)
-        s_unpin (self);
+        zspool_sender_rest (&self->sender);
     zmq_pollitem_t items [] = {
         { zsock_resolve (self->pipe), 0, ZMQ_POLLIN, 0 },
         { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
         { self->peers.monitor, -1, ZMQ_POLLIN, 0 },
         { self->acks.socket? zsock_resolve (self->acks.socket): NULL, -1, ZMQ_POLLIN, 0 },
-        { self->socket? zsock_resolve (self->socket): NULL, -1, ZMQ_POLLOUT, 0 },
+        { publishes? self->sender.socket: NULL, -1, ZMQ_POLLIN, 0 },
+        { NULL, -1, 0, 0 },
     };
-    int items_count = running && work && self->blocked? 5: 4;
-    self->timeout_ms = s_timeout_ms (self, work);
-    if (zmq_poll (items, items_count, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
+    bool waits = work && self->sender.blocked;
+    int64_t most_ms = waits? zspool_sender_poll_for (&self->sender, &items [5]): INT32_MAX;
+    self->timeout_ms = s_timeout_ms (self, work, most_ms);
+    if (zmq_poll (items, waits? 6: 5, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
         self->terminated = true;
     s_tick (self);
     self->retry = false;
@@ -762,9 +772,12 @@ s_serve (self_t *self)
         s_handle_peers (self);
     if (items [3].revents && running)
         zspool_acks_receive (&self->acks);
-    if (items_count == 5 && items [4].revents) {
-        zspool_settle_blocked (&self->settle, self->now_ms);
-        self->blocked = false;
+    if (items [4].revents)
+        s_handle_subscribers (self);
+    if (waits && (items [5].revents || publishes)) {
+        if (items [5].revents)
+            zspool_plain_blocked (&self->plain, self->now_ms);
+        self->sender.blocked = false;
     }
     if (items [0].revents)
         s_handle_pipe (self);
@@ -779,7 +792,7 @@ s_outlet (zsock_t *pipe, void *args)
     zsock_signal (pipe, 0);
     self->now_ms = self->mono_ms = zclock_mono ();
     while (!self->terminated) {
-        if (self->socket && !self->stopped && !self->failed) {
+        if (self->sender.zsock && !self->stopped && !self->failed) {
             if (self->cursor)
                 s_send_due (self);
             s_check_rewind (self);

@@ -9,10 +9,8 @@
 #include "handoff.h"
 #include "options.h"
 #include "store.h"
+#include "zspool_filter.h"
 #include <czmq.h>
-
-//  To be had from zspool_filter.h
-typedef struct zspool_filter zspool_filter_t;
 
 //  Longest label, bytes: "feed/" and the name of a cursor
 #define ZSPOOL_LABEL_MAX (5 + ZSPOOL_NAME_MAX)
