@@ -223,8 +223,8 @@ s_peek (self_t *self)
         zsys_error ("spool %s: block damaged, messages %llu to %llu are not delivered",
                     self->options.name, (unsigned long long) first, (unsigned long long) last);
     }
-    else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM)
-        self->retry = true;
+    else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ELIMIT)
+        self->retry = true; //  ELIMIT: much was passed over for the filter, and there is more to look at
     else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
         s_fail (self);
     return rc == ZSPOOL_OK;

@@ -53,6 +53,15 @@ ZSPOOL_EXPORT size_t
 ZSPOOL_EXPORT bool
     zspool_filter_matches (zspool_filter_t *self, const void *topic, size_t size);
 
+//  Iterate over those messages of a sealed block whose topics match: as zspool_block_rewind () and
+//  zspool_block_next () do over all. Where the block has an index, each of its topics is matched at
+//  most once, and other messages are not touched. An object remembers what it found of one block: it
+//  is best used on one after the other; filters may be added in between.
+ZSPOOL_EXPORT void
+    zspool_filter_rewind (zspool_filter_t *self, const zspool_block_t *block, zspool_record_t *record);
+ZSPOOL_EXPORT bool
+    zspool_filter_next (zspool_filter_t *self, const zspool_block_t *block, zspool_record_t *record);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,11 +11,14 @@
 #ifndef ZSPOOL_READER_H_INCLUDED
 #define ZSPOOL_READER_H_INCLUDED
 
+#include "zspool_filter.h"
 #include "zspool_store.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define ZSPOOL_READER_PASS_MAX 256 //  blocks passed over by their index in one go
 
 typedef struct zspool_reader zspool_reader_t;
 
@@ -39,10 +42,24 @@ ZSPOOL_EXPORT void
 ZSPOOL_EXPORT int
     zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us);
 
+//  Pass over blocks that have no message the filter matches, as far as their index tells: of such a
+//  block only head and index are read, so damage in it is not seen. What else is read may have such
+//  messages too: zspool_filter_next () goes by the filter. NULL: give every block. The filter stays
+//  the caller's, may be added to between calls, and must live until the reader is destroyed or has
+//  another.
+ZSPOOL_EXPORT void
+    zspool_reader_set_filter (zspool_reader_t *self, zspool_filter_t *filter);
+
+//  The sequence that the reader stands before: all that is stored up to it was given or passed over,
+//  since it was told where to stand.
+ZSPOOL_EXPORT uint64_t
+    zspool_reader_sequence (const zspool_reader_t *self);
+
 //  Give the next block, which may start before the message sought. ENOENT at the end (more may
 //  come); ECORRUPT when the next block is damaged, EVERSION when a newer zspool wrote it: it is
-//  passed over and zspool_reader_damage () tells what was in it; ENOMEM, EIO. On success the caller
-//  owns the reference in *block_p.
+//  passed over and zspool_reader_damage () tells what was in it; ELIMIT when so many blocks were
+//  passed over for a filter that the caller may have to look at something else: go on; ENOMEM, EIO.
+//  On success the caller owns the reference in *block_p.
 ZSPOOL_EXPORT int
     zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p);
 

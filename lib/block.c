@@ -672,7 +672,9 @@ void
 zspool_block_go_to (const zspool_block_t *self, zspool_record_t *record, uint32_t number)
 {
     record->number = number;
-    record->next_offset = get_u32 (self->index.offsets + number * sizeof (uint32_t));
+    record->next_offset = self->used;
+    if (number < self->count)
+        record->next_offset = get_u32 (self->index.offsets + number * sizeof (uint32_t));
 }
 
 int64_t
@@ -698,6 +700,12 @@ zspool_record_next_frame (zspool_record_t *record, zspool_frame_t *frame)
     record->frame_index++;
     record->frame_offset += frame->size;
     return true;
+}
+
+zspool_frame_t
+zspool_record_topic (const zspool_record_t *record)
+{
+    return (zspool_frame_t) { record->data, record->frames == 1? record->data_bytes: get_u32 (record->sizes) };
 }
 
 bool

@@ -57,10 +57,14 @@ size_t
 const zspool_block_index_t *
     zspool_block_index (const zspool_block_t *self);
 
-//  Have zspool_block_next () give the message with this number, 0 for the first, in a block that has
-//  an index.
+//  Have zspool_block_next () give the message with this number in a block that has an index: 0 for
+//  the first; for as many as there are, none.
 void
     zspool_block_go_to (const zspool_block_t *self, zspool_record_t *record, uint32_t number);
+
+//  The topic of a message: its first frame. Frames taken are as before.
+zspool_frame_t
+    zspool_record_topic (const zspool_record_t *record);
 
 //  Number the messages of a sealed block from first_sequence. The block must be the caller's alone.
 void

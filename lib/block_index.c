@@ -260,8 +260,7 @@ zspool_block_index_compare (const zspool_block_index_t *self, const zspool_block
             topics++;
         if (topic >= topics || get_u32 (self->offsets + number * sizeof (uint32_t)) != offset)
             return ZSPOOL_ECORRUPT;
-        zspool_frame_t text = zspool_block_index_topic (self, topic), first;
-        zspool_record_next_frame (&record, &first);
+        zspool_frame_t text = zspool_block_index_topic (self, topic), first = zspool_record_topic (&record);
         if (first.size != text.size || memcmp (first.data, text.data, first.size) != 0)
             return ZSPOOL_ECORRUPT;
     }

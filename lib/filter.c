@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
-#include "zspool_filter.h"
+#include "filter_block.h"
 #include "filter_pattern.h"
 #include "filter_prefix.h"
 
@@ -12,6 +12,7 @@ struct zspool_filter {
     size_t count;                 //  filters added
     zspool_prefixes_t *prefixes;
     zspool_patterns_t *patterns;
+    zspool_verdicts_t verdicts;   //  on the topics of the block it is used on
 };
 
 zspool_filter_t *
@@ -65,4 +66,10 @@ zspool_filter_matches (zspool_filter_t *self, const void *topic, size_t size)
     const uint8_t *bytes = (const uint8_t *) topic;
     return self->count == 0 || zspool_prefixes_match (self->prefixes, bytes, size)
            || zspool_patterns_match (self->patterns, bytes, size);
+}
+
+zspool_verdicts_t *
+zspool_filter_verdicts (zspool_filter_t *self)
+{
+    return &self->verdicts;
 }

@@ -6,7 +6,7 @@
 //  store).
 //
 //  Invariants
-//  1. Messages are given in order, each once between two seeks.
+//  1. Messages are given in order, each once between two seeks, unless the filter does not match.
 //  2. Live blocks are in order; those that end before `next` are dropped when they are met.
 //  3. Between `next` and the oldest live block there is nothing but what ends at or below
 //  dropped_to.
@@ -22,6 +22,26 @@ zspool_follower_init (zspool_follower_t *self, zspool_reader_t *reader, uint64_t
     self->reader = reader;
     self->next = next;
     self->behind = true;
+}
+
+//  Stand before the first message of the block.
+static void
+s_rewind (zspool_follower_t *self)
+{
+    if (self->filter)
+        zspool_filter_rewind (self->filter, self->block, &self->record);
+    else
+        zspool_block_rewind (self->block, &self->record);
+}
+
+void
+zspool_follower_set_filter (zspool_follower_t *self, zspool_filter_t *filter)
+{
+    self->filter = filter;
+    zspool_reader_set_filter (self->reader, filter);
+    self->at_hand = false;
+    if (self->block)
+        s_rewind (self);
 }
 
 //  Take the oldest live block out of the ring.
@@ -62,7 +82,7 @@ zspool_follower_live (zspool_follower_t *self, zspool_block_t *block)
     if (!self->block && self->live_count == 0 && !self->behind
         && zspool_block_first_sequence (block) <= self->next) {
         self->block = block;
-        zspool_block_rewind (block, &self->record);
+        s_rewind (self);
         return;
     }
     if (zspool_block_size (block) > ZSPOOL_FOLLOWER_LIVE_BYTES) {
@@ -107,6 +127,8 @@ s_read_block (zspool_follower_t *self)
 {
     zspool_reader_seek (self->reader, self->next);
     int rc = zspool_reader_next (self->reader, &self->block);
+    if (rc == ZSPOOL_ENOENT || rc == ZSPOOL_ELIMIT)
+        self->next = zspool_reader_sequence (self->reader);
     if (rc == ZSPOOL_ECORRUPT) {
         uint64_t first, last;
         zspool_reader_damage (self->reader, &first, &last);
@@ -139,20 +161,37 @@ s_next_block (zspool_follower_t *self)
     return rc;
 }
 
+//  Have the next message of the block at hand, if there is one.
+static bool
+s_peek_in_block (zspool_follower_t *self)
+{
+    bool more = self->block != NULL;
+    while (more && !self->at_hand) {
+        more = self->filter? zspool_filter_next (self->filter, self->block, &self->record)
+                           : zspool_block_next (self->block, &self->record);
+        self->at_hand = more && self->record.sequence >= self->next;
+    }
+    if (self->at_hand)
+        self->next = self->record.sequence;
+    return self->at_hand;
+}
+
 int
 zspool_follower_peek (zspool_follower_t *self)
 {
-    while (!self->at_hand) {
-        if (!self->block) {
-            int rc = s_next_block (self);
-            if (rc)
-                return rc;
-            zspool_block_rewind (self->block, &self->record);
-        }
-        while (!self->at_hand && zspool_block_next (self->block, &self->record))
-            self->at_hand = self->record.sequence >= self->next;
-        if (!self->at_hand)
+    for (int passed = 0; !s_peek_in_block (self); passed++) {
+        if (self->block) {
+            uint64_t last = zspool_block_last_sequence (self->block);
+            if (self->next <= last)
+                self->next = last + 1;
             zspool_block_destroy (&self->block);
+        }
+        if (self->filter && passed == ZSPOOL_FOLLOWER_PASS_MAX)
+            return ZSPOOL_ELIMIT;
+        int rc = s_next_block (self);
+        if (rc)
+            return rc;
+        s_rewind (self);
     }
     return ZSPOOL_OK;
 }

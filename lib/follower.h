@@ -10,14 +10,18 @@
 #define ZSPOOL_FOLLOWER_H_INCLUDED
 
 #include "block.h"
+#include "zspool_filter.h"
 #include "zspool_reader.h"
 
 #define ZSPOOL_FOLLOWER_LIVE_MAX 16
 #define ZSPOOL_FOLLOWER_LIVE_BYTES (1024 * 1024)
+#define ZSPOOL_FOLLOWER_PASS_MAX 16    //  blocks in which one peek looks for what the filter matches
 
 typedef struct {
     zspool_reader_t *reader;       //  not ours
-    uint64_t next;                 //  the message to give next has this sequence or the next one there is
+    zspool_filter_t *filter;       //  of what is given, or NULL: all. Not ours.
+    uint64_t next;                 //  all before it was given or passed over; of the message at hand it is
+                                   //  the sequence
     zspool_block_t *block;         //  that it lies in, or NULL
     zspool_record_t record;        //  it, when at_hand
     bool at_hand;
@@ -47,8 +51,16 @@ void
 void
     zspool_follower_seek (zspool_follower_t *self, uint64_t next);
 
+//  From self->next on, give only messages that the filter matches; the reader passes over blocks
+//  that have none. NULL: all. A message that is at hand need not be it any more: peek again. The
+//  filter stays the caller's, lives as long as the follower or until there is another, and may be
+//  added to between calls.
+void
+    zspool_follower_set_filter (zspool_follower_t *self, zspool_filter_t *filter);
+
 //  Have the next message at hand, in self->record of self->block. ENOENT: there is none for now;
-//  ECORRUPT: a damaged block was passed over, zspool_reader_damage () tells which, go on; or what
+//  ECORRUPT: a damaged block was passed over, zspool_reader_damage () tells which, go on; ELIMIT: so
+//  much was passed over for the filter that it is time to look at something else, go on; or what
 //  zspool_reader_next () gives.
 int
     zspool_follower_peek (zspool_follower_t *self);

@@ -9,6 +9,10 @@
 //  the copy is not what the head says: then the block is looked up once more, and copied while the
 //  view is held. The map stays in place meanwhile, and no page of the file goes away, so what is
 //  copied may be anything, but is there.
+//
+//  With a filter, the index at the end of a block is looked up and copied in the same way first;
+//  its own checksum, which goes with that in the head, proves the copy. What cannot be proven so,
+//  for whatever reason, passes nothing over: the block is read as any other.
 
 #include "store.h"
 #include "store_blocks.h"
@@ -25,7 +29,10 @@ struct zspool_reader {
     uint64_t damaged_last;
     zspool_bytes_t *parts;      //  where the bytes of a block lie
     size_t parts_max;
-    size_t parts_count;         //  of the block looked up
+    size_t parts_count;         //  of the block, or index, looked up
+    zspool_filter_t *filter; //  what need not be read, or NULL. Not ours.
+    uint8_t *index;             //  of the last block whose index was read
+    size_t index_max;           //  room for it, bytes
 };
 
 zspool_reader_t *
@@ -59,6 +66,7 @@ zspool_reader_destroy (zspool_reader_t **self_p)
         return;
     zspool_view_destroy (&self->view);
     free (self->parts);
+    free (self->index);
     free (self);
     *self_p = NULL;
 }
@@ -67,6 +75,18 @@ void
 zspool_reader_seek (zspool_reader_t *self, uint64_t sequence)
 {
     self->next = sequence > 0? sequence: 1;
+}
+
+uint64_t
+zspool_reader_sequence (const zspool_reader_t *self)
+{
+    return self->next;
+}
+
+void
+zspool_reader_set_filter (zspool_reader_t *self, zspool_filter_t *filter)
+{
+    self->filter = filter;
 }
 
 //  Note a block that cannot be used, and go on behind it. Where it ends is best told by its
@@ -99,9 +119,9 @@ typedef struct {
     uint8_t head_bytes [ZSPOOL_BLOCK_OVERHEAD_BYTES]; //  as they were in the view
 } s_found_t;
 
-//  Find where the bytes of a block lie.
+//  Find where the bytes of a block lie, but for the `from` first ones.
 static int
-s_locate (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
+s_locate (zspool_reader_t *self, zspool_iter_t *iter, const s_found_t *found, size_t from)
 {
     size_t needed = zspool_blocks_parts_max (found->head.size);
     if (needed > self->parts_max) {
@@ -111,11 +131,8 @@ s_locate (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
         self->parts = parts;
         self->parts_max = needed;
     }
-    int rc = zspool_blocks_locate (iter, found->first, found->head.size, self->parts,
-                                   &self->parts_count);
-    if (rc == ZSPOOL_OK)
-        memcpy (found->head_bytes, self->parts [0].data, sizeof found->head_bytes);
-    return rc;
+    return zspool_blocks_locate (iter, found->first, found->head.size, from, self->parts,
+                                 &self->parts_count);
 }
 
 //  Look up the block that holds the sequence sought, or the next one.
@@ -130,21 +147,30 @@ s_look_up (zspool_reader_t *self, zspool_iter_t *iter, s_found_t *found)
         s_pass_over (self, iter, found->first);
     if (rc)
         return rc;
-    rc = s_locate (self, iter, found);
+    rc = s_locate (self, iter, found, 0);
+    if (rc == ZSPOOL_OK)
+        memcpy (found->head_bytes, self->parts [0].data, sizeof found->head_bytes);
     if (rc == ZSPOOL_ECORRUPT)
         s_pass_over_body (self, &found->head);
     return rc;
+}
+
+//  Copy what was looked up.
+static void
+s_copy_parts (const zspool_reader_t *self, uint8_t *to)
+{
+    for (size_t index = 0; index < self->parts_count; index++) {
+        memcpy (to, self->parts [index].data, self->parts [index].size);
+        to += self->parts [index].size;
+    }
 }
 
 //  Copy the block looked up, and check that it is that and nothing else.
 static int
 s_copy (zspool_reader_t *self, const s_found_t *found, zspool_block_t *block)
 {
-    uint8_t *bytes = zspool_block_buffer (block, found->head.size), *to = bytes;
-    for (size_t index = 0; index < self->parts_count; index++) {
-        memcpy (to, self->parts [index].data, self->parts [index].size);
-        to += self->parts [index].size;
-    }
+    uint8_t *bytes = zspool_block_buffer (block, found->head.size);
+    s_copy_parts (self, bytes);
     if (memcmp (bytes, found->head_bytes, sizeof found->head_bytes) != 0)
         return ZSPOOL_ECORRUPT;
     return zspool_block_load (block, found->head.size);
@@ -214,9 +240,63 @@ s_read (zspool_reader_t *self, bool hold, zspool_block_t **block_p, bool *doubtf
     return rc;
 }
 
+//  Look up the index of the block that holds the sequence sought, or of the next one.
+static int
+s_look_up_index (zspool_reader_t *self, s_found_t *found)
+{
+    zspool_iter_t *iter = NULL;
+    int rc = s_begin (self, &iter);
+    if (rc)
+        return rc;
+    rc = zspool_blocks_seek (iter, self->next, &found->first, &found->head);
+    if (rc == ZSPOOL_OK && found->head.index_bytes == 0)
+        rc = ZSPOOL_ENOENT;
+    if (rc == ZSPOOL_OK)
+        rc = s_locate (self, iter, found, found->head.size - found->head.index_bytes);
+    s_end (self, &iter);
+    return rc;
+}
+
+//  Copy the index looked up, and check that it is that and nothing else.
+static int
+s_copy_index (zspool_reader_t *self, const zspool_block_head_t *head, zspool_block_index_t *index)
+{
+    if (head->index_bytes > self->index_max) {
+        uint8_t *bytes = (uint8_t *) realloc (self->index, head->index_bytes);
+        if (!bytes)
+            return ZSPOOL_ENOMEM;
+        self->index = bytes;
+        self->index_max = head->index_bytes;
+    }
+    s_copy_parts (self, self->index);
+    int rc = zspool_block_index_open (index, self->index, head->index_bytes, head->count);
+    return rc? rc: zspool_block_index_check (index, head->index_bytes, head->body_hash);
+}
+
+//  Pass over the next block if its index proves that it has no message that the filter matches.
+static bool
+s_pass_over_topics (zspool_reader_t *self)
+{
+    s_found_t found;
+    zspool_block_index_t index;
+    if (s_look_up_index (self, &found) || s_copy_index (self, &found.head, &index))
+        return false;
+    for (uint32_t number = 0; number < index.topics; number++) {
+        zspool_frame_t topic = zspool_block_index_topic (&index, number);
+        if (zspool_filter_matches (self->filter, topic.data, topic.size))
+            return false;
+    }
+    self->next = found.first + found.head.count;
+    return true;
+}
+
 int
 zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
 {
+    if (self->filter && zspool_filter_count (self->filter) > 0)
+        for (int passed = 1; s_pass_over_topics (self); passed++)
+            if (passed == ZSPOOL_READER_PASS_MAX)
+                return ZSPOOL_ELIMIT;
     bool doubtful;
     int rc = s_read (self, false, block_p, &doubtful);
     return doubtful? s_read (self, true, block_p, &doubtful): rc;

@@ -129,22 +129,30 @@ zspool_blocks_parts_max (size_t block_size)
 }
 
 int
-zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, zspool_bytes_t *parts,
-                      size_t *parts_count)
+zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, size_t from,
+                      zspool_bytes_t *parts, size_t *parts_count)
 {
     uint8_t at [KEY_BYTES];
     zspool_bytes_t key, value;
     int rc = zspool_iter_seek (iter, s_key (at, first, 0), &key, &value);
-    size_t offset = 0;
-    for (uint16_t chunk = 0; rc == ZSPOOL_OK; chunk++) {
-        s_key (at, first, chunk);
+    size_t chunk = 0, count = 0;
+    if (rc == ZSPOOL_OK && from >= CHUNK_BYTES && value.size == CHUNK_BYTES) {
+        chunk = from / CHUNK_BYTES;
+        rc = zspool_iter_seek (iter, s_key (at, first, (uint16_t) chunk), &key, &value);
+    }
+    size_t offset = chunk * CHUNK_BYTES;
+    for (; rc == ZSPOOL_OK; chunk++) {
+        s_key (at, first, (uint16_t) chunk);
         if (key.size != KEY_BYTES || memcmp (key.data, at, KEY_BYTES) != 0
             || value.size > size - offset)
             return ZSPOOL_ECORRUPT;
-        parts [chunk] = value;
+        size_t left_out = offset < from? from - offset: 0;
+        if (left_out > value.size)
+            return ZSPOOL_ECORRUPT;
+        parts [count++] = (zspool_bytes_t) { value.data + left_out, value.size - left_out };
         offset += value.size;
         if (offset == size) {
-            *parts_count = chunk + 1u;
+            *parts_count = count;
             return ZSPOOL_OK;
         }
         if (value.size != CHUNK_BYTES)

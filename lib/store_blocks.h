@@ -37,12 +37,13 @@ zspool_blocks_unusable (int rc)
 int
     zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
 
-//  Find where the bytes of the block that starts at `first` lie, `size` of them by its head: in at
-//  most zspool_blocks_parts_max () parts, for which there must be room. They are the database's
-//  own, as is all that an iterator gives. ECORRUPT when a chunk is missing or has the wrong size.
+//  Find where the bytes of the block that starts at `first` lie, `size` of them by its head, but
+//  for the `from` first ones: in at most zspool_blocks_parts_max () parts, for which there must be
+//  room. They are the database's own, as is all that an iterator gives. ECORRUPT when a chunk is
+//  missing or has the wrong size.
 int
-    zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, zspool_bytes_t *parts,
-                          size_t *parts_count);
+    zspool_blocks_locate (zspool_iter_t *iter, uint64_t first, size_t size, size_t from,
+                          zspool_bytes_t *parts, size_t *parts_count);
 size_t
     zspool_blocks_parts_max (size_t block_size);
 
