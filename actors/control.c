@@ -1,4 +1,4 @@
-//  control.c - the actor that a device is: owns inlet, outlet and writer, and answers for them
+//  control.c - the actor that a device is: owns inlet, outlets and writer, and answers for them
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -11,12 +11,13 @@
 //  and the actor there: that gets command, number and arguments, and replies as request.h has it,
 //  at any time. Another process asks for it with zspool_control_ask () (control_client.h).
 //
-//  States: running; stopping (STOP: inlet, then outlet); ended (the actors are gone). The socket is
+//  States: running; stopping (STOP: inlet, then outlets); ended (the actors are gone). The socket is
 //  removed before the writer ends, while the store is still locked.
 
 #include "control.h"
 #include "control_frame.h"
 #include "listener.h"
+#include "options.h"
 #include "request.h"
 
 #include <pthread.h>
@@ -33,7 +34,9 @@
 //  Number of the application as a client; those of the listener start at 1
 #define APPLICATION 0
 
-typedef enum { WRITER, INLET, OUTLET, PARTS } s_part_t;
+//  Parts of a device: from OUTLETS on, each outlet is one. ALL: none of them carries a command out.
+typedef enum { WRITER, INLET, OUTLETS, ALL = OUTLETS } s_part_t;
+#define PARTS_MAX (OUTLETS + ZSPOOL_OUTLETS_MAX)
 
 typedef struct self_s self_t;
 typedef struct request_s s_request_t;
@@ -51,7 +54,7 @@ struct request_s {
     uint64_t client;          //  who asked
     uint64_t client_number;   //  APPLICATION: as it numbered the request
     const s_command_t *command;
-    unsigned parts;           //  STATUS: actors that have not answered, a bit each
+    uint64_t parts;           //  STATUS: actors that have not answered, a bit each
     bool is_next;             //  FLUSH: waits for the flush that follows the one under way
     int64_t since_ms;         //  when it came
     zmsg_t *reply;            //  STOP: what the inlet said
@@ -60,6 +63,7 @@ struct request_s {
 //  One of the actors
 typedef struct {
     zactor_t *actor;          //  NULL when ended
+    char silent [ZSPOOL_LABEL_MAX + 16]; //  name under which STATUS tells how long it is silent
     zmsg_t *status;           //  names and values as it gave them last, or NULL
     size_t asked;             //  times it was asked for its status and has not answered
     int64_t asked_ms;         //  when it was first, or has answered last
@@ -71,7 +75,9 @@ struct self_s {
     bool terminated;
     bool stopping;
     zspool_listener_t *listener; //  NULL: no other process can ask
-    s_actor_t parts [PARTS];
+    s_actor_t parts [PARTS_MAX];
+    size_t parts_count;
+    size_t stopping_outlets;  //  stopping: outlets that have not stopped
     zmsg_t *about;            //  names and values that do not change
     int64_t started_ms;
     uint64_t numbers;         //  given: even ones, and odd ones for STATUS
@@ -108,7 +114,7 @@ s_answer_code (self_t *self, s_request_t *request, int code)
 
 //  Send an actor a request. The arguments, if any, are destroyed. ELIMIT: it has too many already.
 static int
-s_pass (self_t *self, s_part_t part, const char *command, uint64_t number, zmsg_t *arguments)
+s_pass (self_t *self, size_t part, const char *command, uint64_t number, zmsg_t *arguments)
 {
     s_actor_t *actor = &self->parts [part];
     if (!actor->actor || actor->passed >= PASSED_MAX) {
@@ -148,17 +154,15 @@ s_add_all (zmsg_t *reply, zmsg_t *from)
 static void
 s_answer_status (self_t *self, s_request_t *request)
 {
-    static const char *const names [PARTS] = { "device/writer_silent_ms", "device/inlet_silent_ms",
-                                               "device/outlet_silent_ms" };
     zmsg_t *reply = zmsg_new ();
     zmsg_addstrf (reply, "%d", ZSPOOL_OK);
     bool stalled = false;
-    for (s_part_t part = 0; part < PARTS; part++)
+    for (size_t part = 0; part < self->parts_count; part++)
         s_add_all (reply, self->parts [part].status);
-    for (s_part_t part = 0; part < PARTS; part++) {
-        bool silent = request->parts & 1u << part;
+    for (size_t part = 0; part < self->parts_count; part++) {
+        bool silent = request->parts & 1ULL << part;
         int64_t silent_ms = silent? zclock_mono () - self->parts [part].asked_ms: 0;
-        zspool_reply_add (reply, names [part], (uint64_t) silent_ms);
+        zspool_reply_add (reply, self->parts [part].silent, (uint64_t) silent_ms);
         stalled = stalled || silent;
     }
     if (self->stopping || stalled) {
@@ -174,11 +178,11 @@ s_answer_status (self_t *self, s_request_t *request)
 static void
 s_do_status (self_t *self, s_request_t *request, zmsg_t *arguments)
 {
-    for (s_part_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < self->parts_count; part++) {
         s_actor_t *actor = &self->parts [part];
         if (!actor->actor)
             continue;
-        request->parts |= 1u << part;
+        request->parts |= 1ULL << part;
         if (actor->asked == STATUS_ASKED_MAX)
             continue;
         zmsg_t *message = zspool_request_new ("STATUS", request->number);
@@ -193,7 +197,7 @@ s_do_status (self_t *self, s_request_t *request, zmsg_t *arguments)
 
 //  An actor has told its status.
 static void
-s_take_status (self_t *self, s_part_t part, uint64_t number, zmsg_t **status_p)
+s_take_status (self_t *self, size_t part, uint64_t number, zmsg_t **status_p)
 {
     s_actor_t *actor = &self->parts [part];
     zspool_request_pop_number (*status_p); //  the code
@@ -205,10 +209,10 @@ s_take_status (self_t *self, s_part_t part, uint64_t number, zmsg_t **status_p)
     for (size_t index = 0; index < REQUESTS_MAX; index++) {
         s_request_t *request = &self->requests [index];
         //  Who was asked once too often answers those who came later with this, too.
-        if (request->number < number || !(request->parts & 1u << part)
+        if (request->number < number || !(request->parts & 1ULL << part)
             || (request->number > number && actor->asked > 0))
             continue;
-        request->parts &= ~(1u << part);
+        request->parts &= ~(1ULL << part);
         if (!request->parts)
             s_answer_status (self, request);
     }
@@ -278,7 +282,8 @@ static void
 s_do_stop (self_t *self, s_request_t *request, zmsg_t *arguments)
 {
     self->stopping = true;
-    self->parts [INLET].passed = self->parts [OUTLET].passed = 0; //  a stop is never refused
+    for (size_t part = 0; part < self->parts_count; part++)
+        self->parts [part].passed = 0; //  a stop is never refused
     int rc = s_pass (self, INLET, "STOP", request->number, arguments);
     if (rc)
         s_answer_code (self, request, rc);
@@ -289,21 +294,25 @@ s_end (self_t *self)
 {
     zspool_listener_destroy (&self->listener);
     zactor_destroy (&self->parts [INLET].actor);
-    zactor_destroy (&self->parts [OUTLET].actor);
+    for (size_t part = OUTLETS; part < self->parts_count; part++)
+        zactor_destroy (&self->parts [part].actor);
     zactor_destroy (&self->parts [WRITER].actor);
 }
 
-//  The inlet has stopped, or the outlet: stopping -> ended. The application gets what the inlet
-//  said.
+//  The inlet has stopped: stop the outlets. The last of them has: stopping -> ended. The application gets what
+//  the inlet said.
 static void
-s_stopped (self_t *self, s_request_t *request, s_part_t part, zmsg_t **reply_p)
+s_stopped (self_t *self, s_request_t *request, size_t part, zmsg_t **reply_p)
 {
     if (part == INLET) {
         request->reply = *reply_p;
         *reply_p = NULL;
-        s_pass (self, OUTLET, "STOP", request->number, NULL);
+        for (size_t outlet = OUTLETS; outlet < self->parts_count; outlet++)
+            self->stopping_outlets += s_pass (self, outlet, "STOP", request->number, NULL) == ZSPOOL_OK;
         return;
     }
+    if (--self->stopping_outlets > 0)
+        return;
     s_end (self);
     zmsg_t *reply = request->reply;
     request->reply = NULL;
@@ -324,14 +333,14 @@ s_do_cancel (self_t *self, s_request_t *request, zmsg_t *arguments)
 }
 
 static const s_command_t s_commands [] = {
-    { "STATUS", s_do_status, PARTS, true },
+    { "STATUS", s_do_status, ALL, true },
     { "PAUSE", s_do_pass_on, INLET, true },
     { "RESUME", s_do_pass_on, INLET, true },
     { "FLUSH", s_do_flush, INLET, true },
     { "REQUEUE", s_do_pass_on, WRITER, true },
     { "DROP", s_do_pass_on, WRITER, true },
-    { "STOP", s_do_stop, PARTS, false },
-    { "CANCEL", s_do_cancel, PARTS, false },
+    { "STOP", s_do_stop, ALL, false },
+    { "CANCEL", s_do_cancel, ALL, false },
 };
 
 //  ------------------------------------------------------------------------------------------------
@@ -412,7 +421,7 @@ s_handle_pipe (self_t *self)
 
 //  An actor's reply, or the writer's word that the store has failed
 static void
-s_handle_actor (self_t *self, s_part_t part)
+s_handle_actor (self_t *self, size_t part)
 {
     zmsg_t *message = zmsg_recv (self->parts [part].actor);
     if (!message)
@@ -465,31 +474,31 @@ s_check_silent (self_t *self)
 static void
 s_serve (self_t *self)
 {
-    zmq_pollitem_t items [1 + PARTS + ZSPOOL_LISTENER_ITEMS_MAX] = {
+    zmq_pollitem_t items [1 + PARTS_MAX + ZSPOOL_LISTENER_ITEMS_MAX] = {
         { zsock_resolve (self->pipe), -1, ZMQ_POLLIN, 0 }
     };
-    for (s_part_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < self->parts_count; part++) {
         zactor_t *actor = self->parts [part].actor;
         items [1 + part] =
             (zmq_pollitem_t){ actor? zsock_resolve (actor): NULL, -1, ZMQ_POLLIN, 0 };
     }
     long timeout_ms = s_check_silent (self);
-    size_t clients = 0;
+    size_t clients = 0, behind = 1 + self->parts_count;
     if (self->listener) {
-        clients = zspool_listener_items (self->listener, items + 1 + PARTS);
+        clients = zspool_listener_items (self->listener, items + behind);
         long listener_ms = zspool_listener_timeout_ms (self->listener);
         if (timeout_ms < 0 || (listener_ms >= 0 && listener_ms < timeout_ms))
             timeout_ms = listener_ms;
     }
-    if (zmq_poll (items, (int) (1 + PARTS + clients), timeout_ms) < 0) {
+    if (zmq_poll (items, (int) (behind + clients), timeout_ms) < 0) {
         self->terminated = zmq_errno () == ETERM;
         return;
     }
-    for (s_part_t part = 0; part < PARTS; part++)
+    for (size_t part = 0; part < self->parts_count; part++)
         if (items [1 + part].revents && self->parts [part].actor)
             s_handle_actor (self, part);
     if (self->listener)
-        zspool_listener_serve (self->listener, items + 1 + PARTS, clients);
+        zspool_listener_serve (self->listener, items + behind, clients);
     if (items [0].revents)
         s_handle_pipe (self);
 }
@@ -499,7 +508,7 @@ s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
     s_end (self);
-    for (s_part_t part = 0; part < PARTS; part++)
+    for (size_t part = 0; part < self->parts_count; part++)
         zmsg_destroy (&self->parts [part].status);
     for (size_t index = 0; index < REQUESTS_MAX; index++)
         zmsg_destroy (&self->requests [index].reply);
@@ -521,6 +530,14 @@ s_control (zsock_t *pipe, void *args)
     s_self_destroy (&self);
 }
 
+static void
+s_add_part (self_t *self, zactor_t *actor, const char *silent)
+{
+    s_actor_t *part = &self->parts [self->parts_count++];
+    part->actor = actor;
+    snprintf (part->silent, sizeof part->silent, "%s", silent);
+}
+
 zactor_t *
 zspool_control_actor_new (const zspool_control_args_t *args)
 {
@@ -531,9 +548,14 @@ zspool_control_actor_new (const zspool_control_args_t *args)
     if (!self->listener)
         zsys_warning ("%s/%s: %s: other processes cannot ask this device", args->directory,
                       ZSPOOL_CONTROL_FILE, strerror (errno));
-    self->parts [INLET].actor = args->inlet;
-    self->parts [OUTLET].actor = args->outlet;
-    self->parts [WRITER].actor = args->writer;
+    s_add_part (self, args->writer, "device/writer_silent_ms");
+    s_add_part (self, args->inlet, "device/inlet_silent_ms");
+    for (size_t index = 0; index < args->outlets_count; index++) {
+        char name [ZSPOOL_LABEL_MAX + 16] = "device/outlet_silent_ms";
+        if (!streq (args->labels [index], "out"))
+            snprintf (name, sizeof name, "%s/silent_ms", args->labels [index]);
+        s_add_part (self, args->outlets [index], name);
+    }
     self->about = args->about;
     zactor_t *actor = zactor_new (s_control, self);
     if (!actor) {

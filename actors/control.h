@@ -12,8 +12,10 @@
 typedef struct {
     const char *directory;   //  of the store
     zactor_t *inlet;
-    zactor_t *outlet;
     zactor_t *writer;
+    zactor_t **outlets;      //  1 to ZSPOOL_OUTLETS_MAX; the array stays the caller's
+    const char *const *labels; //  of these, likewise
+    size_t outlets_count;
     zmsg_t *about;           //  names and values that STATUS gives as they are
 } zspool_control_args_t;
 

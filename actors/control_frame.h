@@ -23,7 +23,7 @@
 
 #define ZSPOOL_CONTROL_FILE "zspool.control" //  name of the socket, in the store's directory
 #define ZSPOOL_CONTROL_HEADER_BYTES 8
-#define ZSPOOL_CONTROL_STRINGS_MAX 4096           //  most strings in a message
+#define ZSPOOL_CONTROL_STRINGS_MAX 8192           //  most strings in a message
 #define ZSPOOL_CONTROL_REQUEST_BYTES_MAX (64 * 1024)  //  largest body of a request
 #define ZSPOOL_CONTROL_REPLY_BYTES_MAX (1024 * 1024)  //  largest body of a reply
 

@@ -8,43 +8,32 @@
 
 #include "zspool_device.h"
 #include "control.h"
-#include "dead.h"
-#include "inlet.h"
-#include "options.h"
-#include "outlet.h"
+#include "parts.h"
 #include "request.h"
-#include "writer.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CURSOR_NAME "out"
+//  Endpoints in use of an outlet
+typedef struct {
+    char *out;
+    char *ack_in;          //  "" without explicit
+} s_ends_t;
 
 struct zspool_device {
     zspool_options_t options;
+    zspool_feeds_t feeds;
     zactor_t *control;     //  NULL while not running
     uint64_t number;       //  of the last request to it
-    char *in;              //  endpoints in use; NULL while not running
-    char *out;
-    char *ack_in;          //  likewise; "" without explicit
+    char *in;              //  endpoint in use; NULL while not running
+    s_ends_t main;         //  likewise
+    s_ends_t ends [ZSPOOL_FEEDS_MAX]; //  of feeds, likewise
     bool failed;           //  the writer has said so
     char reason [ZSPOOL_REASON_MAX];
 };
-
-//  What start () prepares, and the actors take over
-typedef struct {
-    zspool_store_t *store;
-    zspool_outlet_args_t outlet;
-    zspool_writer_lane_t lane;
-    zsock_t *inlet_pipe;   //  the inlet's end
-    zactor_t *inlet_actor; //  the actors, until the control has them
-    zactor_t *outlet_actor;
-    zactor_t *writer_actor;
-} s_parts_t;
 
 static int
 s_fail (zspool_device_t *self, int code, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
@@ -63,8 +52,11 @@ zspool_device_t *
 zspool_device_new (void)
 {
     zspool_device_t *self = (zspool_device_t *) calloc (1, sizeof *self);
-    if (self)
-        zspool_options_init (&self->options);
+    if (!self)
+        return NULL;
+    zspool_options_init (&self->options);
+    if (zspool_feeds_init (&self->feeds))
+        zspool_device_destroy (&self);
     return self;
 }
 
@@ -75,182 +67,14 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
         return s_fail (self, ZSPOOL_EINVAL, "an option needs a name and a value");
     if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
-    return zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason);
+    int rc = zspool_feeds_set (&self->feeds, option, value, self->reason, sizeof self->reason);
+    return rc == ZSPOOL_ENOENT?
+               zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason):
+               rc;
 }
 
 //  ------------------------------------------------------------------------------------------------
 //  Starting
-
-//  A pipe between two actors: a pair of sockets without high-water marks. Its name must never have
-//  been used: ZeroMQ gives the names of closed sockets up only after a while. Returns 0 or -1.
-static int
-s_new_pipe (zsock_t **one, zsock_t **other)
-{
-    static atomic_ulong pipes_ever;
-    char endpoint [64];
-    *one = zsock_new (ZMQ_PAIR);
-    *other = zsock_new (ZMQ_PAIR);
-    if (!*one || !*other)
-        return -1;
-    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%lu", atomic_fetch_add (&pipes_ever, 1));
-    zsock_set_sndhwm (*one, 0);
-    zsock_set_rcvhwm (*one, 0);
-    zsock_set_sndhwm (*other, 0);
-    zsock_set_rcvhwm (*other, 0);
-    zsock_set_linger (*one, 0);
-    zsock_set_linger (*other, 0);
-    if (zsock_bind (*one, "%s", endpoint))
-        return -1;
-    return zsock_connect (*other, "%s", endpoint);
-}
-
-//  Create spool and cursor when they are not there, and under `async` raise the ceiling, in one
-//  commit.
-static int
-s_prepare_spool (zspool_device_t *self, s_parts_t *parts)
-{
-    zspool_store_t *store = parts->store;
-    uint32_t spool, cursor;
-    int rc = zspool_store_begin (store);
-    if (rc)
-        return rc;
-    rc = zspool_store_spool (store, self->options.name, &spool);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_store_cursor (store, spool, CURSOR_NAME, ZSPOOL_START_FIRST, &cursor);
-    if (rc == ZSPOOL_OK && self->options.max_deliveries > 0)
-        rc = zspool_dead_prepare (store, self->options.name, &parts->outlet.dead_spool);
-    if (rc == ZSPOOL_OK && self->options.durability == ZSPOOL_ASYNC)
-        rc = zspool_store_set_ceiling_window (store, spool, ZSPOOL_CEILING_WINDOW);
-    if (rc) {
-        zspool_store_rollback (store);
-        return rc;
-    }
-    rc = zspool_store_commit (store);
-    if (rc)
-        return rc;
-    rc = zspool_store_set_limit (store, spool, self->options.bytes_max,
-                                 (zspool_on_full_t) self->options.on_full);
-    if (rc)
-        return rc;
-    const zspool_cursor_state_t *state =
-        zspool_store_find_cursor (zspool_store_find_spool (store, spool), cursor);
-    parts->outlet.spool = parts->lane.spool = spool;
-    parts->outlet.cursor_id = parts->lane.cursor = cursor;
-    parts->outlet.generation = state->now.generation;
-    parts->outlet.floor = state->now.floor;
-    parts->outlet.sent_to = state->now.sent_to;
-    parts->outlet.incarnation = zspool_store_incarnation (store);
-    return zspool_store_numbering (store, spool, &parts->lane.next_sequence, &parts->lane.stored_us);
-}
-
-static int
-s_prepare_readers (zspool_device_t *self, s_parts_t *parts)
-{
-    bool is_explicit = self->options.ack == ZSPOOL_ACK_EXPLICIT;
-    zspool_outlet_args_t *outlet = &parts->outlet;
-    outlet->ends = (zspool_outlet_ends_t){
-        .label = "out",
-        .endpoints = self->options.out,
-        .ack_in = self->options.ack_in,
-        .socket_type = ZMQ_PUSH,
-        .ack = (zspool_ack_policy_t) self->options.ack,
-    };
-    outlet->options = &self->options;
-    outlet->pool = zspool_block_pool_new (ZSPOOL_OUTLET_POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
-    if (outlet->pool)
-        outlet->reader = zspool_reader_new_pooled (parts->store, outlet->spool, outlet->pool);
-    if (outlet->reader && is_explicit)
-        outlet->again = zspool_reader_new_pooled (parts->store, outlet->spool, outlet->pool);
-    if (!outlet->reader || (is_explicit && !outlet->again))
-        return ZSPOOL_ENOMEM;
-    return is_explicit? zspool_store_track_cursor (parts->store, outlet->spool, outlet->cursor_id,
-                                                   &outlet->cursor):
-                        ZSPOOL_OK;
-}
-
-static int
-s_prepare (zspool_device_t *self, s_parts_t *parts)
-{
-    parts->store = zspool_store_new (self->options.store);
-    if (!parts->store)
-        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
-    int rc = zspool_store_set_map_bytes (parts->store, self->options.map_bytes);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_store_open (parts->store, ZSPOOL_WRITE);
-    if (rc == ZSPOOL_OK)
-        rc = s_prepare_spool (self, parts);
-    if (rc)
-        return s_fail (self, rc, "%s", zspool_store_reason (parts->store));
-    rc = s_prepare_readers (self, parts);
-    if (rc)
-        return s_fail (self, rc, "%s", zspool_strerror (rc));
-    parts->lane.async = self->options.durability == ZSPOOL_ASYNC;
-    parts->lane.drops_oldest = self->options.on_full == ZSPOOL_ON_FULL_DROP_OLDEST;
-    parts->lane.commit_interval_ms = (int64_t) self->options.commit_interval_ms;
-    parts->lane.outlets_count = 1;
-    if (s_new_pipe (&parts->lane.inlet, &parts->inlet_pipe)
-        || s_new_pipe (&parts->lane.outlets [0], &parts->outlet.writer))
-        return s_fail (self, ZSPOOL_ENOMEM, "out of memory or sockets");
-    return ZSPOOL_OK;
-}
-
-//  Free what no actor has taken over.
-static void
-s_parts_destroy (s_parts_t *parts)
-{
-    zactor_destroy (&parts->inlet_actor);
-    zactor_destroy (&parts->outlet_actor);
-    zactor_destroy (&parts->writer_actor);
-    zspool_reader_destroy (&parts->outlet.reader);
-    zspool_reader_destroy (&parts->outlet.again);
-    zspool_block_pool_destroy (&parts->outlet.pool);
-    zspool_cursor_destroy (&parts->outlet.cursor);
-    zsock_destroy (&parts->outlet.writer);
-    zsock_destroy (&parts->inlet_pipe);
-    zsock_destroy (&parts->lane.inlet);
-    zsock_destroy (&parts->lane.outlets [0]);
-    zspool_store_destroy (&parts->store);
-}
-
-//  The largest message that may come in: it must fit under the spool's limit, with its block and
-//  the sizes of all its frames.
-static size_t
-s_message_bytes_max (const zspool_options_t *options)
-{
-    uint64_t bytes_max = options->message_bytes_max;
-    if (options->bytes_max > 0 && bytes_max > options->bytes_max / 2)
-        bytes_max = options->bytes_max / 2;
-    return (size_t) bytes_max;
-}
-
-//  Create the actors, each of which takes over its parts.
-static int
-s_create_actors (zspool_device_t *self, s_parts_t *parts)
-{
-    zspool_inlet_args_t inlet = {
-        .socket_type = ZMQ_PULL,
-        .endpoints = self->options.in,
-        .hwm = (int) self->options.hwm,
-        .message_bytes_max = s_message_bytes_max (&self->options),
-        .message_frames_max = (size_t) self->options.message_frames_max,
-        .writer = parts->inlet_pipe
-    };
-    parts->inlet_actor = zspool_inlet_new (&inlet);
-    if (parts->inlet_actor)
-        parts->inlet_pipe = NULL;
-    parts->outlet_actor = zspool_outlet_new (&parts->outlet);
-    if (parts->outlet_actor)
-        memset (&parts->outlet, 0, sizeof parts->outlet);
-    if (!parts->inlet_actor || !parts->outlet_actor)
-        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
-    zspool_writer_args_t writer = { parts->store, &parts->lane, 1 };
-    parts->writer_actor = zspool_writer_new (&writer);
-    if (!parts->writer_actor)
-        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
-    parts->store = NULL;
-    memset (&parts->lane, 0, sizeof parts->lane);
-    return ZSPOOL_OK;
-}
 
 //  Tell an actor to attach to its endpoints. Gives its code, and the strings that follow it.
 static int
@@ -267,32 +91,40 @@ s_start_actor (zactor_t *actor, char **first, char **second)
     return rc;
 }
 
-//  Let outlet and inlet attach to their endpoints; the inlet last, so that nothing comes in too
+//  Let an outlet attach to its endpoints.
+static int
+s_start_outlet (zspool_device_t *self, zspool_parts_t *parts, size_t index)
+{
+    const char *label = parts->labels [index];
+    bool is_main = streq (label, ZSPOOL_CURSOR_OUT);
+    const zspool_feed_t *feed = is_main? NULL: self->feeds.feeds [index - (self->options.out [0]? 1: 0)];
+    s_ends_t *ends = is_main? &self->main: &self->ends [index - (self->options.out [0]? 1: 0)];
+    int rc = s_start_actor (parts->outlet_actors [index], &ends->out, &ends->ack_in);
+    if (rc == ZSPOOL_OK)
+        return rc;
+    bool out = ends->out && streq (ends->out, label);
+    const char *endpoint = out? (feed? feed->endpoint: self->options.out): (feed? feed->ack_in: self->options.ack_in);
+    s_fail (self, rc, "%s%s %s: %s", label, out? "": " ack-in", endpoint,
+            ends->ack_in? ends->ack_in: zspool_strerror (rc));
+    return rc;
+}
+
+//  Let outlets and inlet attach to their endpoints; the inlet last, so that nothing comes in too
 //  early.
 static int
-s_start_actors (zspool_device_t *self, s_parts_t *parts)
+s_start_actors (zspool_device_t *self, zspool_parts_t *parts)
 {
-    char *first, *second;
-    int rc = s_start_actor (parts->outlet_actor, &first, &second);
-    if (rc) {
-        bool out = first && streq (first, "out");
-        s_fail (self, rc, "%s %s: %s", first? first: "", out? self->options.out: self->options.ack_in,
-                second? second: zspool_strerror (rc));
-        zstr_free (&first);
-        zstr_free (&second);
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < parts->outlets_count; index++)
+        rc = s_start_outlet (self, parts, index);
+    if (rc)
         return rc;
-    }
-    self->out = first;
-    self->ack_in = second;
-    rc = s_start_actor (parts->inlet_actor, &first, &second);
+    char *second;
+    rc = s_start_actor (parts->inlet_actor, &self->in, &second);
     zstr_free (&second);
-    if (rc) {
-        s_fail (self, rc, "in %s: %s", self->options.in, first? first: zspool_strerror (rc));
-        zstr_free (&first);
-        return rc;
-    }
-    self->in = first;
-    return ZSPOOL_OK;
+    if (rc)
+        s_fail (self, rc, "in %s: %s", self->options.in, self->in? self->in: zspool_strerror (rc));
+    return rc;
 }
 
 //  What STATUS tells of the device itself
@@ -303,30 +135,61 @@ s_about (zspool_device_t *self)
     static const char *const policies [] = { "settled", "sent", "explicit" };
     zmsg_t *about = zmsg_new ();
     zspool_reply_add (about, "device/pid", (uint64_t) getpid ());
+    zspool_reply_add (about, "device/feeds", self->feeds.count);
     const char *const pairs [] = { "device/name",       self->options.name,
                                    "device/durability", durabilities [self->options.durability],
                                    "device/ack",        policies [self->options.ack],
                                    "device/in",         self->in,
-                                   "device/out",        self->out,
-                                   "device/ack_in",     self->ack_in };
+                                   "device/in_type",    self->options.in_type? "sub": "pull",
+                                   "device/out",        self->main.out? self->main.out: "",
+                                   "device/out_type",   self->options.out_type? "pub": "push",
+                                   "device/ack_in",     self->main.ack_in? self->main.ack_in: "" };
     for (size_t index = 0; index < sizeof pairs / sizeof pairs [0]; index++)
         zmsg_addstr (about, pairs [index]);
+    for (size_t index = 0; index < self->feeds.count; index++) {
+        const zspool_feed_t *feed = self->feeds.feeds [index];
+        const char *const values [] = { "endpoint", self->ends [index].out, "ack_in", self->ends [index].ack_in,
+                                        "type",     feed->socket_type == ZMQ_PUSH? "push": "sub",
+                                        "ack",      policies [zspool_feed_ack (feed, &self->options)] };
+        for (size_t at = 0; at < sizeof values / sizeof values [0]; at += 2) {
+            zmsg_addstrf (about, "feed/%s/%s", feed->name, values [at]);
+            zmsg_addstr (about, values [at + 1]);
+        }
+    }
     return about;
 }
 
 //  Give the running actors to the control.
 static int
-s_start_control (zspool_device_t *self, s_parts_t *parts)
+s_start_control (zspool_device_t *self, zspool_parts_t *parts)
 {
-    zspool_control_args_t args = { self->options.store, parts->inlet_actor, parts->outlet_actor,
-                                   parts->writer_actor, s_about (self) };
+    const char *labels [ZSPOOL_OUTLETS_MAX];
+    for (size_t index = 0; index < parts->outlets_count; index++)
+        labels [index] = parts->labels [index];
+    zspool_control_args_t args = {
+        .directory = self->options.store,
+        .inlet = parts->inlet_actor,
+        .writer = parts->writer_actor,
+        .outlets = parts->outlet_actors,
+        .labels = labels,
+        .outlets_count = parts->outlets_count,
+        .about = s_about (self),
+    };
     self->control = zspool_control_actor_new (&args);
     if (!self->control) {
         zmsg_destroy (&args.about);
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     }
-    parts->inlet_actor = parts->outlet_actor = parts->writer_actor = NULL;
+    parts->inlet_actor = parts->writer_actor = NULL;
+    memset (parts->outlet_actors, 0, sizeof parts->outlet_actors);
     return ZSPOOL_OK;
+}
+
+static void
+s_forget_ends (s_ends_t *ends)
+{
+    zstr_free (&ends->out);
+    zstr_free (&ends->ack_in);
 }
 
 //  Not running any more
@@ -335,19 +198,20 @@ s_forget (zspool_device_t *self)
 {
     zactor_destroy (&self->control);
     zstr_free (&self->in);
-    zstr_free (&self->out);
-    zstr_free (&self->ack_in);
+    s_forget_ends (&self->main);
+    for (size_t index = 0; index < ZSPOOL_FEEDS_MAX; index++)
+        s_forget_ends (&self->ends [index]);
 }
 
 //  Create the actors and start them. Their threads inherit that signals are blocked: these are for
 //  the application's threads. And what is waited for here is not cut short by one.
 static int
-s_start_parts (zspool_device_t *self, s_parts_t *parts)
+s_start_parts (zspool_device_t *self, zspool_parts_t *parts)
 {
     sigset_t all, before;
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
-    int rc = s_create_actors (self, parts);
+    int rc = zspool_parts_create_actors (parts);
     if (rc == ZSPOOL_OK)
         rc = s_start_actors (self, parts);
     if (rc == ZSPOOL_OK)
@@ -362,15 +226,22 @@ zspool_device_start (zspool_device_t *self)
     if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "the device runs");
     int rc = zspool_options_check (&self->options, self->reason, sizeof self->reason);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_feeds_check (&self->feeds, &self->options, self->reason, sizeof self->reason);
     if (rc)
         return rc;
     self->failed = false;
-    s_parts_t parts;
-    memset (&parts, 0, sizeof parts);
-    rc = s_prepare (self, &parts);
+    zspool_parts_t *parts = (zspool_parts_t *) calloc (1, sizeof *parts);
+    if (!parts)
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
+    parts->options = &self->options;
+    parts->feeds = &self->feeds;
+    parts->reason = self->reason;
+    rc = zspool_parts_prepare (parts);
     if (rc == ZSPOOL_OK)
-        rc = s_start_parts (self, &parts);
-    s_parts_destroy (&parts);
+        rc = s_start_parts (self, parts);
+    zspool_parts_destroy (parts);
+    free (parts);
     if (rc)
         s_forget (self);
     return rc;
@@ -450,6 +321,7 @@ zspool_device_destroy (zspool_device_t **self_p)
     if (!self)
         return;
     zspool_device_stop (self);
+    zspool_feeds_destroy (&self->feeds);
     free (self);
     *self_p = NULL;
 }
@@ -478,13 +350,37 @@ zspool_device_in (const zspool_device_t *self)
 const char *
 zspool_device_out (const zspool_device_t *self)
 {
-    return self->out;
+    return self->main.out;
 }
 
 const char *
 zspool_device_ack_in (const zspool_device_t *self)
 {
-    return self->ack_in && *self->ack_in? self->ack_in: NULL;
+    return self->main.ack_in && *self->main.ack_in? self->main.ack_in: NULL;
+}
+
+//  The endpoints of a feed, or NULL
+static const s_ends_t *
+s_feed_ends (const zspool_device_t *self, const char *name)
+{
+    for (size_t index = 0; index < self->feeds.count; index++)
+        if (streq (self->feeds.feeds [index]->name, name))
+            return &self->ends [index];
+    return NULL;
+}
+
+const char *
+zspool_device_feed (const zspool_device_t *self, const char *name)
+{
+    const s_ends_t *ends = s_feed_ends (self, name);
+    return ends? ends->out: NULL;
+}
+
+const char *
+zspool_device_feed_ack_in (const zspool_device_t *self, const char *name)
+{
+    const s_ends_t *ends = s_feed_ends (self, name);
+    return ends && ends->ack_in && *ends->ack_in? ends->ack_in: NULL;
 }
 
 zconfig_t *

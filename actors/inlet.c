@@ -42,6 +42,8 @@
 #define STREAM_WAIT_US 4000
 //  Most frames received between two looks at the pipes
 #define BATCH_FRAMES_MAX 2000
+//  An index tells when each message came, by a clock that is looked at once for so many frames
+#define CLOCK_FRAMES 32
 //  Try again for a block after this, when outlets hold all of them
 #define HELD_RETRY_MS 2
 //  While there is no hurry the socket is left alone for so long, if less than this part of ZeroMQ's
@@ -66,6 +68,8 @@ typedef struct {
     zsock_t *socket;            //  NULL before START
     char *endpoints;
     int socket_type;
+    zlist_t *topics;            //  SUB, before START: what to subscribe to; not ours
+    bool indexed;               //  blocks tell the topics of their messages
     int hwm;
     bool terminated;
     bool paused;
@@ -100,6 +104,7 @@ typedef struct {
     uint64_t rate_since_bytes;  //  and bytes had been taken in
     uint64_t messages;          //  taken in
     uint64_t bytes;             //  taken in
+    int64_t arrival_us;         //  when messages come, since 1970: looked up now and then
     int64_t block_began_us;     //  when the first message of the block came, by the monotonic clock
     zspool_measure_t t1;        //  from then until the block is handed over, each message as its first
     zspool_rate_t message_rate;
@@ -131,6 +136,8 @@ s_self_new (const zspool_inlet_args_t *args)
     self->pool = zspool_block_pool_new (POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     self->endpoints = strdup (args->endpoints);
     self->socket_type = args->socket_type;
+    self->topics = args->topics;
+    self->indexed = args->indexed;
     self->hwm = args->hwm;
     if (rc || !self->pool || !self->endpoints)
         s_self_destroy (&self);
@@ -210,6 +217,8 @@ s_make_room (self_t *self, size_t record_bytes, size_t topic_bytes)
     if (!s_may_hand_over (self, record_bytes))
         return false;
     self->block = zspool_block_pool_take (self->pool, record_bytes);
+    if (self->block)
+        zspool_block_set_indexed (self->block, self->indexed);
     return self->block != NULL;
 }
 
@@ -221,9 +230,9 @@ s_pack_message (self_t *self)
     size_t record_bytes = zspool_block_record_bytes (message->count, message->bytes);
     if (!s_make_room (self, record_bytes, zmq_msg_size (&message->frames [0])))
         return false;
-    int64_t arrival_us = 0;
+    int64_t arrival_us = self->arrival_us;
     if (zspool_block_count (self->block) == 0) {
-        arrival_us = zspool_now_us ();
+        arrival_us = self->arrival_us = zspool_now_us ();
         self->block_began_us = zclock_usecs ();
     }
     int rc;
@@ -262,9 +271,12 @@ s_receive (self_t *self)
 {
     void *socket = zsock_resolve (self->socket);
     for (int count = 0; !self->held && (count < BATCH_FRAMES_MAX || self->message.count > 0);
-         count++)
+         count++) {
+        if (self->indexed && count % CLOCK_FRAMES == 0)
+            self->arrival_us = zspool_now_us ();
         if (!s_receive_frame (self, socket))
             return true;
+    }
     return false;
 }
 
@@ -330,6 +342,17 @@ s_begin_flush (self_t *self, uint64_t number)
     zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
+//  Subscribe to the topics, or all.
+static void
+s_subscribe (self_t *self)
+{
+    const char *topic = self->topics? (const char *) zlist_first (self->topics): NULL;
+    if (!topic)
+        zsock_set_subscribe (self->socket, "");
+    for (; topic; topic = (const char *) zlist_next (self->topics))
+        zsock_set_subscribe (self->socket, topic);
+}
+
 static void
 s_start (self_t *self)
 {
@@ -337,6 +360,8 @@ s_start (self_t *self)
     int rc = ZSPOOL_ENOMEM;
     self->socket = zspool_socket_new (self->socket_type, self->hwm,
                                       zspool_message_frame_bytes_max (self->message.bytes_max), 0);
+    if (self->socket && self->socket_type == ZMQ_SUB)
+        s_subscribe (self);
     if (self->socket)
         rc = zspool_socket_attach (self->socket, self->endpoints, &reason);
     if (rc == ZSPOOL_OK)

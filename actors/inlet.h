@@ -11,7 +11,9 @@
 
 //  What to start an inlet with
 typedef struct {
-    int socket_type;        //  ZMQ_PULL
+    int socket_type;        //  ZMQ_PULL or ZMQ_SUB
+    zlist_t *topics;        //  SUB: prefixes to subscribe to; none, or NULL: all. The caller's, until START
+    bool indexed;           //  blocks tell the topics of their messages
     const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds
     int hwm;                //  messages
     size_t message_bytes_max;  //  larger messages are dropped, 1 to ZSPOOL_MESSAGE_BYTES_MAX

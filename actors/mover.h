@@ -11,7 +11,7 @@
 #include "dead.h"
 #include <czmq.h>
 
-#define ZSPOOL_MOVER_JOBS_MAX 64     //  jobs that wait; a further request is refused
+#define ZSPOOL_MOVER_JOBS_MAX 128    //  jobs that wait; a further request is refused
 
 //  One job
 typedef struct {

@@ -3,25 +3,27 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "options.h"
+#include "zspool_start.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define NONE NULL
 #define MIB (1ULL << 20)
 
-typedef enum { TEXT, CHOICE, NUMBER, SIZE } s_type_t;
+typedef enum { TEXT, START, CHOICE, NUMBER, SIZE, DURATION } s_type_t;
 
 typedef struct {
     const char *name;
     s_type_t type;
     size_t offset;          //  of the field in zspool_options_t
     const char *choices;    //  CHOICE: words, in the order of the enum's values
-    uint64_t min;           //  NUMBER and SIZE: range
-    uint64_t max;
+    uint64_t min;           //  NUMBER, SIZE and DURATION (milliseconds): range
+    uint64_t max;           //  ZSPOOL_KEEP_UNLIMITED: it may also be `unlimited`
     const char *preset;     //  default value, as text; NONE: empty
 } s_option_t;
 
@@ -47,6 +49,14 @@ static const s_option_t s_options [] = {
       "128M" },
     { "max-frames", NUMBER, FIELD (message_frames_max), NONE, 1, ZSPOOL_MESSAGE_FRAMES_MAX,
       "65535" },
+    { "in-type", CHOICE, FIELD (in_type), "pull sub", 0, 0, "pull" },
+    { "out-type", CHOICE, FIELD (out_type), "push pub", 0, 0, "push" },
+    { "hold", NUMBER, FIELD (hold), NONE, 0, 1000000, "0" },
+    { "start", START, FIELD (start), NONE, 0, 0, "new" },
+    { "keep-age", DURATION, FIELD (keep_age_ms), NONE, 0, ZSPOOL_KEEP_UNLIMITED, "unlimited" },
+    { "keep-bytes", SIZE, FIELD (keep_bytes), NONE, 0, ZSPOOL_KEEP_UNLIMITED, "unlimited" },
+    { "keep-count", NUMBER, FIELD (keep_count), NONE, 0, ZSPOOL_KEEP_UNLIMITED, "0" },
+    { "keep-unacked", CHOICE, FIELD (keep_unacked), "off on", 0, 0, "on" },
     { "map", SIZE, FIELD (map_bytes), NONE, 64 * MIB, 1ULL << 46, "1T" },
 };
 
@@ -66,30 +76,42 @@ s_set_choice (const char *choices, const char *value, uint64_t *field)
     return ZSPOOL_EINVAL;
 }
 
-//  Parse digits and, for sizes, a suffix.
+//  What the suffix of a size or a duration multiplies by; 0: it is none
+static uint64_t
+s_unit (s_type_t type, const char *suffix)
+{
+    static const struct {
+        s_type_t type;
+        const char *suffix;
+        uint64_t unit;
+    } units [] = { { SIZE, "K", 1ULL << 10 },    { SIZE, "M", 1ULL << 20 },     { SIZE, "G", 1ULL << 30 },
+                   { SIZE, "T", 1ULL << 40 },    { DURATION, "ms", 1 },         { DURATION, "s", 1000 },
+                   { DURATION, "m", 60 * 1000 }, { DURATION, "h", 3600 * 1000 }, { DURATION, "d", 86400 * 1000 } };
+    for (size_t index = 0; *suffix && index < sizeof units / sizeof units [0]; index++)
+        if (units [index].type == type && strcasecmp (units [index].suffix, suffix) == 0)
+            return units [index].unit;
+    return *suffix? 0: 1;
+}
+
+//  Parse digits and, for sizes and durations, a suffix.
 static int
 s_set_number (const s_option_t *option, const char *value, uint64_t *field)
 {
+    if (option->max == ZSPOOL_KEEP_UNLIMITED && strcmp (value, "unlimited") == 0) {
+        *field = ZSPOOL_KEEP_UNLIMITED;
+        return ZSPOOL_OK;
+    }
     if (!isdigit ((unsigned char) *value))
         return ZSPOOL_EINVAL;
     char *end;
     errno = 0;
     unsigned long long number = strtoull (value, &end, 10);
-    unsigned shift = 0;
-    if (option->type == SIZE && *end) {
-        static const char suffixes [] = "KMGT";
-        const char *suffix = strchr (suffixes, toupper ((unsigned char) *end));
-        if (!suffix)
-            return ZSPOOL_EINVAL;
-        shift = 10 * (unsigned) (suffix - suffixes + 1);
-        end++;
-    }
-    if (errno || *end || number > UINT64_MAX >> shift)
+    uint64_t unit = s_unit (option->type, end);
+    //  So a time in microseconds fits, too.
+    uint64_t max = option->max < INT64_MAX / 1000? option->max: INT64_MAX / 1000;
+    if (errno || unit == 0 || number > max / unit || number * unit < option->min)
         return ZSPOOL_EINVAL;
-    number <<= shift;
-    if (number < option->min || number > option->max)
-        return ZSPOOL_EINVAL;
-    *field = number;
+    *field = number * unit;
     return ZSPOOL_OK;
 }
 
@@ -107,8 +129,10 @@ static int
 s_set (zspool_options_t *self, const s_option_t *option, const char *value)
 {
     void *field = (char *) self + option->offset;
+    zspool_start_t start;
     switch (option->type) {
     case TEXT: return s_set_text (value, (char *) field);
+    case START: return zspool_start_parse (&start, value)? ZSPOOL_EINVAL: s_set_text (value, (char *) field);
     case CHOICE: return s_set_choice (option->choices, value, (uint64_t *) field);
     default: return s_set_number (option, value, (uint64_t *) field);
     }
@@ -123,6 +147,12 @@ zspool_options_init (zspool_options_t *self)
             s_set (self, &s_options [index], s_options [index].preset);
 }
 
+static const char *
+s_suffixes (const s_option_t *option)
+{
+    return option->type == SIZE? ", suffix K, M, G or T": option->type == DURATION? ", suffix ms, s, m, h or d": "";
+}
+
 //  Say what an option takes.
 static void
 s_explain (const s_option_t *option, const char *value, char *reason, size_t reason_size)
@@ -134,10 +164,13 @@ s_explain (const s_option_t *option, const char *value, char *reason, size_t rea
         snprintf (reason, reason_size, "must have 1 to %d bytes", ZSPOOL_OPTION_TEXT_MAX);
     else if (option->type == CHOICE)
         snprintf (reason, reason_size, "must be one of: %s; not '%.80s'", option->choices, value);
+    else if (option->type == START)
+        snprintf (reason, reason_size, "must be all, new, last:N, a sequence or a time; not '%.80s'", value);
+    else if (option->max == ZSPOOL_KEEP_UNLIMITED)
+        snprintf (reason, reason_size, "must be a number%s, or unlimited; not '%.80s'", s_suffixes (option), value);
     else
         snprintf (reason, reason_size, "must be a number from %llu to %llu%s; not '%.80s'",
-                  (unsigned long long) option->min, (unsigned long long) option->max,
-                  option->type == SIZE? ", suffix K, M, G or T": "", value);
+                  (unsigned long long) option->min, (unsigned long long) option->max, s_suffixes (option), value);
 }
 
 int
@@ -157,6 +190,13 @@ zspool_options_set (zspool_options_t *self, const char *name, const char *value,
     return ZSPOOL_EINVAL;
 }
 
+//  Whether the main outlet takes tickets
+static bool
+s_out_is_explicit (const zspool_options_t *self)
+{
+    return *self->out && self->out_type == ZSPOOL_OUT_PUSH && self->ack == ZSPOOL_ACK_EXPLICIT;
+}
+
 int
 zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_size)
 {
@@ -165,16 +205,14 @@ zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_
         problem = "store: a directory is required";
     else if (!*self->in)
         problem = "in: an endpoint is required";
-    else if (!*self->out)
-        problem = "out: an endpoint is required";
-    else if (self->ack == ZSPOOL_ACK_EXPLICIT && !*self->ack_in)
+    else if (s_out_is_explicit (self) && !*self->ack_in)
         problem = "ack-in: explicit acknowledgement needs an endpoint for tickets";
-    else if (self->ack != ZSPOOL_ACK_EXPLICIT && *self->ack_in)
-        problem = "ack-in: goes with explicit acknowledgement only";
+    else if (!s_out_is_explicit (self) && *self->ack_in)
+        problem = "ack-in: goes with explicit acknowledgement of a PUSH out only";
+    else if (self->out_type != ZSPOOL_OUT_PUB && self->hold > 0)
+        problem = "hold: goes with the out-type pub only";
     else if (self->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && !self->bytes_max)
         problem = "on-full: drop-oldest needs a limit, max-bytes";
-    else if (self->ack != ZSPOOL_ACK_EXPLICIT && self->max_deliveries > 0)
-        problem = "max-deliveries: goes with explicit acknowledgement only";
     if (problem)
         snprintf (reason, reason_size, "%s", problem);
     return problem? ZSPOOL_EINVAL: ZSPOOL_OK;

@@ -7,10 +7,19 @@
 
 #include "zspool_dead.h"
 
+#ifndef ZSPOOL_KEEP_UNLIMITED
+#define ZSPOOL_KEEP_UNLIMITED UINT64_MAX
+#endif
 #define ZSPOOL_OPTION_TEXT_MAX 1023 //  longest text of an option, bytes
+#define ZSPOOL_CURSOR_OUT "out"     //  cursor of the main outlet
+#define ZSPOOL_FEEDS_MAX 60         //  most feeds of a device
+#define ZSPOOL_OUTLETS_MAX (1 + ZSPOOL_FEEDS_MAX)
+#define ZSPOOL_LABEL_MAX (5 + ZSPOOL_NAME_MAX) //  longest label of an outlet: "out", or "feed/NAME"
 
 typedef enum { ZSPOOL_SYNC, ZSPOOL_ASYNC, ZSPOOL_TRANSACTION } zspool_durability_t;
 typedef enum { ZSPOOL_ACK_SETTLED, ZSPOOL_ACK_SENT, ZSPOOL_ACK_EXPLICIT } zspool_ack_policy_t;
+typedef enum { ZSPOOL_IN_PULL, ZSPOOL_IN_SUB } zspool_in_type_t;
+typedef enum { ZSPOOL_OUT_PUSH, ZSPOOL_OUT_PUB } zspool_out_type_t;
 
 typedef struct {
     char store [ZSPOOL_OPTION_TEXT_MAX + 1];
@@ -18,6 +27,7 @@ typedef struct {
     char out [ZSPOOL_OPTION_TEXT_MAX + 1];
     char ack_in [ZSPOOL_OPTION_TEXT_MAX + 1]; //  "" unless explicit
     char name [ZSPOOL_OPTION_TEXT_MAX + 1];   //  of the spool
+    char start [ZSPOOL_OPTION_TEXT_MAX + 1];  //  where the cursors of feeds begin
     uint64_t durability;                      //  zspool_durability_t
     uint64_t ack;                             //  zspool_ack_policy_t
     uint64_t commit_interval_ms;
@@ -31,6 +41,13 @@ typedef struct {
     uint64_t on_full;                         //  zspool_on_full_t
     uint64_t message_bytes_max;               //  of a message that is taken in
     uint64_t message_frames_max;              //  likewise
+    uint64_t in_type;                         //  zspool_in_type_t
+    uint64_t out_type;                        //  zspool_out_type_t
+    uint64_t hold;                            //  subscriptions that a PUB out waits for at the start
+    uint64_t keep_age_ms;                     //  history; ZSPOOL_KEEP_UNLIMITED: no limit
+    uint64_t keep_bytes;                      //  likewise
+    uint64_t keep_count;                      //  likewise, messages
+    uint64_t keep_unacked;                    //  1: what a cursor has not acknowledged stays
 } zspool_options_t;
 
 void

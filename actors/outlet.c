@@ -168,6 +168,7 @@ s_self_new (const zspool_outlet_args_t *args)
     self->filter = ends->filter;
     zspool_finder_init (&self->again.finder, self->reader_again);
     zspool_follower_init (&self->follower, self->reader, self->passed_to + 1);
+    zspool_follower_set_filter (&self->follower, self->filter);
     return self;
 }
 

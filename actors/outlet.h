@@ -12,9 +12,6 @@
 #include "zspool_filter.h"
 #include <czmq.h>
 
-//  Longest label, bytes: "feed/" and the name of a cursor
-#define ZSPOOL_LABEL_MAX (5 + ZSPOOL_NAME_MAX)
-
 //  How an outlet delivers. The texts and the filter are the device's; an outlet copies the texts, and owns
 //  the filter from its start.
 typedef struct {

@@ -49,6 +49,13 @@ zspool_pending_drop_block (zspool_pending_t *self)
     self->blocks_count--;
 }
 
+static bool
+s_is_of_same_cursor (const zspool_cursor_change_t *one, const zspool_cursor_change_t *other)
+{
+    return one->spool == other->spool && one->cursor == other->cursor
+           && one->generation == other->generation;
+}
+
 void
 zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *change, size_t taken,
                            int64_t now_ms)
@@ -56,13 +63,14 @@ zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *chang
     assert (self->changes_count < ZSPOOL_PENDING_CHANGES_MAX);
     if (self->changes_count == 0)
         self->changes_since_ms = now_ms;
-    size_t count = self->changes_count;
-    zspool_cursor_change_t *last = count? self->changes [count - 1]: NULL;
-    bool replaces = last && last->entries_count == 0 && last->spool == change->spool
-                    && last->cursor == change->cursor && last->generation == change->generation;
-    if (replaces && count > taken) {
-        free (last);
+    size_t at = self->changes_count;
+    while (at > taken && !s_is_of_same_cursor (self->changes [at - 1], change))
+        at--;
+    if (at > taken && self->changes [at - 1]->entries_count == 0) {
+        free (self->changes [at - 1]);
         self->changes_count--;
+        memmove (self->changes + at - 1, self->changes + at,
+                 (self->changes_count - (at - 1)) * sizeof self->changes [0]);
     }
     self->changes [self->changes_count++] = change;
 }

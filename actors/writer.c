@@ -45,7 +45,6 @@ typedef struct {
     zspool_writer_lane_t lanes [LANES_MAX];
     uint64_t ceilings [LANES_MAX];  //  async: committed ceiling of each lane
     uint64_t dropped_to [LANES_MAX]; //  outlets know that what ends here was dropped at the limit
-    uint64_t lagged [LANES_MAX];    //  what the lane's cursor has lost there, ever
     bool stopping [LANES_MAX];      //  the limit is to hold no more
     size_t lanes_count;
     zspool_pending_t pending;       //  what waits for a commit, that under way included
@@ -114,7 +113,8 @@ s_self_destroy (self_t **self_p)
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
         zsock_destroy (&self->lanes [lane].inlet);
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            zsock_destroy (&self->lanes [lane].outlets [index]);
+            zsock_destroy (&self->lanes [lane].outlets [index].pipe);
+        free (self->lanes [lane].outlets);
     }
     free (self->items);
     free (self);
@@ -139,8 +139,17 @@ s_list_items (self_t *self)
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
         s_poll_for (self, zsock_resolve (self->lanes [lane].inlet));
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            s_poll_for (self, zsock_resolve (self->lanes [lane].outlets [index]));
+            s_poll_for (self, zsock_resolve (self->lanes [lane].outlets [index].pipe));
     }
+}
+
+//  What each cursor of a lane has lost
+static void
+s_look_up_lagged (self_t *self, zspool_writer_lane_t *lane)
+{
+    for (size_t index = 0; index < lane->outlets_count; index++)
+        lane->outlets [index].lagged =
+            zspool_store_lagged (self->store, lane->spool, lane->outlets [index].cursor);
 }
 
 static self_t *
@@ -170,9 +179,8 @@ s_self_new (const zspool_writer_args_t *args)
     }
     self->store = self->mover.store = args->store;
     self->incarnation = zspool_store_incarnation (args->store);
-    for (size_t lane = 0; lane < args->lanes_count; lane++)
-        self->lagged [lane] = zspool_store_lagged (args->store, args->lanes [lane].spool,
-                                                   args->lanes [lane].cursor);
+    for (size_t lane = 0; lane < self->lanes_count; lane++)
+        s_look_up_lagged (self, &self->lanes [lane]);
     return self;
 }
 
@@ -186,7 +194,7 @@ s_publish (self_t *self, zspool_pending_block_t *waiting)
     zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
     for (size_t index = 0; index < lane->outlets_count; index++) {
         zspool_block_t *block = zspool_block_ref (waiting->block);
-        if (zspool_handoff_send (zsock_resolve (lane->outlets [index]), HANDOFF_BLOCK, block, 0))
+        if (zspool_handoff_send (zsock_resolve (lane->outlets [index].pipe), HANDOFF_BLOCK, block, 0))
             zspool_block_destroy (&block);
     }
     waiting->published = true;
@@ -210,7 +218,7 @@ s_tell_all (self_t *self, zspool_handoff_kind_t kind)
     for (size_t lane = 0; lane < self->lanes_count; lane++) {
         zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), kind, NULL, 0);
         for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            zspool_handoff_send (zsock_resolve (self->lanes [lane].outlets [index]), kind, NULL, 0);
+            zspool_handoff_send (zsock_resolve (self->lanes [lane].outlets [index].pipe), kind, NULL, 0);
     }
 }
 
@@ -276,7 +284,7 @@ s_stored_blocks (self_t *self, size_t count)
         if (!lane->async)
             zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, stored [index]);
         for (size_t at = 0; lane->async && at < lane->outlets_count; at++)
-            zspool_handoff_send (zsock_resolve (lane->outlets [at]), HANDOFF_STORED, NULL, 0);
+            zspool_handoff_send (zsock_resolve (lane->outlets [at].pipe), HANDOFF_STORED, NULL, 0);
     }
 }
 
@@ -298,12 +306,12 @@ s_note_dropped (self_t *self)
     for (size_t index = 0; index < self->lanes_count; index++) {
         zspool_writer_lane_t *lane = &self->lanes [index];
         uint64_t dropped_to = zspool_store_dropped_to (self->store, lane->spool);
-        self->lagged [index] = zspool_store_lagged (self->store, lane->spool, lane->cursor);
         if (dropped_to == self->dropped_to [index])
             continue;
+        s_look_up_lagged (self, lane);
         self->dropped_to [index] = dropped_to;
         for (size_t at = 0; at < lane->outlets_count; at++)
-            zspool_handoff_send (zsock_resolve (lane->outlets [at]), HANDOFF_DROPPED, NULL, dropped_to);
+            zspool_handoff_send (zsock_resolve (lane->outlets [at].pipe), HANDOFF_DROPPED, NULL, dropped_to);
     }
 }
 
@@ -511,6 +519,16 @@ s_handle_outlet (self_t *self, void *socket)
 }
 
 static void
+s_add_lagged (const zspool_writer_lane_t *lane, zmsg_t *status)
+{
+    for (size_t index = 0; index < lane->outlets_count; index++) {
+        char name [ZSPOOL_LABEL_MAX + 16];
+        snprintf (name, sizeof name, "%s/lagged", lane->outlets [index].label);
+        zspool_reply_add (status, name, lane->outlets [index].lagged);
+    }
+}
+
+static void
 s_reply_status (self_t *self, uint64_t number)
 {
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
@@ -526,10 +544,8 @@ s_reply_status (self_t *self, uint64_t number)
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
-    uint64_t lagged = 0;
     for (size_t lane = 0; lane < self->lanes_count; lane++)
-        lagged += self->lagged [lane];
-    zspool_reply_add (status, "out/lagged", lagged);
+        s_add_lagged (&self->lanes [lane], status);
     int64_t now_us = zclock_usecs ();
     zspool_reply_add (status, "rate/stored", zspool_rate_get (&self->message_rate, now_us));
     zspool_reply_add (status, "rate/stored_bytes", zspool_rate_get (&self->byte_rate, now_us));

@@ -6,28 +6,34 @@
 #define ZSPOOL_WRITER_H_INCLUDED
 
 #include "handoff.h"
+#include "options.h"
 #include "store.h"
 #include <czmq.h>
 
 //  Most blocks that one inlet may have with the writer, not yet durable
 #define ZSPOOL_WRITER_BLOCKS_MAX 32
-//  Most outlets of one lane
-#define ZSPOOL_WRITER_OUTLETS_MAX 16
 //  Under `async`, how far numbers may be given, and messages forwarded, ahead of what is committed
 #define ZSPOOL_CEILING_WINDOW (64 * 1024)
+
+//  An outlet, as the writer sees it
+typedef struct {
+    zsock_t *pipe;
+    uint32_t cursor;              //  through which its messages leave
+    uint64_t lagged;              //  messages that the cursor has lost at the limit, ever
+    char label [ZSPOOL_LABEL_MAX + 1]; //  what the names of its STATUS begin with
+} zspool_writer_outlet_t;
 
 //  The way of one device's messages through the writer. The pipes are PAIR sockets that carry
 //  handoffs; the writer owns their ends from its start.
 typedef struct {
     uint32_t spool;
-    uint32_t cursor;              //  through which its messages leave
     bool async;                   //  forward before committing
     bool drops_oldest;            //  at the spool's limit; otherwise its messages wait
     int64_t commit_interval_ms;   //  async: how long a message may wait for its commit
     uint64_t next_sequence;       //  as zspool_store_numbering () gave it
     int64_t stored_us;            //  likewise
     zsock_t *inlet;
-    zsock_t *outlets [ZSPOOL_WRITER_OUTLETS_MAX];
+    zspool_writer_outlet_t *outlets; //  an array, which is the writer's from its start
     size_t outlets_count;
 } zspool_writer_lane_t;
 

@@ -52,6 +52,30 @@ ZSPOOL_EXPORT void
 //    max-message-size larger messages are dropped, all frames together, bytes, 1 to 128M, default
 //    128M
 //    max-frames       messages with more frames are dropped, 1 to 65535, default 65535
+//    in-type          pull (default) or sub: PUSH peers, or PUB peers
+//    topic            sub: a prefix of topics to take in, 0 to 1023 bytes; may be set again for more; default:
+//                     all
+//    out-type         push (default) or pub: PULL peers, or SUB peers. The policy of pub is always sent: `ack` is
+//                     for feeds then. A slow subscriber loses messages at its high-water mark, as with any PUB
+//    hold             pub: wait at the start until there are so many subscriptions, 0 (default) to 1000000
+//    out-filter       a filter (zspool_filter.h): only messages of these topics leave through out; may be set
+//                     again for more; default: all
+//    feed             NAME=ENDPOINT[,FILTER...]: a further outlet, for PULL peers, with a cursor NAME of its own: it
+//                     gets every message of its topics, whatever its absences; may be set again, for at
+//                     most 60. Then `out` is not required
+//    feed-sub         the same for one SUB peer: messages are sent while it is subscribed, and none is dropped
+//    feed-ack         NAME=settled, NAME=sent or NAME=explicit,ENDPOINT: policy of a feed, default that of `ack`; the
+//                     endpoint is for its tickets. Not explicit for a feed-sub
+//    feed-start       NAME=START: where a feed's cursor begins when it is created (zspool_start.h); default
+//                     that of `start`
+//    start            the same for all feeds, default new
+//    keep-age         how long messages are kept, milliseconds, or with suffix s, m, h or d; or unlimited, the
+//                     default. What exceeds one of these three is removed, see zspool_store_set_retention ()
+//    keep-bytes       how much is kept, bytes of blocks; or unlimited, the default
+//    keep-count       how many messages are kept; or unlimited. Default 0: what every cursor has
+//                     acknowledged is removed
+//    keep-unacked     on (default): nothing is removed that a cursor has not acknowledged; off: it is, and
+//                     the cursor has lost it (`lagged`)
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
 //  The value is copied. EINVAL: no such option, a value out of range, or the device runs;
@@ -87,6 +111,12 @@ ZSPOOL_EXPORT const char *
     zspool_device_out (const zspool_device_t *self);
 ZSPOOL_EXPORT const char *
     zspool_device_ack_in (const zspool_device_t *self);
+
+//  The same of a feed by its name, NULL also when there is none; and the one where its tickets come in.
+ZSPOOL_EXPORT const char *
+    zspool_device_feed (const zspool_device_t *self, const char *name);
+ZSPOOL_EXPORT const char *
+    zspool_device_feed_ack_in (const zspool_device_t *self, const char *name);
 
 //  STATUS: a tree of names and values as they are now; the caller destroys it with zconfig_destroy
 //  (). NULL when the device does not run, or a signal ends the wait. Names:
