@@ -22,6 +22,7 @@
 #define ZSPOOL_STORE_H_INCLUDED
 
 #include "zspool_block.h"
+#include "zspool_start.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +65,16 @@ typedef enum {
     ZSPOOL_ON_FULL_DROP_OLDEST    //  the oldest blocks are removed, whoever has not acknowledged them
 } zspool_on_full_t;
 
+//  How long a spool keeps its messages. Its oldest block goes when any of the first three is
+//  exceeded, and every cursor has acknowledged it, or that is not asked for.
+#define ZSPOOL_KEEP_UNLIMITED UINT64_MAX
+typedef struct {
+    uint64_t age_us;              //  goes when the newest message of the block is older, microseconds
+    uint64_t bytes;               //  goes when the blocks behind it have as many
+    uint64_t messages;            //  goes when there are as many messages behind it; 0: a queue
+    bool unacked;                 //  what a cursor has not acknowledged is kept, whatever the limits
+} zspool_retention_t;
+
 //  Where a cursor stands
 typedef struct {
     uint32_t id;                  //  number, never reused in this spool
@@ -73,7 +84,9 @@ typedef struct {
     uint64_t sent_to;             //  every message up to this one was delivered at least once
     uint64_t pending;             //  stored messages not acknowledged
     uint64_t in_flight;           //  of those: delivered at least once
-    uint64_t lagged;              //  dropped at the spool's limit though not acknowledged, ever
+    uint64_t lagged;              //  dropped though not acknowledged, ever: at a limit of its spool
+    int64_t pending_us;           //  when the oldest message above the floor was stored, microseconds since
+                                  //  1970, UTC; 0: none is
 } zspool_cursor_info_t;
 
 //  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is
@@ -152,8 +165,9 @@ ZSPOOL_EXPORT int
 //  handle's, not stored; it holds from the next call that appends; when more is stored already
 //  nothing is lost before that.
 //
-//  Under ZSPOOL_ON_FULL_PAUSE zspool_store_put () and zspool_store_append () give ELIMIT when the
-//  limit would be exceeded: nothing was changed, and the transaction can go on without the message.
+//  What every cursor has acknowledged goes first, the oldest first, whatever the spool's retention
+//  says. If that is not enough, zspool_store_put () and zspool_store_append () give ELIMIT under
+//  ZSPOOL_ON_FULL_PAUSE: nothing else was changed, and the transaction can go on without the message.
 //  Under ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction. Each
 //  cursor that had not acknowledged a message in one of these then stands behind it, and its
 //  `lagged` counts that message; what an outlet was told, and has not handed in, may be counted
@@ -165,12 +179,57 @@ ZSPOOL_EXPORT int
     zspool_store_set_limit (zspool_store_t *self, uint32_t spool, uint64_t max_bytes,
                             zspool_on_full_t on_full);
 
+//  Say how long a spool keeps its messages, in a transaction: as a queue (ZSPOOL_KEEP_UNLIMITED for
+//  age and bytes, 0 messages, unacked: the default), which keeps a message until every cursor has
+//  acknowledged it, and all when there is none; or as a stream, which keeps more. With `unacked`
+//  false it keeps no more, either: a cursor that had not acknowledged a message that goes then
+//  stands behind it, and its `lagged` counts that message. The oldest blocks go with each commit, some
+//  hundreds with one, so an idle spool keeps what is too old until then. A block is
+//  as old as its stamp, which never decreases in a spool: when the clock is set back nothing goes
+//  early. What every cursor has acknowledged is kept no longer when there is no room for what comes:
+//  under the spool's limit, or on the disk.
+//
+//  It is stored: whoever writes the store next goes by it. EINVAL: no transaction, no such spool, or
+//  nothing would be kept at all (unacked false, and a limit of 0); EIO, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_set_retention (zspool_store_t *self, uint32_t spool,
+                                const zspool_retention_t *retention);
+
+//  Tell how long a spool keeps its messages; in the transaction that is open, as set there. EINVAL:
+//  no such spool; EIO, ENOMEM. When its record is damaged everything is kept, and told so.
+ZSPOOL_EXPORT int
+    zspool_store_retention (zspool_store_t *self, uint32_t spool, zspool_retention_t *retention);
+
+//  Find the message that a start means: a search, in the order of log2 of the number of blocks for
+//  a time. What is given in *sequence fits zspool_store_cursor (), zspool_store_seek_cursor () and
+//  zspool_reader_seek (): the sequence of a message, which need not be there, ZSPOOL_START_FIRST, or
+//  ZSPOOL_START_NEW (also for a time at which nothing was stored yet). A time is that of storing,
+//  and a block has one: messages that came a moment before may be at its start. In a transaction
+//  what is appended there counts, too. EINVAL: no such spool, no such start; EIO, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_find_start (zspool_store_t *self, uint32_t spool, const zspool_start_t *start,
+                             uint64_t *sequence);
+
 //  Find a cursor of a spool by name and give its number; in a transaction, create it when it is not
 //  there, standing before the message `start` (a sequence, ZSPOOL_START_FIRST or ZSPOOL_START_NEW).
 //  One that is there stays where it is. EINVAL, ENOENT, ELIMIT, ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_cursor (zspool_store_t *self, uint32_t spool, const char *name, uint64_t start,
                          uint32_t *cursor);
+
+//  Let a cursor stand before the message `start`, as zspool_store_cursor () does, in a transaction:
+//  forward, so that what lies between counts as acknowledged, or back, so that what is still stored
+//  is pending again. What was acknowledged out of order is forgotten, and its generation is raised:
+//  tickets given before are stale. EINVAL: no transaction, no such cursor, or start is 0; EIO, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_seek_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t start);
+
+//  Delete a cursor, in a transaction, with all that is known of it; its number is not given again.
+//  What only it had not acknowledged is removed as the spool's retention says, like anything
+//  acknowledged; but a queue without any cursor keeps all. EINVAL: no transaction, no such cursor;
+//  EIO, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_delete_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor);
 
 //  Append one message to a spool, in a transaction; *sequence, if not NULL, is its number. Errors
 //  as zspool_block_append () has them (never EFULL), and ENOSPC, ELIMIT, EFAILED, EINVAL; ETOOBIG
@@ -188,7 +247,8 @@ ZSPOOL_EXPORT int
 //  Acknowledge the messages first..last on a cursor, in a transaction. ESTALE when one of them is
 //  not stored or is acknowledged already, and then none is, and the transaction can go on. EINVAL:
 //  no such cursor, no transaction, or first is 0 or above last. Durable after commit. Messages that
-//  every cursor of their spool has acknowledged are removed, whole blocks at a time.
+//  every cursor of their spool has acknowledged are removed, whole blocks at a time, unless the
+//  spool is to keep them longer.
 ZSPOOL_EXPORT int
     zspool_store_ack (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t first,
                       uint64_t last);

@@ -52,6 +52,8 @@ s_append_blocks (zspool_commit_t *self, zspool_store_t *store)
     bool changes_are_stored = false;
     for (size_t index = 0; index < self->blocks_count; index++) {
         int rc = s_append_block (self, store, index, &changes_are_stored);
+        if (rc == ZSPOOL_ENOSPC && zspool_store_gives_way (store))
+            rc = ZSPOOL_EFULL;
         if (rc == ZSPOOL_ENOSPC || rc == ZSPOOL_ELIMIT || rc == ZSPOOL_EFULL) {
             self->full = rc;
             return ZSPOOL_OK;

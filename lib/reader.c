@@ -302,46 +302,24 @@ zspool_reader_next (zspool_reader_t *self, zspool_block_t **block_p)
     return doubtful? s_read (self, true, block_p, &doubtful): rc;
 }
 
-//  The first block that was stored at or after a time starts in [*low, *high), or is *found: halve
-//  that. Each in a view of its own.
-static int
-s_halve (zspool_reader_t *self, int64_t stored_us, uint64_t *low, uint64_t *high, uint64_t *found)
-{
-    zspool_iter_t *iter = NULL;
-    int rc = s_begin (self, &iter);
-    if (rc)
-        return rc;
-    uint64_t middle = *low + (*high - *low) / 2, first;
-    zspool_block_head_t head;
-    rc = zspool_blocks_seek (iter, middle, &first, &head);
-    while (zspool_blocks_unusable (rc) && first < *high)
-        rc = zspool_blocks_next (iter, &first, &head);
-    s_end (self, &iter);
-    bool is_there = rc == ZSPOOL_OK && first < *high;
-    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && !zspool_blocks_unusable (rc))
-        return rc;
-    if (is_there && head.stored_us < stored_us)
-        *low = first + head.count;
-    else {
-        if (is_there)
-            *found = first;
-        *high = is_there && first < middle? first: middle;
-    }
-    return ZSPOOL_OK;
-}
-
 int
 zspool_reader_seek_time (zspool_reader_t *self, int64_t stored_us)
 {
-    uint64_t low = 1, high = UINT64_MAX, found = 0;
-    while (low < high) {
-        int rc = s_halve (self, stored_us, &low, &high, &found);
+    zspool_blocks_span_t span = { 1, UINT64_MAX, 0 };
+    while (span.low < span.high) {
+        //  Each step in a view of its own
+        zspool_iter_t *iter = NULL;
+        int rc = s_begin (self, &iter);
+        if (rc)
+            return rc;
+        rc = zspool_blocks_halve (iter, stored_us, &span);
+        s_end (self, &iter);
         if (rc)
             return rc;
     }
-    if (found == 0)
+    if (span.found == 0)
         return ZSPOOL_ENOENT;
-    self->next = found;
+    self->next = span.found;
     return ZSPOOL_OK;
 }
 

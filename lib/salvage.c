@@ -234,6 +234,23 @@ s_keep_lost_cursors (s_salvage_t *self)
     return zspool_keep_cursor (self->store, self->spool, &record, &id);
 }
 
+//  Have it keep its messages as it did, now that its cursors are there: without, more would go. Where
+//  that is not known, and it has messages that every cursor had acknowledged, it keeps all.
+static int
+s_keep_retention (s_salvage_t *self)
+{
+    static const zspool_retention_t all = {
+        ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, true
+    };
+    const zspool_plan_spool_t *from = self->from;
+    bool has_history = from->blocks_count && from->blocks [0]->first < from->floor;
+    if (from->has_retention)
+        return zspool_store_set_retention (self->store, self->spool, &from->retention);
+    if (from->may_keep && has_history)
+        return zspool_store_set_retention (self->store, self->spool, &all);
+    return ZSPOOL_OK;
+}
+
 //  Where the messages of a spool begin that must be there
 static uint64_t
 s_begin_of (const zspool_plan_spool_t *spool)
@@ -279,6 +296,8 @@ s_keep_spool (s_salvage_t *self, const zspool_plan_spool_t *from)
         rc = s_keep_cursor (self, &from->cursors [index]);
     if (rc == ZSPOOL_OK)
         rc = s_keep_lost_cursors (self);
+    if (rc == ZSPOOL_OK)
+        rc = s_keep_retention (self);
     if (rc)
         return rc;
     //  Where nothing tells which messages are missing, the spool's count may tell how many.

@@ -105,6 +105,26 @@ s_take_gap (zspool_plan_spool_t *spool, const zspool_gap_t *gap)
 }
 
 static int
+s_take_retention (zspool_plan_spool_t *spool, const zspool_found_record_t *found)
+{
+    bool in_tree = found->found == ZSPOOL_FOUND_IN_TREE;
+    if (in_tree || !spool->has_retention)
+        spool->retention = found->record.as.retention;
+    spool->has_retention = true;
+    spool->retention_in_tree = spool->retention_in_tree || in_tree;
+    return ZSPOOL_OK;
+}
+
+//  Whether a record lies outside of the tree of records though nothing of that is missing: then it
+//  tells of a time that is over, such as of a cursor that was deleted.
+static bool
+s_is_over (const zspool_plan_t *self, const zspool_found_record_t *found)
+{
+    const zspool_found_table_t *state = zspool_finder_table (self->finder, 0);
+    return state && state->damage == 0 && found->found != ZSPOOL_FOUND_IN_TREE;
+}
+
+static int
 s_take_record (zspool_plan_t *self, const zspool_found_record_t *found)
 {
     if (found->record.kind == 'A' && (!self->has_store_record || found->found == ZSPOOL_FOUND_IN_TREE)) {
@@ -118,10 +138,20 @@ s_take_record (zspool_plan_t *self, const zspool_found_record_t *found)
         return ZSPOOL_ENOMEM;
     switch (found->record.kind) {
     case 'S': return s_take_spool (spool, found);
-    case 'C': return s_take_cursor (spool, found);
+    case 'C': return s_is_over (self, found)? ZSPOOL_OK: s_take_cursor (spool, found);
     case 'G': return s_take_gap (spool, &found->record.as.gap);
+    case 'R': return s_is_over (self, found)? ZSPOOL_OK: s_take_retention (spool, found);
     default: return ZSPOOL_OK;
     }
+}
+
+//  How many cursors of a spool were deleted, once its record is known
+static void
+s_take_deleted (zspool_plan_t *self, const zspool_found_record_t *found)
+{
+    zspool_plan_spool_t *spool = s_find_spool (self, found->record.spool);
+    if (spool && found->record.as.cursors_deleted > spool->record.cursors_deleted)
+        spool->record.cursors_deleted = found->record.as.cursors_deleted;
 }
 
 //  How many messages each cursor has lost at a limit, once all cursors are known
@@ -185,7 +215,8 @@ s_finish_spool (zspool_plan_t *self, zspool_plan_spool_t *spool)
         strcpy (spool->name, spool->record.name);
     else
         s_name (self, spool);
-    uint64_t cursors = spool->has_record? spool->record.next_cursor - 1: 0;
+    uint64_t made = spool->has_record? spool->record.next_cursor - 1: 0;
+    uint64_t cursors = made > spool->record.cursors_deleted? made - spool->record.cursors_deleted: 0;
     spool->cursors_lost = cursors > spool->cursors_count? cursors - spool->cursors_count: 0;
     spool->floor = spool->cursors_count && !spool->cursors_lost? UINT64_MAX: 0;
     for (size_t index = 0; index < spool->cursors_count; index++)
@@ -212,10 +243,14 @@ s_take_records (zspool_plan_t *self)
     for (size_t index = 0; rc == ZSPOOL_OK && index < finder->records_count; index++)
         if (finder->records [index].record.kind == 'L')
             s_take_lagged (self, &finder->records [index]);
+        else if (finder->records [index].record.kind == 'D')
+            s_take_deleted (self, &finder->records [index]);
     for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count; index++)
         s_finish_spool (self, &self->spools [index]);
     const zspool_found_table_t *state = zspool_finder_table (finder, 0);
     self->records_lost = !state || state->damage;
+    for (size_t index = 0; self->records_lost && index < self->spools_count; index++)
+        self->spools [index].may_keep = true;
     return rc;
 }
 
@@ -256,12 +291,22 @@ s_is_in_gap (const zspool_plan_spool_t *spool, const zspool_found_block_t *block
     return false;
 }
 
+//  Whether a block is one that every cursor had acknowledged, and need not be looked for: of a
+//  spool that keeps such blocks those are missed that lie between others.
+static bool
+s_is_done (const zspool_plan_spool_t *spool, const zspool_found_block_t *block)
+{
+    bool is_history = spool->has_retention && spool->blocks_count > 0
+                      && spool->blocks [0]->first < block->first;
+    return s_last (block) <= spool->floor && !is_history;
+}
+
 //  Whether a block may be one that the spool lacks
 static bool
 s_fits (const zspool_plan_spool_t *spool, const zspool_found_block_t *block)
 {
     size_t at = s_place (spool, block->first);
-    if (spool->is_whole || s_last (block) <= spool->floor || s_is_in_gap (spool, block)
+    if (spool->is_whole || s_is_done (spool, block) || s_is_in_gap (spool, block)
         || (spool->in_tree && s_last (block) > spool->record.last_sequence)
         || !s_is_free (spool, block, at))
         return false;

@@ -32,6 +32,10 @@ typedef struct {
     bool in_tree;                  //  in the newest tree
     bool is_whole;                 //  nothing of its blocks is missing
     zspool_spool_record_t record;
+    bool has_retention;            //  found: it is no queue; and
+    bool retention_in_tree;        //  in the newest tree
+    zspool_retention_t retention;
+    bool may_keep;                 //  the record of its retention may be lost
     uint64_t floor;                //  of all cursors; 0 when one of them is not known
     uint64_t cursors_lost;
     zspool_plan_cursor_t *cursors;

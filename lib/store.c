@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the owner's. Opening is in store_open.c, cursors and trimming in store_cursors.c,
-//  listing in store_info.c.
+//  Thread: the owner's. Opening is in store_open.c, cursors in store_cursors.c and store_seek.c,
+//  trimming in store_retention.c, listing in store_info.c.
 //
 //  Invariants
 //  1. What is `now` becomes `committed` only after the engine's commit returned; a rollback sets it
@@ -21,6 +21,8 @@
 
 //  On a full disk this much reserved space is left alone by appending
 #define FULL_DISK_SPARE_BYTES (8 * 1024 * 1024)
+//  On a full disk what need not be kept goes for so much more than an append needs, lest each has to wait
+#define FULL_DISK_STEP_BYTES (8 * 1024 * 1024)
 //  On a full disk so much free space is worth a commit that makes it usable
 #define AGED_FREE_BYTES_MIN (256 * 1024)
 //  How free space lies is looked at when the file has grown by this
@@ -84,6 +86,58 @@ zspool_store_is_in_txn (const zspool_store_t *self)
     return self->in_txn && zspool_claim_is_mine (self->claim);
 }
 
+//  Begin a transaction on the engine, with what its end goes by.
+static int
+s_begin (zspool_store_t *self)
+{
+    int rc = zspool_engine_begin (self->engine, &self->txn);
+    self->in_txn = rc == ZSPOOL_OK;
+    self->txn_bytes = ZSPOOL_TXN_OVERHEAD_BYTES;
+    return rc;
+}
+
+//  Remove what every cursor has acknowledged, the spools in turn, until so many bytes are free; some
+//  blocks in a commit of its own. *more tells whether that was not enough though there are more.
+static int
+s_remove_history (zspool_store_t *self, uint64_t bytes, bool *more)
+{
+    uint64_t freed = 0;
+    *more = false;
+    int rc = s_begin (self);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count && freed < bytes; index++) {
+        zspool_spool_state_t *spool = &self->spools [index];
+        uint64_t before = spool->now.bytes;
+        bool left;
+        rc = zspool_store_give_way (self, spool, bytes - freed, ZSPOOL_TRIM_BLOCKS_MAX, &left);
+        freed += before - spool->now.bytes;
+        *more = *more || left;
+    }
+    if (rc == ZSPOOL_OK)
+        return zspool_store_commit (self);
+    zspool_store_rollback (self);
+    return rc;
+}
+
+//  The disk is full. When an append found too little free in the file, what need not be kept goes
+//  for it, and somewhat more. That is no use when there is enough, and it cannot be used again yet,
+//  for somebody looks at it: so no more goes then.
+static int
+s_make_pages (zspool_store_t *self)
+{
+    uint64_t wanted = self->wanted_bytes;
+    self->wanted_bytes = 0;
+    self->gives_way = false;
+    if (wanted == 0)
+        return ZSPOOL_OK;
+    bool more = false;
+    uint64_t free_bytes = zspool_store_free_bytes (self);
+    int rc = ZSPOOL_OK;
+    if (free_bytes < wanted + FULL_DISK_STEP_BYTES / 2)
+        rc = s_remove_history (self, wanted + FULL_DISK_STEP_BYTES - free_bytes, &more);
+    self->served_bytes = more? 0: wanted;
+    return rc;
+}
+
 int
 zspool_store_begin (zspool_store_t *self)
 {
@@ -98,13 +152,13 @@ zspool_store_begin (zspool_store_t *self)
     uint64_t usual_bytes = ZSPOOL_TXN_OVERHEAD_BYTES + zspool_blocks_room (ZSPOOL_BLOCK_BYTES);
     if (zspool_engine_reserve (self->engine, usual_bytes) == ZSPOOL_ENOSPC)
         self->disk_full = true;
-    int rc = self->disk_full? s_age_free_pages (self): ZSPOOL_OK;
+    int rc = self->disk_full? s_make_pages (self): ZSPOOL_OK;
+    if (rc == ZSPOOL_OK && self->disk_full)
+        rc = s_age_free_pages (self);
     if (rc == ZSPOOL_OK)
-        rc = zspool_engine_begin (self->engine, &self->txn);
+        rc = s_begin (self);
     if (rc)
         return zspool_store_fail_code (self, rc);
-    self->in_txn = true;
-    self->txn_bytes = ZSPOOL_TXN_OVERHEAD_BYTES;
     s_choose_layout (self);
     return ZSPOOL_OK;
 }
@@ -119,7 +173,7 @@ s_rollback_cursors (zspool_spool_state_t *spool)
         if (!cursor->changed)
             continue;
         cursor->now = cursor->committed;
-        cursor->changed = false;
+        cursor->changed = cursor->deleted = false;
         zspool_cursor_destroy (&cursor->tracker);
     }
 }
@@ -135,8 +189,10 @@ s_rolled_back (zspool_store_t *self)
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->now = spool->committed;
+        spool->retention = spool->retention_committed;
         spool->dropped_to = spool->dropped_to_committed;
-        spool->changed = false;
+        spool->changed = spool->oldest.known = false;
+        spool->trim_due = true; //  perhaps
         zspool_block_destroy (&spool->filling);
         s_rollback_cursors (spool);
     }
@@ -151,6 +207,23 @@ zspool_store_rollback (zspool_store_t *self)
     s_rolled_back (self);
 }
 
+static void
+s_committed_cursors (zspool_spool_state_t *spool)
+{
+    size_t count = 0;
+    for (size_t index = 0; index < spool->cursors_count; index++) {
+        zspool_cursor_state_t *cursor = &spool->cursors [index];
+        if (cursor->deleted) {
+            zspool_cursor_destroy (&cursor->tracker);
+            continue;
+        }
+        cursor->committed = cursor->now;
+        cursor->created = cursor->changed = false;
+        spool->cursors [count++] = *cursor;
+    }
+    spool->cursors_count = count;
+}
+
 //  End the transaction in memory as it is on disk: all of it.
 static void
 s_committed (zspool_store_t *self)
@@ -160,13 +233,10 @@ s_committed (zspool_store_t *self)
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->committed = spool->now;
+        spool->retention_committed = spool->retention;
         spool->dropped_to_committed = spool->dropped_to;
         spool->created = spool->changed = false;
-        for (size_t at = 0; at < spool->cursors_count; at++) {
-            zspool_cursor_state_t *cursor = &spool->cursors [at];
-            cursor->committed = cursor->now;
-            cursor->created = cursor->changed = false;
-        }
+        s_committed_cursors (spool);
     }
 }
 
@@ -176,9 +246,9 @@ s_write_spool (zspool_store_t *self, zspool_spool_state_t *spool)
 {
     int rc = zspool_store_append_filling (self, spool);
     if (rc == ZSPOOL_OK)
-        rc = zspool_store_write_cursors (self, spool);
+        rc = zspool_store_retain (self, spool);
     if (rc == ZSPOOL_OK)
-        rc = zspool_store_trim_acked (self, spool);
+        rc = zspool_store_write_cursors (self, spool);
     if (rc || !spool->changed)
         return rc;
     spool->now.sequence_ceiling = spool->now.next_sequence - 1 + spool->ceiling_window;
@@ -238,7 +308,7 @@ zspool_cursor_state_t *
 zspool_store_find_cursor (zspool_spool_state_t *spool, uint32_t cursor)
 {
     for (size_t index = 0; index < spool->cursors_count; index++)
-        if (spool->cursors [index].id == cursor)
+        if (spool->cursors [index].id == cursor && !spool->cursors [index].deleted)
             return &spool->cursors [index];
     return NULL;
 }
@@ -257,7 +327,7 @@ static zspool_cursor_state_t *
 s_named_cursor (zspool_spool_state_t *spool, const char *name)
 {
     for (size_t index = 0; index < spool->cursors_count; index++)
-        if (strcmp (spool->cursors [index].now.name, name) == 0)
+        if (strcmp (spool->cursors [index].now.name, name) == 0 && !spool->cursors [index].deleted)
             return &spool->cursors [index];
     return NULL;
 }
@@ -291,33 +361,9 @@ zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
     strcpy (created->now.name, name);
     created->now.next_sequence = 1;
     created->now.next_cursor = 1;
+    created->retention = created->retention_committed = zspool_retention_queue;
     self->spools_count++;
     *spool = created->id;
-    return ZSPOOL_OK;
-}
-
-//  The floor of a cursor that is to start before the message `start`
-static int
-s_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t start, uint64_t *floor)
-{
-    *floor = spool->now.last_sequence;
-    if (start == ZSPOOL_START_NEW || start > spool->now.next_sequence)
-        return ZSPOOL_OK;
-    uint64_t first;
-    zspool_iter_t *iter = NULL;
-    zspool_block_head_t head;
-    int rc = zspool_iter_open (self->txn, spool->table, &iter);
-    if (rc)
-        return rc;
-    rc = zspool_blocks_seek (iter, 0, &first, &head);
-    zspool_iter_close (&iter);
-    if (rc == ZSPOOL_ENOENT)
-        first = spool->now.next_sequence;
-    else if (rc != ZSPOOL_OK && !zspool_blocks_unusable (rc))
-        return rc;
-    uint64_t before = (start > first? start: first) - 1;
-    if (before < *floor)
-        *floor = before;
     return ZSPOOL_OK;
 }
 
@@ -344,7 +390,7 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
     int rc = zspool_store_append_filling (self, spool);
     if (rc)
         return rc;
-    rc = s_floor_before (self, spool, start, &floor);
+    rc = zspool_store_floor_before (self, spool, start, &floor);
     if (rc)
         return zspool_store_fail_code (self, rc);
     zspool_cursor_state_t *created = zspool_store_grow_cursors (spool);
@@ -379,6 +425,24 @@ s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t n
     return usable >= needed;
 }
 
+//  The disk is full for so many bytes: whether what need not be kept is to make room for them, in
+//  the next transaction, for what is freed in this one cannot be used in it.
+static void
+s_ask_for_pages (zspool_store_t *self, uint64_t needed)
+{
+    self->wanted_bytes = needed;
+    self->gives_way = false;
+    for (size_t index = 0; needed > self->served_bytes && index < self->spools_count; index++)
+        if (zspool_store_has_history (self, &self->spools [index]))
+            self->gives_way = true;
+}
+
+bool
+zspool_store_gives_way (const zspool_store_t *self)
+{
+    return self->gives_way;
+}
+
 //  Make sure that the open transaction may take so much more of the file, for a spool.
 static int
 s_make_room (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t bytes)
@@ -390,8 +454,12 @@ s_make_room (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t b
         self->chunked = true; //  they must be taken one by one
         rc = ZSPOOL_OK;
     }
-    if (rc == ZSPOOL_OK)
+    if (rc == ZSPOOL_OK) {
         self->txn_bytes = needed;
+        self->served_bytes = 0;
+    }
+    else if (rc == ZSPOOL_ENOSPC)
+        s_ask_for_pages (self, needed);
     return rc;
 }
 
@@ -485,8 +553,10 @@ s_keep_limit (zspool_store_t *self, zspool_spool_state_t *spool, size_t record_b
     uint64_t worth = spool->max_bytes / LIMIT_STEP_PART;
     if (worth > ZSPOOL_BLOCK_BYTES)
         worth = ZSPOOL_BLOCK_BYTES;
-    if (spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && bytes < worth)
+    if (bytes < worth && spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST)
         bytes = worth;
+    else if (bytes < worth && rc == ZSPOOL_OK)
+        rc = zspool_store_prefer_room (self, spool, worth);
     return rc? rc: zspool_store_relieve (self, spool->id, bytes, SIZE_MAX);
 }
 

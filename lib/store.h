@@ -23,6 +23,7 @@
 typedef struct {
     uint32_t id;
     bool created;                     //  in the open transaction
+    bool deleted;                     //  likewise: no longer to be found
     bool changed;                     //  in the open transaction
     zspool_cursor_record_t now;       //  as the open transaction has it
     zspool_cursor_record_t committed;
@@ -31,6 +32,16 @@ typedef struct {
     uint64_t known_to;                //  the last message of these
 } zspool_cursor_state_t;
 
+//  What is known of a spool's oldest block, so that nobody has to look each time
+typedef struct {
+    bool known;                       //  all below is valid
+    bool usable;                      //  its head can be read; else the rest is the best that is known
+    uint64_t first;                   //  sequence
+    uint64_t messages;
+    uint64_t bytes;
+    int64_t stored_us;                //  INT64_MIN: nobody knows
+} zspool_oldest_t;
+
 typedef struct {
     uint32_t id;
     bool created;                     //  in the open transaction
@@ -38,10 +49,14 @@ typedef struct {
     zspool_table_t table;             //  of its blocks
     zspool_spool_record_t now;        //  as the open transaction has it
     zspool_spool_record_t committed;
-    bool trim_due;                    //  acknowledged blocks are left to trim
+    zspool_retention_t retention;     //  how long its blocks are kept, as the open transaction has it
+    zspool_retention_t retention_committed;
+    zspool_oldest_t oldest;           //  its oldest block
+    bool trim_due;                    //  blocks are left to remove that are to be kept no longer
     uint64_t max_bytes;               //  most that its blocks may have; 0: no limit
     zspool_on_full_t on_full;         //  what happens then
-    uint64_t dropped_to;              //  last sequence dropped at the limit, with the open transaction
+    uint64_t dropped_to;              //  last sequence dropped that somebody had not acknowledged, with the
+                                      //  open transaction
     uint64_t dropped_to_committed;
     uint64_t ceiling_window;          //  how far the ceiling is set above the last sequence at a commit
     zspool_block_t *filling;          //  messages put in the open transaction, or NULL
@@ -56,6 +71,9 @@ struct zspool_store {
     bool in_txn;
     bool failed;                      //  a commit failed: sticky
     bool disk_full;                   //  the last reservation of space found none
+    uint64_t wanted_bytes;            //  what the last append needed that found no room on the disk; 0: none did
+    uint64_t served_bytes;            //  so much was made free for it, of what need not be kept
+    bool gives_way;                   //  the next transaction begins with making room for that
     bool burying;                     //  what is appended now makes room in the end: it may take from the headroom
     bool keep_ceilings;               //  closing leaves them: something was forwarded and is lost
     bool chunked;                     //  blocks are written in one-page chunks now
@@ -119,12 +137,12 @@ int
 int
     zspool_store_relieve (zspool_store_t *self, uint32_t spool, uint64_t bytes, size_t blocks_max);
 
-//  The last sequence that was dropped at the limit, as committed, since the store was opened; 0:
-//  none was
+//  The last sequence that was dropped though a cursor had not acknowledged it, as committed, since
+//  the store was opened; 0: none was
 uint64_t
     zspool_store_dropped_to (zspool_store_t *self, uint32_t spool);
 
-//  What a cursor has lost at the limit, in messages, ever, as committed
+//  What a cursor has lost that way, in messages, ever, as committed
 uint64_t
     zspool_store_lagged (zspool_store_t *self, uint32_t spool, uint32_t cursor);
 
@@ -151,9 +169,19 @@ int
     zspool_store_track_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor,
                                zspool_cursor_t **tracker_p);
 
-//  Whether acknowledged blocks are left to trim: then commit again soon, even with nothing else.
+//  Whether blocks are left to trim: then commit again soon, even with nothing else.
 bool
     zspool_store_trim_is_due (zspool_store_t *self);
+
+//  When the next block is to go for its age, microseconds since 1970: then a commit removes it, even
+//  with nothing else. INT64_MAX: none is, by what is known now.
+int64_t
+    zspool_store_trim_due_us (zspool_store_t *self);
+
+//  Whether an append found no room on the disk, and the next transaction will make some by removing
+//  what every cursor has acknowledged: then try again at once.
+bool
+    zspool_store_gives_way (const zspool_store_t *self);
 
 //  Forget readers that died; now and then, from the store's thread.
 void
@@ -191,9 +219,9 @@ void
 int
     zspool_store_append_filling (zspool_store_t *self, zspool_spool_state_t *spool);
 
-//  Cursors of a commit: trim what every cursor of a spool has acknowledged; store what changed.
+//  At a commit: remove what a spool is to keep no longer; store what changed of its cursors.
 int
-    zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool);
+    zspool_store_retain (zspool_store_t *self, zspool_spool_state_t *spool);
 int
     zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
 //  Acknowledge on a cursor's tracker, which is made when it has none; nothing is stored yet.
@@ -205,17 +233,31 @@ int
 int
     zspool_store_write_acked (zspool_store_t *self, zspool_spool_state_t *spool,
                               zspool_cursor_state_t *cursor);
-//  How many messages a block has that cannot tell: they end where the next block, or a gap, starts.
-int
-    zspool_store_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter,
-                                 uint64_t first, uint64_t *messages);
 //  Whether a spool may have so many bytes more.
 bool
     zspool_store_is_within_limit (const zspool_spool_state_t *spool, uint64_t bytes);
-//  Delete blocks that end at or below the sequence, at most blocks_max.
+//  Have such blocks make room for so many bytes under the limit, as far as they can.
 int
-    zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
-                                size_t blocks_max);
+    zspool_store_prefer_room (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes);
+//  How long a queue keeps its messages: what is not stored otherwise
+extern const zspool_retention_t zspool_retention_queue;
+//  Remove the oldest blocks that every cursor has acknowledged, however long they are to be kept,
+//  until at least so many bytes are free; at most blocks_max, and then *more tells whether that was
+//  not enough though there are more.
+int
+    zspool_store_give_way (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
+                           size_t blocks_max, bool *more);
+//  The same, whoever has acknowledged them: cursors that had not then stand behind, and have lagged.
+int
+    zspool_store_drop_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
+                              size_t blocks_max);
+//  Whether zspool_store_give_way () would find one.
+bool
+    zspool_store_has_history (zspool_store_t *self, zspool_spool_state_t *spool);
+//  The floor of a cursor that is to start before the message `start`, in a transaction
+int
+    zspool_store_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t start,
+                               uint64_t *floor);
 
 //  A reader that fills blocks of a pool; NULL pool: of the heap. zspool_reader_next () then may
 //  also give EFULL: no block is free in the pool.

@@ -122,6 +122,27 @@ zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *h
     return s_seek (iter, *first + 1, first, head);
 }
 
+int
+zspool_blocks_halve (zspool_iter_t *iter, int64_t stored_us, zspool_blocks_span_t *span)
+{
+    uint64_t middle = span->low + (span->high - span->low) / 2, first;
+    zspool_block_head_t head;
+    int rc = zspool_blocks_seek (iter, middle, &first, &head);
+    while (zspool_blocks_unusable (rc) && first < span->high)
+        rc = zspool_blocks_next (iter, &first, &head);
+    bool is_there = rc == ZSPOOL_OK && first < span->high;
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && !zspool_blocks_unusable (rc))
+        return rc;
+    if (is_there && head.stored_us < stored_us)
+        span->low = first + head.count;
+    else {
+        if (is_there)
+            span->found = first;
+        span->high = is_there && first < middle? first: middle;
+    }
+    return ZSPOOL_OK;
+}
+
 size_t
 zspool_blocks_parts_max (size_t block_size)
 {

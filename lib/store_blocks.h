@@ -37,6 +37,17 @@ zspool_blocks_unusable (int rc)
 int
     zspool_blocks_next (zspool_iter_t *iter, uint64_t *first, zspool_block_head_t *head);
 
+//  A search for the first block that was stored at or after a time: it starts in [low, high), or is
+//  `found`, 0 as long as there is none. Each step halves that, until low is high.
+typedef struct {
+    uint64_t low;
+    uint64_t high;
+    uint64_t found;
+} zspool_blocks_span_t;
+
+int
+    zspool_blocks_halve (zspool_iter_t *iter, int64_t stored_us, zspool_blocks_span_t *span);
+
 //  Find where the bytes of the block that starts at `first` lie, `size` of them by its head, but
 //  for the `from` first ones: in at most zspool_blocks_parts_max () parts, for which there must be
 //  room. They are the database's own, as is all that an iterator gives. ECORRUPT when a chunk is

@@ -1,4 +1,4 @@
-//  store_cursors.c - cursors of a store: acknowledging, storing their changes, trimming behind them
+//  store_cursors.c - cursors of a store: acknowledging, storing their changes
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -219,154 +219,12 @@ zspool_store_write_cursors (zspool_store_t *self, zspool_spool_state_t *spool)
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++) {
         zspool_cursor_state_t *cursor = &spool->cursors [index];
-        if (!cursor->changed)
+        if (!cursor->changed || cursor->deleted)
             continue;
-        rc = zspool_store_write_acked (self, spool, cursor);
-        if (rc == ZSPOOL_OK)
-            rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
+        rc = zspool_state_put_cursor (self->txn, self->state, spool->id, cursor->id, &cursor->now);
         if (rc == ZSPOOL_OK && cursor->now.lagged != cursor->committed.lagged)
             rc = zspool_state_put_lagged (self->txn, self->state, spool->id, cursor->id,
                                           cursor->now.lagged);
     }
     return rc;
-}
-
-//  ------------------------------------------------------------------------------------------------
-//  Trimming
-
-static uint64_t
-s_minus (uint64_t from, uint64_t much)
-{
-    return from > much? from - much: 0;
-}
-
-int
-zspool_store_guess_messages (zspool_store_t *self, zspool_spool_state_t *spool, zspool_iter_t *iter,
-                             uint64_t first, uint64_t *messages)
-{
-    uint64_t behind = first, gaps;
-    zspool_block_head_t head;
-    int rc = zspool_blocks_next (iter, &behind, &head);
-    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && !zspool_blocks_unusable (rc))
-        return rc;
-    uint64_t end = rc == ZSPOOL_ENOENT? spool->now.last_sequence: behind - 1;
-    rc = zspool_state_count_gaps (self->txn, self->state, spool->id, first, end, &gaps);
-    if (rc == ZSPOOL_OK)
-        *messages = s_minus (s_minus (end, first - 1), gaps);
-    return rc;
-}
-
-//  Delete a block of so many messages.
-static int
-s_delete_block (zspool_spool_state_t *spool, zspool_iter_t *iter, uint64_t first, uint64_t messages)
-{
-    uint64_t bytes;
-    int rc = zspool_blocks_delete (iter, first, &bytes);
-    if (rc)
-        return rc;
-    spool->changed = true;
-    spool->now.blocks = s_minus (spool->now.blocks, 1);
-    spool->now.messages = s_minus (spool->now.messages, messages);
-    spool->now.bytes = s_minus (spool->now.bytes, bytes);
-    return ZSPOOL_OK;
-}
-
-int
-zspool_store_delete_blocks (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t sequence,
-                            size_t blocks_max)
-{
-    zspool_iter_t *iter = NULL;
-    int rc = zspool_iter_open (self->txn, spool->table, &iter);
-    uint64_t first;
-    zspool_block_head_t head = { .count = 0 };
-    spool->trim_due = false;
-    if (rc == ZSPOOL_OK)
-        rc = zspool_blocks_seek (iter, 0, &first, &head);
-    while (rc == ZSPOOL_OK || zspool_blocks_unusable (rc)) {
-        uint64_t messages = head.count;
-        //  A block that cannot be used is needed no more when the one before is not.
-        bool goes = rc? first <= sequence: first + messages - 1 <= sequence;
-        spool->trim_due = goes && blocks_max == 0;
-        bool unusable = rc != ZSPOOL_OK;
-        rc = ZSPOOL_OK;
-        if (!goes || blocks_max-- == 0)
-            break;
-        if (unusable)
-            rc = zspool_store_guess_messages (self, spool, iter, first, &messages);
-        if (rc == ZSPOOL_OK)
-            rc = s_delete_block (spool, iter, first, messages);
-        if (rc == ZSPOOL_OK)
-            rc = zspool_blocks_seek (iter, 0, &first, &head);
-    }
-    zspool_iter_close (&iter);
-    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
-}
-
-int
-zspool_store_trim_acked (zspool_store_t *self, zspool_spool_state_t *spool)
-{
-    uint64_t floor = UINT64_MAX;
-    bool changed = spool->trim_due;
-    for (size_t index = 0; index < spool->cursors_count; index++) {
-        zspool_cursor_state_t *cursor = &spool->cursors [index];
-        changed = changed || cursor->changed;
-        if (cursor->now.floor < floor)
-            floor = cursor->now.floor;
-    }
-    if (!changed || spool->cursors_count == 0)
-        return ZSPOOL_OK;
-    return zspool_store_delete_blocks (self, spool, floor, ZSPOOL_TRIM_BLOCKS_MAX);
-}
-
-bool
-zspool_store_trim_is_due (zspool_store_t *self)
-{
-    for (size_t index = 0; index < self->spools_count; index++)
-        if (self->spools [index].trim_due)
-            return true;
-    return false;
-}
-
-//  Move a cursor that stands before the sequence up to it.
-static int
-s_move_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
-               uint64_t sequence)
-{
-    int rc = zspool_store_write_acked (self, spool, cursor);
-    if (rc || cursor->now.floor >= sequence)
-        return rc;
-    //  Tickets and changes that were under way concern another generation.
-    zspool_cursor_destroy (&cursor->tracker);
-    cursor->now.generation++;
-    cursor->now.floor = sequence;
-    if (cursor->now.sent_to < sequence)
-        cursor->now.sent_to = sequence;
-    cursor->changed = true;
-    return zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, sequence);
-}
-
-int
-zspool_store_trim (zspool_store_t *self, uint32_t spool_id, uint64_t sequence)
-{
-    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!zspool_store_is_in_txn (self) || !spool)
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot trim this", self->directory);
-    int rc = zspool_store_append_filling (self, spool);
-    if (rc)
-        return rc;
-    if (sequence > spool->now.last_sequence)
-        sequence = spool->now.last_sequence;
-    //  The list of what becomes free is a value of the database, too: when the headroom may not do
-    //  for it.
-    uint64_t list_bytes = spool->now.bytes / ZSPOOL_PAGE_BYTES * sizeof (uint64_t);
-    if (list_bytes > ZSPOOL_HEADROOM_BYTES / 2) {
-        rc = zspool_engine_reserve (self->engine, self->txn_bytes + list_bytes);
-        self->txn_bytes += list_bytes;
-    }
-    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
-        rc = s_move_cursor (self, spool, &spool->cursors [index], sequence);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_store_delete_blocks (self, spool, sequence, SIZE_MAX);
-    self->layout_file_bytes = 0; //  what became free may lie anywhere
-    return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }

@@ -131,6 +131,24 @@ s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor,
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
+//  When the block with the first message above a floor was stored; 0: there is none. In a view.
+static int
+s_find_pending (zspool_store_t *self, uint32_t spool_id, uint64_t floor, int64_t *stored_us)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    zspool_iter_t *iter = NULL;
+    zspool_block_head_t head;
+    uint64_t first;
+    int rc = spool? zspool_iter_open (self->view, spool->table, &iter): ZSPOOL_ENOENT;
+    if (rc == ZSPOOL_OK)
+        rc = zspool_blocks_seek (iter, floor + 1, &first, &head);
+    while (zspool_blocks_unusable (rc))
+        rc = zspool_blocks_next (iter, &first, &head);
+    zspool_iter_close (&iter);
+    *stored_us = rc == ZSPOOL_OK? head.stored_us: 0;
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
 //  Read the record of the cursor at this place in the list; in a view.
 static int
 s_read_cursor (zspool_store_t *self, uint32_t spool, size_t index, uint32_t *cursor,
@@ -170,6 +188,8 @@ zspool_store_cursor_info (zspool_store_t *self, uint32_t spool, size_t index,
         uint64_t last = rc == ZSPOOL_OK? spool_record.last_sequence: record.sent_to;
         if (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT)
             rc = s_count_pending (self, spool, found.id, &record, last, &found);
+        if (rc == ZSPOOL_OK && found.pending > 0)
+            rc = s_find_pending (self, spool, record.floor, &found.pending_us);
     }
     zspool_view_release (self->view);
     if (rc == ZSPOOL_OK)

@@ -3,10 +3,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  What counts is the bytes of the spool's stored blocks. Dropping is part of the transaction that
-//  appends: blocks are deleted, cursors that stood before their end are moved there and told how
-//  many messages they have lost (their record 'L'), all in one commit. The generation of a cursor
-//  stays: tickets of what is left are good.
+//  What counts is the bytes of the spool's stored blocks. Making room is part of the transaction
+//  that appends; how blocks go is in store_retention.c.
 //
 //  Invariant: no commit leaves a spool with more than its limit, unless it was set lower than what
 //  is stored.
@@ -14,7 +12,6 @@
 //  Thread: the store's owner.
 
 #include "store.h"
-#include "store_blocks.h"
 
 int
 zspool_store_set_limit (zspool_store_t *self, uint32_t spool_id, uint64_t max_bytes,
@@ -38,104 +35,25 @@ zspool_store_is_within_limit (const zspool_spool_state_t *spool, uint64_t bytes)
            || (bytes <= spool->max_bytes && spool->now.bytes <= spool->max_bytes - bytes);
 }
 
-//  Count the messages of a block that a cursor has not acknowledged, by what is stored, as lost.
-static int
-s_count_lost (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
-              uint64_t first, uint64_t messages)
+//  How many bytes the spool has too many for so many more
+static uint64_t
+s_excess (const zspool_spool_state_t *spool, uint64_t bytes)
 {
-    uint64_t floor = cursor->now.floor;
-    if (messages == 0 || first + messages - 1 <= floor)
-        return ZSPOOL_OK;
-    uint64_t from = floor >= first? floor - first + 1: 0, count = messages - from;
-    zspool_cursor_entry_t entry;
-    int rc = zspool_state_get_entry (self->txn, self->state, spool->id, cursor->id, first, &entry);
-    if (rc == ZSPOOL_OK && entry.messages == messages)
-        for (uint64_t at = from; at < messages; at++)
-            count -= entry.acked [at / 8] >> (at % 8) & 1;
-    //  A damaged entry counts for nothing, here as when the block is delivered.
-    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ECORRUPT)
-        return rc;
-    cursor->now.lagged += count;
-    cursor->changed = true;
-    return ZSPOOL_OK;
+    return zspool_store_is_within_limit (spool, bytes)? 0: spool->now.bytes + bytes - spool->max_bytes;
 }
 
-//  Look for the oldest blocks that make room for so many bytes, and count for each cursor what it
-//  loses with them. *to becomes the last sequence of these blocks; it is left alone when there is
-//  none.
 static int
-s_choose_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
-                 size_t blocks_max, uint64_t *to)
+s_fail (zspool_store_t *self, const zspool_spool_state_t *spool, int code)
 {
-    zspool_iter_t *iter = NULL;
-    uint64_t first, freed = 0;
-    zspool_block_head_t head = { .count = 0 };
-    int rc = zspool_iter_open (self->txn, spool->table, &iter);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_blocks_seek (iter, 0, &first, &head);
-    while ((rc == ZSPOOL_OK || zspool_blocks_unusable (rc))
-           && freed + spool->max_bytes < spool->now.bytes + bytes && blocks_max-- > 0) {
-        uint64_t messages = head.count;
-        freed += rc? 0: head.size;
-        rc = rc? zspool_store_guess_messages (self, spool, iter, first, &messages): ZSPOOL_OK;
-        for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
-            rc = s_count_lost (self, spool, &spool->cursors [index], first, messages);
-        if (rc)
-            break;
-        *to = messages > 0? first + messages - 1: first;
-        rc = zspool_blocks_next (iter, &first, &head);
-    }
-    zspool_iter_close (&iter);
-    return rc == ZSPOOL_ENOENT || zspool_blocks_unusable (rc)? ZSPOOL_OK: rc;
+    return zspool_store_fail (self, code, "%s: spool %s is at its limit of %llu bytes", self->directory,
+                              spool->now.name, (unsigned long long) spool->max_bytes);
 }
 
-//  Let a cursor stand at a sequence, if it stood before it.
-static int
-s_skip_cursor (zspool_store_t *self, zspool_spool_state_t *spool, zspool_cursor_state_t *cursor,
-               uint64_t to)
+int
+zspool_store_prefer_room (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes)
 {
-    if (cursor->now.floor >= to)
-        return ZSPOOL_OK;
-    cursor->changed = true;
-    cursor->now.floor = to;
-    if (cursor->now.sent_to < to)
-        cursor->now.sent_to = to;
-    if (cursor->tracker)
-        zspool_cursor_skip (cursor->tracker, to);
-    return zspool_state_trim_entries (self->txn, self->state, spool->id, cursor->id, to);
-}
-
-//  Drop the oldest blocks, at most so many, until there is room for so many bytes.
-static int
-s_drop_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes, size_t blocks_max)
-{
-    uint64_t to = 0;
-    int rc = ZSPOOL_OK;
-    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
-        rc = zspool_store_write_acked (self, spool, &spool->cursors [index]);
-    if (rc == ZSPOOL_OK)
-        rc = s_choose_oldest (self, spool, bytes, blocks_max, &to);
-    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++)
-        rc = s_skip_cursor (self, spool, &spool->cursors [index], to);
-    if (rc == ZSPOOL_OK && to > 0) {
-        rc = zspool_store_delete_blocks (self, spool, to, SIZE_MAX);
-        spool->dropped_to = to;
-    }
-    return rc;
-}
-
-//  Trim what is acknowledged, at most so many blocks, until there is room.
-static int
-s_trim_for (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes, size_t blocks_max)
-{
-    int rc;
-    size_t trimmed = 0;
-    do {
-        rc = zspool_store_trim_acked (self, spool);
-        trimmed += ZSPOOL_TRIM_BLOCKS_MAX;
-    } while (rc == ZSPOOL_OK && spool->trim_due && !zspool_store_is_within_limit (spool, bytes)
-             && trimmed < blocks_max);
-    return rc;
+    bool more;
+    return zspool_store_give_way (self, spool, s_excess (spool, bytes), SIZE_MAX, &more);
 }
 
 int
@@ -146,20 +64,17 @@ zspool_store_relieve (zspool_store_t *self, uint32_t spool_id, uint64_t bytes, s
         return zspool_store_fail_code (self, ZSPOOL_EINVAL);
     if (zspool_store_is_within_limit (spool, bytes))
         return ZSPOOL_OK;
-    int rc = s_trim_for (self, spool, bytes, blocks_max);
-    bool drops = spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && bytes <= spool->max_bytes;
-    if (rc == ZSPOOL_OK && drops && !spool->trim_due
-        && !zspool_store_is_within_limit (spool, bytes))
-        rc = s_drop_oldest (self, spool, bytes, blocks_max);
+    if (bytes > spool->max_bytes)
+        return s_fail (self, spool, ZSPOOL_ETOOBIG);
+    bool more = false, drops = spool->on_full == ZSPOOL_ON_FULL_DROP_OLDEST;
+    int rc = zspool_store_give_way (self, spool, s_excess (spool, bytes), blocks_max, &more);
+    if (rc == ZSPOOL_OK && drops && !more && !zspool_store_is_within_limit (spool, bytes))
+        rc = zspool_store_drop_oldest (self, spool, s_excess (spool, bytes), blocks_max);
     if (rc)
         return zspool_store_fail_code (self, rc);
     if (zspool_store_is_within_limit (spool, bytes))
         return ZSPOOL_OK;
-    if (drops)
-        return ZSPOOL_EFULL;
-    return zspool_store_fail (self, bytes > spool->max_bytes? ZSPOOL_ETOOBIG: ZSPOOL_ELIMIT,
-                              "%s: spool %s is at its limit of %llu bytes", self->directory, spool->now.name,
-                              (unsigned long long) spool->max_bytes);
+    return drops || more? ZSPOOL_EFULL: s_fail (self, spool, ZSPOOL_ELIMIT);
 }
 
 uint64_t

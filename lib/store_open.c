@@ -205,8 +205,14 @@ s_load_spool (zspool_store_t *self, zspool_txn_t *txn, uint32_t id, const zspool
     if (!spool)
         return ZSPOOL_ENOMEM;
     spool->id = id;
-    spool->now = spool->committed = *record;
-    int rc = s_load_cursors (self, txn, spool);
+    spool->now = *record;
+    int rc = zspool_state_get_deleted (txn, self->state, id, &spool->now.cursors_deleted);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_get_retention (txn, self->state, id, &spool->retention);
+    spool->committed = spool->now;
+    spool->retention_committed = spool->retention;
+    if (rc == ZSPOOL_OK)
+        rc = s_load_cursors (self, txn, spool);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_open_table (self, id, &spool->table);
     if (rc)

@@ -13,6 +13,9 @@
 //    'E' spool u32 cursor u32 first_sequence u64      messages u32, has_counts u32, acked bits, counts
 //    'G' spool u32 first u64                          last u64, found_us i64
 //    'L' spool u32 cursor u32                         lagged u64
+//    'D' spool u32                                    cursors_deleted u32
+//    'R' spool u32                                    age_us u64, bytes u64, messages u64 (each all ones: no
+//                                                     limit), unacked u32 (0: goes all the same)
 //  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
 //  that of the key. The format number is raised when any of this, or the way blocks are kept,
 //  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
@@ -20,7 +23,9 @@
 //  pass it over, reading and writing: every reader looks for kinds by their first byte, and nobody
 //  deletes others. 'L' came later than the rest; without it a cursor has lost nothing, and a
 //  version that does not know it goes on from the cursor's floor, which says where the dropped
-//  messages end.
+//  messages end. 'R' came later, too; without it a spool is a queue, and for a version that does not
+//  know it every spool is: it removes what all cursors have acknowledged. 'D' only tells salvage which
+//  cursors need not be looked for.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -31,6 +36,7 @@
 #define CHECKSUM_BYTES 4
 #define KEY_MAX 17
 #define SMALL_VALUE_MAX 256
+#define RETENTION_VALUE_BYTES 28
 #define SPOOL_VALUE_MIN 69     //  all of it, and one byte of its name
 
 static uint32_t
@@ -159,6 +165,7 @@ s_get_spool (zspool_bytes_t value, zspool_spool_record_t *record)
     record->lost = get_u64 (value.data + 48);
     record->stored_us = (int64_t) get_u64 (value.data + 56);
     record->next_cursor = get_u32 (value.data + 64);
+    record->cursors_deleted = 0;
     return ZSPOOL_OK;
 }
 
@@ -300,6 +307,90 @@ zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_
            && s_check (key, &value, 8) != ZSPOOL_OK;
 }
 
+static bool
+s_is_queue (const zspool_retention_t *retention)
+{
+    return retention->age_us == ZSPOOL_KEEP_UNLIMITED && retention->bytes == ZSPOOL_KEEP_UNLIMITED
+           && retention->messages == 0 && retention->unacked;
+}
+
+int
+zspool_state_put_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                            const zspool_retention_t *retention)
+{
+    uint8_t bytes [KEY_MAX], value [RETENTION_VALUE_BYTES + CHECKSUM_BYTES];
+    zspool_bytes_t key = s_key_spool (bytes, 'R', spool);
+    if (s_is_queue (retention)) {
+        int rc = zspool_txn_delete (txn, table, key);
+        return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+    }
+    put_u64 (value, retention->age_us);
+    put_u64 (value + 8, retention->bytes);
+    put_u64 (value + 16, retention->messages);
+    put_u32 (value + 24, retention->unacked);
+    return s_put (txn, table, key, value, sizeof value);
+}
+
+static void
+s_get_retention (zspool_bytes_t value, zspool_retention_t *retention)
+{
+    retention->age_us = get_u64 (value.data);
+    retention->bytes = get_u64 (value.data + 8);
+    retention->messages = get_u64 (value.data + 16);
+    bool keeps = retention->age_us > 0 && retention->bytes > 0 && retention->messages > 0;
+    retention->unacked = get_u32 (value.data + 24) != 0 || !keeps; //  nobody asks for nothing at all
+}
+
+int
+zspool_state_get_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                            zspool_retention_t *retention)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'R', spool), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, RETENTION_VALUE_BYTES);
+    if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ECORRUPT)
+        return rc;
+    uint64_t messages = rc == ZSPOOL_ENOENT? 0: ZSPOOL_KEEP_UNLIMITED;
+    *retention = (zspool_retention_t){ ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, messages, true };
+    if (rc == ZSPOOL_OK)
+        s_get_retention (value, retention);
+    return ZSPOOL_OK;
+}
+
+bool
+zspool_state_retention_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'R', spool), value;
+    return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK
+           && s_check (key, &value, RETENTION_VALUE_BYTES) != ZSPOOL_OK;
+}
+
+int
+zspool_state_put_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                          uint32_t cursors_deleted)
+{
+    uint8_t key [KEY_MAX], value [4 + CHECKSUM_BYTES];
+    put_u32 (value, cursors_deleted);
+    return s_put (txn, table, s_key_spool (key, 'D', spool), value, sizeof value);
+}
+
+int
+zspool_state_get_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                          uint32_t *cursors_deleted)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'D', spool), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 4);
+    if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT)
+        *cursors_deleted = rc == ZSPOOL_OK? get_u32 (value.data): 0;
+    return rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
+}
+
 //  Read an entry from its value, whose checksum is taken off.
 static int
 s_get_entry (zspool_bytes_t key, zspool_bytes_t value, zspool_cursor_entry_t *entry)
@@ -356,7 +447,8 @@ zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_reco
 {
     static const struct { char kind; uint8_t key_bytes; uint8_t value_min; } kinds [] = {
         { 'A', 1, 4 }, { 'O', 1, 20 }, { 'S', 5, SPOOL_VALUE_MIN }, { 'C', 9, 21 },
-        { 'G', 13, 16 }, { 'E', 17, 8 }, { 'L', 9, 8 }
+        { 'G', 13, 16 }, { 'E', 17, 8 }, { 'L', 9, 8 }, { 'R', 5, RETENTION_VALUE_BYTES },
+        { 'D', 5, 4 }
     };
     for (size_t index = 0; index < sizeof kinds / sizeof kinds [0]; index++) {
         if (key.size != kinds [index].key_bytes || key.data [0] != (uint8_t) kinds [index].kind)
@@ -375,6 +467,8 @@ zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_reco
         case 'G': return s_get_gap (key, value, &record->as.gap);
         case 'E': return s_get_entry (key, value, &record->as.entry);
         case 'L': record->as.lagged = get_u64 (value.data); break;
+        case 'D': record->as.cursors_deleted = get_u32 (value.data); break;
+        case 'R': s_get_retention (value, &record->as.retention); break;
         }
         return ZSPOOL_OK;
     }
@@ -561,4 +655,17 @@ zspool_state_trim_entries (zspool_txn_t *txn, zspool_table_t table, uint32_t spo
     }
     zspool_walk_close (&walk);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+int
+zspool_state_delete_cursor (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor)
+{
+    int rc = zspool_state_trim_entries (txn, table, spool, cursor, UINT64_MAX);
+    for (const char *kind = "CL"; rc == ZSPOOL_OK && *kind; kind++) {
+        uint8_t key [KEY_MAX];
+        rc = zspool_txn_delete (txn, table, s_key_cursor (key, *kind, spool, cursor));
+        if (rc == ZSPOOL_ENOENT)
+            rc = ZSPOOL_OK;
+    }
+    return rc;
 }

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t lost;             //  sequences in gaps
     int64_t stored_us;         //  of the newest block
     uint32_t next_cursor;      //  number of the next cursor created
+    uint32_t cursors_deleted;  //  of those before; has a record of its own
 } zspool_spool_record_t;
 
 //  A cursor
@@ -46,7 +47,7 @@ typedef struct {
     uint32_t generation;
     uint64_t floor;
     uint64_t sent_to;
-    uint64_t lagged;           //  messages lost at the limit; has a record of its own
+    uint64_t lagged;           //  messages dropped, not acknowledged; has a record of its own
 } zspool_cursor_record_t;
 
 //  Sequences that were possibly forwarded, and lost
@@ -75,7 +76,7 @@ int
     zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                             const zspool_cursor_entry_t *entry);
 
-//  How many messages a cursor has lost at its spool's limit: a record that is there only if it did
+//  How many messages a cursor has lost at a limit of its spool: a record that is there only if it did
 int
     zspool_state_put_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                              uint64_t lagged);
@@ -90,11 +91,41 @@ bool
     zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                                     uint32_t cursor);
 
+//  How long a spool keeps its messages: a record that is there only if it is no queue; putting what a
+//  queue has deletes it
+int
+    zspool_state_put_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                                const zspool_retention_t *retention);
+
+//  Read it. A damaged record keeps everything: nothing is lost by it, and zspool_store_verify () and
+//  the second function tell.
+int
+    zspool_state_get_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                                zspool_retention_t *retention);
+bool
+    zspool_state_retention_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool);
+
+//  How many cursors of a spool were deleted: a record that is there only if some were
+int
+    zspool_state_put_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                              uint32_t cursors_deleted);
+
+//  Read it: *cursors_deleted is 0 when there is no record, or a damaged one, which only makes salvage
+//  believe that they were lost.
+int
+    zspool_state_get_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                              uint32_t *cursors_deleted);
+
 //  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
 //  database's. ENOENT, ECORRUPT.
 int
     zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, uint32_t cursor,
                             uint64_t first, zspool_cursor_entry_t *entry);
+
+//  Delete all records of a cursor.
+int
+    zspool_state_delete_cursor (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
+                                uint32_t cursor);
 
 //  Delete the entries of blocks that end at or below the floor.
 int
@@ -121,11 +152,13 @@ typedef struct {
     union {
         zspool_store_record_t store;     //  'A'
         zspool_origin_record_t origin;   //  'O'
-        zspool_spool_record_t of_spool;  //  'S'
+        zspool_spool_record_t of_spool;  //  'S', without cursors_deleted
         zspool_cursor_record_t of_cursor; //  'C', without lagged
         zspool_gap_t gap;                //  'G'
         zspool_cursor_entry_t entry;     //  'E'
         uint64_t lagged;                 //  'L'
+        zspool_retention_t retention;    //  'R'
+        uint32_t cursors_deleted;        //  'D'
     } as;
 } zspool_state_record_t;
 

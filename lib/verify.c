@@ -230,8 +230,8 @@ s_gap_problem (zspool_iter_t *blocks, const zspool_gap_t *gap, const zspool_gap_
     return NULL;
 }
 
-//  Look at the gaps of a spool, and at what its cursors lost at the limit, in one view: both are
-//  few.
+//  Look at the gaps of a spool, at how long it keeps its messages, and at what its cursors lost at a
+//  limit, in one view: all are few.
 static int
 s_check_gaps (s_verify_t *self, const zspool_spool_info_t *info)
 {
@@ -258,6 +258,8 @@ s_check_gaps (s_verify_t *self, const zspool_spool_info_t *info)
     }
     zspool_iter_close (&blocks);
     zspool_walk_close (&walk);
+    if (zspool_state_retention_is_damaged (store->view, store->state, info->id))
+        s_report (self, info->name, 0, 0, "the record of how long it keeps messages is damaged: it keeps all");
     for (size_t index = 0; index < spool->cursors_count; index++)
         if (zspool_state_lagged_is_damaged (store->view, store->state, info->id, spool->cursors [index].id))
             s_report (self, info->name, 0, 0, "the record of what a cursor has lost at the limit is damaged");
