@@ -110,6 +110,38 @@ kit_block_new (uint64_t number, uint32_t count, size_t bytes)
 }
 
 zspool_block_t *
+kit_block_new_topics (uint64_t number, const char *const *topics, uint32_t count, size_t bytes, bool indexed)
+{
+    uint8_t *message = (uint8_t *) zmalloc (bytes);
+    size_t capacity = 1000;
+    for (uint32_t index = 0; index < count; index++)
+        capacity += 2 * strlen (topics [index]) + bytes + 100;
+    zspool_block_t *block = zspool_block_new (capacity);
+    CHECK (block);
+    zspool_block_set_indexed (block, indexed);
+    for (uint32_t index = 0; index < count; index++) {
+        kit_fill (message, bytes, number + index);
+        const zspool_frame_t frames [] = { { topics [index], strlen (topics [index]) }, { message, bytes } };
+        CHECK_OK (zspool_block_append (block, frames, 2, 1000 + index));
+    }
+    CHECK_OK (zspool_block_seal (block));
+    free (message);
+    return block;
+}
+
+void
+kit_check_topic (const zspool_record_t *record, const char *topic)
+{
+    zspool_record_t frames = *record;
+    zspool_frame_t frame;
+    CHECK_EQ_U64 (record->frames, 2);
+    CHECK (zspool_record_next_frame (&frames, &frame));
+    CHECK_EQ_MEM (frame.data, frame.size, topic, strlen (topic));
+    CHECK (zspool_record_next_frame (&frames, &frame));
+    kit_check_filled ((const uint8_t *) frame.data, frame.size, record->sequence);
+}
+
+zspool_block_t *
 kit_block_new_stamped (uint64_t number, uint32_t count, size_t bytes)
 {
     zspool_block_t *block = kit_block_new (number, count, bytes);

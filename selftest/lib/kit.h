@@ -65,6 +65,16 @@ zspool_block_t *
 zspool_block_t *
     kit_block_new_stamped (uint64_t number, uint32_t count, size_t bytes);
 
+//  A sealed block of `count` messages number, number + 1, ... of two frames: a topic, these one
+//  after the other, and what the number tells, in `bytes`. With an index, if that is asked for.
+zspool_block_t *
+    kit_block_new_topics (uint64_t number, const char *const *topics, uint32_t count, size_t bytes,
+                          bool indexed);
+
+//  Check that a message of such a block has this topic, and what its sequence tells.
+void
+    kit_check_topic (const zspool_record_t *record, const char *topic);
+
 //  Check that each message of a block holds what its sequence tells.
 void
     kit_check_block (const zspool_block_t *block);
