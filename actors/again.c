@@ -48,7 +48,7 @@ s_send (zspool_again_t *self, zspool_sender_t *sender, zspool_ticket_t *ticket, 
     const zspool_record_t *record = &self->finder.record;
     ticket->sequence = record->sequence;
     ticket->attempt = (uint16_t) (deliveries < UINT16_MAX? deliveries + 1: UINT16_MAX);
-    switch (zspool_sender_send (sender, self->finder.block, record, ticket, false, now_ms)) {
+    switch (zspool_sender_send (sender, self->finder.block, record, ticket, now_ms)) {
     case ZSPOOL_SENDER_SENT: break;
     case ZSPOOL_SENDER_REFUSED: return ZSPOOL_EFULL;
     case ZSPOOL_SENDER_NO_MEMORY: return ZSPOOL_ENOMEM;

@@ -279,9 +279,7 @@ s_send (self_t *self)
     zspool_ticket_t *ticket = self->cursor? &self->ticket: NULL;
     self->ticket.attempt = 1;
     self->ticket.sequence = follower->record.sequence;
-    bool behind = follower->dropped_to >= follower->next;
-    switch (zspool_sender_send (&self->sender, follower->block, &follower->record, ticket, behind,
-                                self->now_ms)) {
+    switch (zspool_sender_send (&self->sender, follower->block, &follower->record, ticket, self->now_ms)) {
     case ZSPOOL_SENDER_SENT: return true;
     case ZSPOOL_SENDER_NO_MEMORY: self->retry = true; return false;
     case ZSPOOL_SENDER_TERMINATED: self->terminated = true; return false;

@@ -4,6 +4,7 @@
 
 #include "sender.h"
 #include "socket.h"
+#include "store.h"
 #include "subscribers.h"
 
 #include <string.h>
@@ -121,22 +122,23 @@ s_send_frames (zspool_sender_t *self, zspool_block_t *block, const zspool_record
 //  XPUB has refused: let it look at what its pipes tell, and see whether subscribers are to be waited for any
 //  more. Then it is worth another try.
 static void
-s_look_again (zspool_sender_t *self, bool behind, int64_t now_ms)
+s_look_again (zspool_sender_t *self, const zspool_block_t *block, int64_t now_ms)
 {
     zsock_events (self->zsock);
-    if (self->drops && !zspool_patience_refused (&self->patience, behind, now_ms))
+    int64_t age_ms = (zspool_now_us () - zspool_block_stored_us (block)) / 1000;
+    if (self->drops && !zspool_patience_refused (&self->patience, age_ms, now_ms))
         s_set_waiting (self, false);
 }
 
 zspool_sender_result_t
 zspool_sender_send (zspool_sender_t *self, zspool_block_t *block, const zspool_record_t *record,
-                    const zspool_ticket_t *ticket, bool behind, int64_t now_ms)
+                    const zspool_ticket_t *ticket, int64_t now_ms)
 {
     if (!self->waiting && self->type == ZMQ_XPUB && zspool_patience_waits (&self->patience, now_ms))
         s_set_waiting (self, true);
     zspool_sender_result_t result = s_send_frames (self, block, record, ticket);
     if (result == ZSPOOL_SENDER_REFUSED && self->type == ZMQ_XPUB) {
-        s_look_again (self, behind, now_ms);
+        s_look_again (self, block, now_ms);
         result = s_send_frames (self, block, record, ticket);
     }
     self->blocked = result == ZSPOOL_SENDER_REFUSED;

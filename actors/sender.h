@@ -45,11 +45,10 @@ void
 int
     zspool_sender_open (zspool_sender_t *self, int hwm);
 
-//  Send a message, behind a ticket unless that is NULL. When it is refused nothing of it is sent. `behind`:
-//  there is more in the store than at hand.
+//  Send a message, behind a ticket unless that is NULL. When it is refused nothing of it is sent.
 zspool_sender_result_t
     zspool_sender_send (zspool_sender_t *self, zspool_block_t *block, const zspool_record_t *record,
-                        const zspool_ticket_t *ticket, bool behind, int64_t now_ms);
+                        const zspool_ticket_t *ticket, int64_t now_ms);
 
 //  Fill in what to poll until a message that was refused may be taken. Returns how long to wait at most,
 //  milliseconds, or INT32_MAX.

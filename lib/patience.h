@@ -2,14 +2,17 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Blocks come in bursts that no high-water mark would hold, so a publisher waits a moment for pipes that are
-//  full. It must not let one slow subscriber slow the rest: when a message has been refused for too long
-//  without a break, or the publisher has fallen behind what is stored, it publishes without
-//  waiting for a while, and ZeroMQ drops messages for whoever is at its high-water mark. When that soon
-//  happens again the while doubles, so a subscriber that hangs costs the others ever less.
+//  Blocks come in bursts that no high-water mark would hold, so a publisher waits for pipes that are full. It
+//  must not let one slow subscriber slow the rest, so it goes on without waiting, and ZeroMQ drops messages for
+//  whoever is at its high-water mark, in two cases:
+//  - a message has been refused for too long without a break: somebody hangs. Then nobody is waited for
+//    for a while; when that soon happens again the while doubles, so a subscriber that hangs costs the others
+//    ever less.
+//  - what is being published has become too old: somebody cannot keep up. Then nobody is waited for until
+//    the publisher has caught up.
 //
-//  Until the publisher has first caught up with what is stored, as after a restart, being behind
-//  is no reason: then only a subscriber that takes nothing at all is left behind.
+//  Until it has first caught up with what is stored, as after a restart, age is no reason: then only a
+//  subscriber that takes nothing at all is left behind.
 //
 //  Pure memory. Times are milliseconds of the caller's monotonic clock.
 
@@ -21,23 +24,25 @@
 
 #define ZSPOOL_PATIENCE_MS 50              //  refused for so long without a break: too long
 #define ZSPOOL_PATIENCE_CATCHING_UP_MS 1000 //  the same before it has first caught up
-#define ZSPOOL_PATIENCE_OVER_MS 1000       //  then nobody is waited for, for so long at first,
+#define ZSPOOL_PATIENCE_AGE_MS 250         //  stored so long ago: too old
+#define ZSPOOL_PATIENCE_OVER_MS 1000       //  for somebody who hangs nobody is waited for so long at first,
 #define ZSPOOL_PATIENCE_OVER_MAX_MS 64000  //  and at most
 
 typedef struct {
     bool caught_up;          //  has been up with what is stored
     bool refused;            //  the message at hand was refused,
     int64_t refused_ms;      //  first at this time
-    bool over;               //  nobody is waited for,
+    bool late;               //  nobody is waited for until it has caught up
+    bool over;               //  nobody is waited for
     int64_t over_until_ms;   //  until this time
     int64_t over_ms;         //  how long that was decided for; 0: never yet
     uint64_t times;          //  how often patience was lost
 } zspool_patience_t;
 
-//  The message at hand was refused. `behind`: the publisher has fallen behind what is stored.
-//  Returns whether to wait; if not, nobody is waited for from now on.
+//  The message at hand, stored so long ago, was refused. Returns whether to wait; if not, nobody is waited for
+//  from now on.
 bool
-    zspool_patience_refused (zspool_patience_t *self, bool behind, int64_t now_ms);
+    zspool_patience_refused (zspool_patience_t *self, int64_t age_ms, int64_t now_ms);
 
 //  A message was taken, or there is none.
 static inline void
@@ -51,6 +56,7 @@ static inline void
 zspool_patience_caught_up (zspool_patience_t *self)
 {
     self->caught_up = true;
+    self->late = false;
 }
 
 //  It was moved back, and must catch up anew.
