@@ -37,6 +37,10 @@ int
 int
     pull_main (int argc, char **argv);
 int
+    pub_main (int argc, char **argv);
+int
+    sub_main (int argc, char **argv);
+int
     info_main (int argc, char **argv);
 int
     dead_main (int argc, char **argv);

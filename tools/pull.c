@@ -6,12 +6,8 @@
 //  output is a file, after it reached the disk. So whatever happens to this process, no message is
 //  lost.
 
-#include "command.h"
-#include "meter.h"
-#include "output.h"
+#include "pull.h"
 #include "stop.h"
-#include "wire.h"
-#include "zspool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PULL_TICKETS_MAX 1000     //  tickets that go back in one message, at most
 #define PULL_TICKET_AGE_US 100000 //  how long a ticket waits for others, at most
 #define PULL_LOOK_MESSAGES 1024   //  how often a busy pull looks after its wire
 
@@ -48,73 +43,35 @@ static const char s_help [] =
     "  --verbose          tell when peers come and go, and sum up at the end\n"
     "  --help, --version  print this text or the version, and exit\n";
 
-enum {
-    OPTION_COUNT = 256,
-    OPTION_TIMEOUT,
-    OPTION_FORMAT,
-    OPTION_SEPARATOR,
-    OPTION_OUTPUT,
-    OPTION_QUIET,
-    OPTION_ACK_TO,
-    OPTION_LINGER,
-    OPTION_DELAY,
-    OPTION_HWM,
-    OPTION_VERBOSE
-};
+typedef enum {
+    TAKEN_ONE,   //  a message was written
+    TAKEN_OTHER, //  one came that is not wanted
+    TAKEN_NONE,  //  none is there
+    TAKEN_FAILED //  that failed, which was reported
+} taken_t;
 
 static const struct option s_options [] = {
-    { "count", required_argument, NULL, OPTION_COUNT },
-    { "timeout", required_argument, NULL, OPTION_TIMEOUT },
-    { "format", required_argument, NULL, OPTION_FORMAT },
-    { "separator", required_argument, NULL, OPTION_SEPARATOR },
-    { "output", required_argument, NULL, OPTION_OUTPUT },
-    { "quiet", no_argument, NULL, OPTION_QUIET },
-    { "ack-to", required_argument, NULL, OPTION_ACK_TO },
-    { "linger", required_argument, NULL, OPTION_LINGER },
-    { "delay", required_argument, NULL, OPTION_DELAY },
-    { "hwm", required_argument, NULL, OPTION_HWM },
-    { "verbose", no_argument, NULL, OPTION_VERBOSE },
+    PULL_OPTIONS,
+    { "ack-to", required_argument, NULL, PULL_ACK_TO },
+    { "linger", required_argument, NULL, PULL_LINGER },
     COMMAND_OPTIONS_END
 };
 
-typedef enum { FORMAT_TEXT, FORMAT_HEX, FORMAT_RAW } format_t;
-
-typedef struct {
-    //  Options
-    wire_options_t wire_options;
-    uint64_t count;     //  messages to take; 0: no limit
-    int64_t timeout_ms; //  how long none may come; -1: for ever
-    format_t format;
-    bool format_given;     //  --format
-    const char *separator; //  between the frames of a text line; NULL: a tab
-    size_t separator_bytes;
-    const char *file;   //  NULL: standard output
-    bool quiet;         //  count only
-    const char *ack_to; //  where tickets go; NULL: messages have none
-    int64_t linger_ms;  //  patience with that peer at the end; -1: for ever
-    int64_t delay_ms;   //  rest after each message
-
-    //  State
-    wire_t *wire;
-    wire_t *ack_wire;      //  NULL without ack_to
-    output_t *output;      //  NULL when quiet, and once writing has failed
-    bool failed;           //  something went wrong, and was reported
-    zmq_msg_t frame;       //  the frame at hand
-    meter_t meter;         //  messages written
-    uint16_t attempt;      //  from the ticket at hand: how often its message was sent
-    uint64_t repeats;      //  messages written that had been sent before
-    uint64_t acknowledged; //  tickets that ZeroMQ has taken
-    size_t ticket_count;   //  tickets of messages that were written, not sent yet
-    int64_t ticket_us;     //  when the first of them was collected
-    uint8_t tickets [PULL_TICKETS_MAX][ZSPOOL_TICKET_BYTES]; //  behind them, the ticket at hand
-} pull_t;
+pull_t *
+pull_new (int type)
+{
+    static pull_t pull;
+    pull.wire_options = (wire_options_t){ .type = type, .hwm = COMMAND_HWM };
+    pull.timeout_ms = pull.linger_ms = -1;
+    return &pull;
+}
 
 static void
 s_parse_format (pull_t *self)
 {
     static const char *const names [] = { "text", "hex", "raw" };
     self->format_given = true;
-    for (format_t format = FORMAT_TEXT; format <= FORMAT_RAW; format++)
+    for (pull_format_t format = PULL_TEXT; format <= PULL_RAW; format++)
         if (strcmp (optarg, names [format]) == 0) {
             self->format = format;
             return;
@@ -122,36 +79,31 @@ s_parse_format (pull_t *self)
     command_usage ("--format is text, hex or raw, not '%s'", optarg);
 }
 
-static void
-s_parse_option (pull_t *self, int option)
+void
+pull_option (pull_t *self, int option)
 {
     switch (option) {
-    case OPTION_COUNT: self->count = command_number (1, UINT64_MAX); break;
-    case OPTION_TIMEOUT: self->timeout_ms = (int64_t) command_number (1, COMMAND_MS_MAX); break;
-    case OPTION_FORMAT: s_parse_format (self); break;
-    case OPTION_SEPARATOR: self->separator = command_bytes (&self->separator_bytes); break;
-    case OPTION_OUTPUT: self->file = command_text (); break;
-    case OPTION_QUIET: self->quiet = true; break;
-    case OPTION_ACK_TO: self->ack_to = command_text (); break;
-    case OPTION_LINGER: self->linger_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
-    case OPTION_DELAY: self->delay_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
-    case OPTION_HWM: self->wire_options.hwm = (int) command_number (1, COMMAND_HWM_MAX); break;
-    case OPTION_VERBOSE: self->wire_options.verbose = true; break;
+    case PULL_COUNT: self->count = command_number (1, UINT64_MAX); break;
+    case PULL_TIMEOUT: self->timeout_ms = (int64_t) command_number (1, COMMAND_MS_MAX); break;
+    case PULL_FORMAT: s_parse_format (self); break;
+    case PULL_SEPARATOR: self->separator = command_bytes (&self->separator_bytes); break;
+    case PULL_OUTPUT: self->file = command_text (); break;
+    case PULL_QUIET: self->quiet = true; break;
+    case PULL_ACK_TO: self->ack_to = command_text (); break;
+    case PULL_LINGER: self->linger_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
+    case PULL_DELAY: self->delay_ms = (int64_t) command_number (0, COMMAND_MS_MAX); break;
+    case PULL_HWM: self->wire_options.hwm = (int) command_number (1, COMMAND_HWM_MAX); break;
+    case PULL_VERBOSE: self->wire_options.verbose = true; break;
     }
 }
 
-static void
-s_parse (pull_t *self, int argc, char **argv)
+void
+pull_check_options (pull_t *self)
 {
-    int option;
-    while ((option = command_option (argc, argv, s_options, s_help)) != -1)
-        s_parse_option (self, option);
-    self->wire_options.endpoints = command_operand (argc, argv, "the endpoint");
-
     if (self->quiet && (self->format_given || self->separator || self->file))
         command_usage ("--quiet prints no message: it goes with no --format, --separator or "
                        "--output");
-    if (self->separator && self->format != FORMAT_TEXT)
+    if (self->separator && self->format != PULL_TEXT)
         command_usage ("--separator goes with --format text only");
     if (self->linger_ms >= 0 && !self->ack_to)
         command_usage ("--linger needs --ack-to");
@@ -180,9 +132,9 @@ s_write_frame (pull_t *self, bool first)
     const void *data = zmq_msg_data (&self->frame);
     size_t size = zmq_msg_size (&self->frame);
     switch (self->format) {
-    case FORMAT_HEX:
+    case PULL_HEX:
         return (first || s_write (self, " ", 1)) && s_write_hex (self, data, size);
-    case FORMAT_TEXT:
+    case PULL_TEXT:
         return (first || s_write (self, self->separator, self->separator_bytes))
                && s_write (self, data, size);
     default: return s_write (self, data, size);
@@ -242,14 +194,36 @@ s_keep_ticket (pull_t *self)
         self->repeats++;
 }
 
-//  Receive and write one message. 1: done, 0: none is there, -1: failed, which was reported.
-static int
+//  The message at hand is not wanted: receive the rest of it.
+static void
+s_pass_message (pull_t *self)
+{
+    while (zmq_msg_more (&self->frame) && s_receive_frame (self))
+        ;
+    self->passed++;
+}
+
+//  True when the message at hand is wanted, by its first frame.
+static bool
+s_is_wanted (pull_t *self)
+{
+    return !self->filter
+           || zspool_filter_matches (self->filter, zmq_msg_data (&self->frame),
+                                     zmq_msg_size (&self->frame));
+}
+
+//  Receive and write one message.
+static taken_t
 s_take_message (pull_t *self)
 {
     if (!s_receive_frame (self))
-        return 0;
+        return TAKEN_NONE;
+    if (!s_is_wanted (self)) {
+        s_pass_message (self);
+        return TAKEN_OTHER;
+    }
     if (self->ack_to && (!s_take_ticket (self) || !s_receive_frame (self)))
-        return -1;
+        return TAKEN_FAILED;
 
     size_t bytes = zmq_msg_size (&self->frame);
     bool written = s_write_frame (self, true);
@@ -257,14 +231,15 @@ s_take_message (pull_t *self)
         bytes += zmq_msg_size (&self->frame);
         written = written && s_write_frame (self, false);
     }
-    if (!written || !s_write (self, "\n", self->format == FORMAT_RAW? 0: 1)) {
+    if (!written || !s_write (self, "\n", self->format == PULL_RAW? 0: 1)) {
         s_fail_output (self);
-        return -1;
+        return TAKEN_FAILED;
     }
+    self->idle_us = 0;
     meter_count (&self->meter, bytes);
     if (self->ack_to)
         s_keep_ticket (self);
-    return 1;
+    return TAKEN_ONE;
 }
 
 //  Offer the tickets to ZeroMQ, joined in one frame. False when that must be done again.
@@ -316,25 +291,54 @@ s_after_message (pull_t *self)
     return true;
 }
 
+//  How long to wait yet for a message, ms; -1: for ever. The time counts from when the last one had
+//  been written, and nothing else was left to write.
+static int64_t
+s_left_ms (pull_t *self)
+{
+    if (self->timeout_ms < 0)
+        return -1;
+    int64_t now_us = command_clock_us ();
+    if (self->idle_us == 0)
+        self->idle_us = now_us;
+    int64_t left_ms = self->timeout_ms - (now_us - self->idle_us) / 1000;
+    return left_ms > 0? left_ms: 0;
+}
+
+//  Look after output and time when a message was passed over. False when something fails, or none
+//  that is wanted comes in time.
+static bool
+s_after_other (pull_t *self)
+{
+    if (self->passed % PULL_LOOK_MESSAGES != 0)
+        return true;
+    if (!s_settle (self))
+        return false;
+    meter_show (&self->meter);
+    wire_wait (self->wire, 0, -1, 0);
+    return s_left_ms (self) != 0;
+}
+
 //  No message is there: wait for one. False when something fails, none comes in time, or a signal.
 static bool
 s_settle_and_wait (pull_t *self)
 {
     return s_settle (self)
-           && wire_await (self->wire, ZMQ_POLLIN, self->timeout_ms, &self->meter) == WIRE_READY;
+           && wire_await (self->wire, ZMQ_POLLIN, s_left_ms (self), &self->meter) == WIRE_READY;
 }
 
 //  Take messages until there are enough, none comes in time, a signal does, or something fails.
 static void
 s_take_all (pull_t *self)
 {
-    while (!stop_requested () && (self->count == 0 || self->meter.messages < self->count)) {
-        int taken = s_take_message (self);
-        if (taken < 0)
-            return;
-        if (taken > 0? !s_after_message (self): !s_settle_and_wait (self))
-            return;
-    }
+    bool going = true;
+    while (going && !stop_requested () && (self->count == 0 || self->meter.messages < self->count))
+        switch (s_take_message (self)) {
+        case TAKEN_ONE: going = s_after_message (self); break;
+        case TAKEN_OTHER: going = s_after_other (self); break;
+        case TAKEN_NONE: going = s_settle_and_wait (self); break;
+        case TAKEN_FAILED: return;
+        }
 }
 
 //  Write and acknowledge what is left.
@@ -367,7 +371,7 @@ s_open (pull_t *self)
             command_report ("cannot open '%s': %s", self->file? self->file: "", strerror (errno));
             return COMMAND_FAILED;
         }
-        if (self->format != FORMAT_RAW && output_end_line (self->output) != 0) {
+        if (self->format != PULL_RAW && output_end_line (self->output) != 0) {
             s_fail_output (self);
             status = COMMAND_FAILED;
         }
@@ -379,6 +383,8 @@ static void
 s_summarize (pull_t *self)
 {
     char more [128] = "";
+    if (self->filter)
+        snprintf (more, sizeof more, ", %" PRIu64 " of other topics passed over", self->passed);
     if (self->ack_to)
         snprintf (more, sizeof more, ", %" PRIu64 " acknowledged, %" PRIu64 " delivered again",
                   self->acknowledged, self->repeats);
@@ -411,17 +417,25 @@ s_run (pull_t *self)
 }
 
 int
+pull_run (pull_t *self)
+{
+    zmq_msg_init (&self->frame);
+    int status = s_run (self);
+    zmq_msg_close (&self->frame);
+    wire_destroy (&self->ack_wire);
+    wire_destroy (&self->wire);
+    output_destroy (&self->output);
+    return status;
+}
+
+int
 pull_main (int argc, char **argv)
 {
-    static pull_t pull = { .wire_options = { .type = ZMQ_PULL, .hwm = COMMAND_HWM },
-                           .timeout_ms = -1,
-                           .linger_ms = -1 };
-    s_parse (&pull, argc, argv);
-    zmq_msg_init (&pull.frame);
-    int status = s_run (&pull);
-    zmq_msg_close (&pull.frame);
-    wire_destroy (&pull.ack_wire);
-    wire_destroy (&pull.wire);
-    output_destroy (&pull.output);
-    return status;
+    pull_t *pull = pull_new (ZMQ_PULL);
+    int option;
+    while ((option = command_option (argc, argv, s_options, s_help)) != -1)
+        pull_option (pull, option);
+    pull->wire_options.endpoints = command_operand (argc, argv, "the endpoint");
+    pull_check_options (pull);
+    return pull_run (pull);
 }

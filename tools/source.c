@@ -1,4 +1,4 @@
-//  source.c - where `zspool push` has its messages from
+//  source.c - where `zspool push` and `pub` have their messages from
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -27,12 +27,10 @@ struct source {
     uint64_t messages;       //  given so far, the one at hand included
 };
 
-//  Make room for one more frame; false and errno on failure, E2BIG when the message has too many.
+//  Make room for more frames; false and errno on failure, E2BIG when the message has too many.
 static bool
-s_reserve_frame (source_t *self)
+s_grow_frames (source_t *self)
 {
-    if (self->frame_count < self->frame_capacity)
-        return true;
     if (self->frame_count == ZSPOOL_MESSAGE_FRAMES_MAX) {
         errno = E2BIG;
         return false;
@@ -48,20 +46,38 @@ s_reserve_frame (source_t *self)
     return true;
 }
 
+//  Add a frame to the message at hand; false and errno on failure.
+static bool
+s_add_frame (source_t *self, const void *data, size_t size)
+{
+    if (self->frame_count == self->frame_capacity && !s_grow_frames (self))
+        return false;
+    self->frames [self->frame_count++] = (zspool_frame_t) { data, size };
+    return true;
+}
+
+//  Begin a message: with its topic, if there is one.
+static bool
+s_start_message (source_t *self)
+{
+    const char *topic = self->options.topic;
+    self->frame_count = 0;
+    return !topic || s_add_frame (self, topic, strlen (topic));
+}
+
 //  A number, a blank, letters
 static bool
 s_make_pattern (source_t *self)
 {
     size_t size = self->options.size;
     self->pattern = (char *) malloc (size + 1);
-    if (!self->pattern || !s_reserve_frame (self))
+    if (!self->pattern || !s_start_message (self))
         return false;
     for (size_t index = 0; index < size; index++)
         self->pattern [index] = index < SOURCE_NUMBER_DIGITS? '0': (char) ('a' + index % 26);
     if (size > SOURCE_NUMBER_DIGITS)
         self->pattern [SOURCE_NUMBER_DIGITS] = ' ';
-    self->frames [self->frame_count++] = (zspool_frame_t) { self->pattern, size };
-    return true;
+    return s_add_frame (self, self->pattern, size);
 }
 
 source_t *
@@ -132,15 +148,14 @@ s_split (source_t *self, const char *line, size_t size)
     const char *separator = self->options.hex? " ": self->options.separator;
     size_t separator_bytes = self->options.hex? 1: self->options.separator_bytes;
     const char *end = line + size;
-    self->frame_count = 0;
+    if (!s_start_message (self))
+        return false;
     while (true) {
         const char *found = NULL;
         if (separator)
             found = (const char *) memmem (line, (size_t) (end - line), separator, separator_bytes);
-        if (!s_reserve_frame (self))
+        if (!s_add_frame (self, line, (size_t) ((found? found: end) - line)))
             return false;
-        size_t frame_bytes = (size_t) ((found? found: end) - line);
-        self->frames [self->frame_count++] = (zspool_frame_t) { line, frame_bytes };
         if (!found)
             return true;
         line = found + separator_bytes;
@@ -179,7 +194,7 @@ s_decode (source_t *self, size_t line_bytes)
         self->decoded_capacity = line_bytes;
     }
     size_t used = 0;
-    for (size_t index = 0; index < self->frame_count; index++) {
+    for (size_t index = self->options.topic? 1: 0; index < self->frame_count; index++) {
         if (!s_decode_frame (&self->frames [index], self->decoded + used)) {
             errno = EILSEQ;
             return false;

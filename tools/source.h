@@ -1,4 +1,4 @@
-//  source.h - where `zspool push` has its messages from: lines, a whole file, or made up
+//  source.h - where `zspool push` and `pub` have their messages from: lines, a whole file, or made up
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -20,6 +20,7 @@ typedef struct {
     const char *file;        //  to read; NULL: standard input
     bool whole;              //  the input is one message, not a message a line
     bool hex;                //  lines hold frames as hexadecimal digits, blanks between
+    const char *topic;       //  first frame of each message; NULL: none
     const char *separator;   //  between the frames of a line; NULL: a line is one frame
     size_t separator_bytes;
     uint64_t count;          //  messages to make, without reading; 0: read

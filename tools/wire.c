@@ -10,6 +10,11 @@
 //  - Closing, even with unlimited linger, drops the end of the last batch (up to 8 KiB) when the
 //    peer is slow: the engine is ended with bytes that the system has not taken. So the system's
 //    own send queues must have been empty for a moment before the socket is closed.
+//
+//  XPUB's ZMQ_POLLOUT says nothing. With ZMQ_XPUB_NODROP a message goes to all its subscribers or,
+//  with EAGAIN, to none; a subscriber that has taken some, or has gone, sends the socket a command,
+//  which makes its ZMQ_FD readable until the commands have been worked off. A subscription that
+//  finds the pipe to the publisher full is lost: so SUB has no high-water mark for sending.
 
 #include "wire.h"
 #include "command.h"
@@ -43,9 +48,12 @@ struct wire {
     void *context;
     void *socket;              //  NULL once it is closed
     void *monitor;             //  tells of WIRE_EVENTS
+    int fd;                    //  XPUB: readable when something has changed; else -1
     bool verbose;              //  report when peers come and go
     bool stopped;              //  the monitor has ended: the closed socket has sent everything
-    bool met;                  //  a peer has been connected
+    bool met;                  //  a peer has been connected; XPUB: there were enough subscriptions
+    uint64_t wanted;           //  XPUB: so many
+    uint64_t subscriptions;    //  XPUB: those there are
     bool parting;              //  draining: peers may go, for nothing is on its way to them
     uint64_t departures;       //  peers that have disconnected before all had arrived
     connection_t *connections; //  those there are
@@ -127,10 +135,25 @@ s_attach (wire_t *self, const char *endpoints)
     return status;
 }
 
+//  Let an XPUB tell of every subscription, its end too; -1 and errno on failure.
+static int
+s_set_up_publisher (wire_t *self, const wire_options_t *options)
+{
+    int yes = 1, nodrop = !options->drop;
+    size_t size = sizeof self->fd;
+    self->wanted = options->subscribers;
+    self->met = self->wanted == 0;
+    if (zmq_setsockopt (self->socket, ZMQ_XPUB_VERBOSER, &yes, sizeof yes) != 0
+        || zmq_setsockopt (self->socket, ZMQ_XPUB_NODROP, &nodrop, sizeof nodrop) != 0)
+        return -1;
+    return zmq_getsockopt (self->socket, ZMQ_FD, &self->fd, &size);
+}
+
 //  Open socket and monitor; -1 and errno on failure.
 static int
 s_open (wire_t *self, const wire_options_t *options)
 {
+    self->fd = -1;
     self->context = zmq_ctx_new ();
     if (!self->context)
         return -1;
@@ -142,10 +165,18 @@ s_open (wire_t *self, const wire_options_t *options)
     int unlimited = 0, linger = 0, immediate = strchr (options->endpoints, ',') != NULL;
     zmq_setsockopt (self->socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt (self->socket, ZMQ_IMMEDIATE, &immediate, sizeof immediate);
-    zmq_setsockopt (self->socket, ZMQ_SNDHWM, &options->hwm, sizeof options->hwm);
+    const int *send_hwm = options->type == ZMQ_SUB? &unlimited: &options->hwm;
+    zmq_setsockopt (self->socket, ZMQ_SNDHWM, send_hwm, sizeof *send_hwm);
     zmq_setsockopt (self->socket, ZMQ_RCVHWM, &options->hwm, sizeof options->hwm);
     //  A full monitor would block libzmq's thread.
     zmq_setsockopt (self->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
+    if (options->type == ZMQ_XPUB && s_set_up_publisher (self, options) != 0)
+        return -1;
+    for (size_t index = 0; index < options->topic_count; index++) {
+        const zspool_frame_t *topic = &options->topics [index];
+        if (zmq_setsockopt (self->socket, ZMQ_SUBSCRIBE, topic->data, topic->size) != 0)
+            return -1;
+    }
     if (zmq_socket_monitor (self->socket, "inproc://monitor", WIRE_EVENTS) != 0)
         return -1;
     return zmq_connect (self->monitor, "inproc://monitor");
@@ -241,7 +272,7 @@ s_handle_disconnect (wire_t *self, int fd, const char *endpoint)
 static void
 s_handle_handshake (wire_t *self, const char *endpoint)
 {
-    self->met = true;
+    self->met = self->met || self->fd < 0;
     for (size_t index = 0; index < self->count; index++)
         self->connections [index].is_peer = true;
     if (self->verbose)
@@ -281,24 +312,45 @@ s_read_events (wire_t *self)
     }
 }
 
+//  XPUB: take in the subscriptions that have come (a byte 1, a prefix) and gone (a byte 0); what
+//  else a subscriber may send is dropped.
+static void
+s_read_subscriptions (wire_t *self)
+{
+    uint8_t kind = UINT8_MAX;
+    for (int size; (size = zmq_recv (self->socket, &kind, sizeof kind, ZMQ_DONTWAIT)) >= 0;) {
+        if (size > 0 && kind == 1)
+            self->subscriptions++;
+        else if (size > 0 && kind == 0 && self->subscriptions > 0)
+            self->subscriptions--;
+        if (self->subscriptions >= self->wanted)
+            self->met = true;
+    }
+}
+
 static int
 s_wait (wire_t *self, short events, int fd, int timeout_ms, bool stoppable)
 {
     zmq_pollitem_t items [4];
+    bool publisher = self->fd >= 0 && self->socket;
     int count = 0, input = -1, socket = -1, stop = -1;
     items [count++] = (zmq_pollitem_t){ self->monitor, 0, ZMQ_POLLIN, 0 };
     if (stoppable)
         items [stop = count++] = (zmq_pollitem_t){ NULL, stop_fd (), ZMQ_POLLIN, 0 };
     if (fd >= 0)
         items [input = count++] = (zmq_pollitem_t){ NULL, fd, ZMQ_POLLIN, 0 };
-    if (events)
+    if (publisher)
+        items [socket = count++] = (zmq_pollitem_t){ NULL, self->fd, ZMQ_POLLIN, 0 };
+    else if (events)
         items [socket = count++] = (zmq_pollitem_t){ self->socket, 0, events, 0 };
 
     if (zmq_poll (items, count, timeout_ms) < 0)
         return stoppable && stop_requested ()? WIRE_STOP: 0;
     if (items [0].revents)
         s_read_events (self);
-    return (socket >= 0 && items [socket].revents? WIRE_READY: 0)
+    if (publisher && items [socket].revents)
+        s_read_subscriptions (self);
+    return (events && socket >= 0 && items [socket].revents? WIRE_READY: 0)
            | (input >= 0 && items [input].revents? WIRE_INPUT: 0)
            | (stop >= 0 && items [stop].revents? WIRE_STOP: 0);
 }

@@ -24,10 +24,14 @@
 typedef struct wire wire_t;
 
 typedef struct {
-    int type;              //  ZMQ_PUSH or ZMQ_PULL
+    int type;              //  ZMQ_PUSH, ZMQ_PULL, ZMQ_XPUB or ZMQ_SUB
     const char *endpoints; //  separated by commas; `@` binds, `>` or nothing connects
     int hwm;               //  high-water mark, messages
     bool verbose;          //  report when peers come and go
+    const zspool_frame_t *topics; //  SUB: how the first frames begin of messages to take
+    size_t topic_count;
+    uint64_t subscribers;  //  XPUB: subscriptions that wire_await () awaits
+    bool drop;             //  XPUB: a subscriber that is behind loses messages, and holds up nobody
 } wire_options_t;
 
 //  Create a wire, bind and connect it. Returns COMMAND_OK, or reports a line and returns the status
@@ -50,18 +54,19 @@ uint64_t
 
 //  Wait at most timeout_ms (-1: for ever) until the socket is ready for `events` (ZMQ_POLLIN,
 //  ZMQ_POLLOUT or 0) or the descriptor `fd` (-1: none) is readable. May return 0 early: look at the
-//  clock.
+//  clock. An XPUB is called ready for ZMQ_POLLOUT when something has changed: try again.
 int
     wire_wait (wire_t *self, short events, int fd, int timeout_ms);
 
 //  Wait at most timeout_ms (-1: for ever) until the socket is ready for `events`, or, when that is
-//  0, until a peer has been connected once; shows progress meanwhile. Returns WIRE_READY,
-//  WIRE_STOP, or 0 when time was out.
+//  0, until a peer has been connected once, or, of an XPUB, as many subscriptions were there at
+//  once as its options say; shows progress meanwhile. Returns WIRE_READY, WIRE_STOP, or 0 when time
+//  was out.
 int
     wire_await (wire_t *self, short events, int64_t timeout_ms, meter_t *meter);
 
-//  Send a message without blocking. 0: ZeroMQ has taken it whole. -1: it has not; zmq_errno () is
-//  EAGAIN when it can be sent again later.
+//  Send a message without blocking. 0: ZeroMQ has taken it whole, or it has no subscriber. -1: it
+//  has not; zmq_errno () is EAGAIN when it can be sent again later.
 int
     wire_send (wire_t *self, const zspool_frame_t *frames, size_t count);
 

@@ -24,6 +24,8 @@ static const subcommand_t s_subcommands [] = {
     { "queue", "zspool queue", queue_main, "a durable PULL -> PUSH device" },
     { "push", "zspool push", push_main, "send lines of standard input as messages" },
     { "pull", "zspool pull", pull_main, "print messages" },
+    { "pub", "zspool pub", pub_main, "publish lines of standard input as messages" },
+    { "sub", "zspool sub", sub_main, "subscribe, and print messages" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
     { "dead", "zspool dead", dead_main, "list, show, put back or drop dead letters" },
     { "dump", "zspool dump", dump_main, "print stored messages" },

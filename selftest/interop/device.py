@@ -85,9 +85,9 @@ def port_of(endpoint):
 
 #  ---- devices
 
-def spawn(*command, **how):
+def spawn(*command, stdin=subprocess.DEVNULL, **how):
     """Start a process that is killed when the test ends."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **how)
+    process = subprocess.Popen(command, stdin=stdin, **how)
     _processes.append(process)
     return process
 
