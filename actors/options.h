@@ -6,10 +6,8 @@
 #define ZSPOOL_OPTIONS_H_INCLUDED
 
 #include "zspool_dead.h"
+#include "zspool_store.h"
 
-#ifndef ZSPOOL_KEEP_UNLIMITED
-#define ZSPOOL_KEEP_UNLIMITED UINT64_MAX
-#endif
 #define ZSPOOL_OPTION_TEXT_MAX 1023 //  longest text of an option, bytes
 #define ZSPOOL_CURSOR_OUT "out"     //  cursor of the main outlet
 #define ZSPOOL_FEEDS_MAX 60         //  most feeds of a device

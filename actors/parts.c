@@ -117,11 +117,32 @@ s_prepare_cursor (zspool_parts_t *self, size_t index)
         zspool_start_t start;
         name = feed->name;
         int rc = zspool_start_parse (&start, *feed->start? feed->start: options->start);
+        if (rc == ZSPOOL_OK)
+            rc = zspool_store_find_start (self->store, self->lane.spool, &start, &sequence);
         if (rc)
             return rc;
-        sequence = start.kind == ZSPOOL_FROM_FIRST? ZSPOOL_START_FIRST: ZSPOOL_START_NEW;
     }
     return zspool_store_cursor (self->store, self->lane.spool, name, sequence, &outlet->cursor_id);
+}
+
+//  What the spool is to keep, if that is not how it is stored.
+static int
+s_prepare_retention (zspool_parts_t *self)
+{
+    const zspool_options_t *options = self->options;
+    bool ages = options->keep_age_ms != ZSPOOL_KEEP_UNLIMITED;
+    zspool_retention_t now, wanted = {
+        .age_us = ages? options->keep_age_ms * 1000: ZSPOOL_KEEP_UNLIMITED,
+        .bytes = options->keep_bytes,
+        .messages = options->keep_count,
+        .unacked = options->keep_unacked,
+    };
+    int rc = zspool_store_retention (self->store, self->lane.spool, &now);
+    if (rc == ZSPOOL_OK
+        && (now.age_us != wanted.age_us || now.bytes != wanted.bytes || now.messages != wanted.messages
+            || now.unacked != wanted.unacked))
+        rc = zspool_store_set_retention (self->store, self->lane.spool, &wanted);
+    return rc;
 }
 
 //  Create spool and cursors when they are not there, and under `async` raise the ceiling, in an open
@@ -132,6 +153,8 @@ s_prepare_txn (zspool_parts_t *self)
     const zspool_options_t *options = self->options;
     uint32_t dead_spool = 0;
     int rc = zspool_store_spool (self->store, options->name, &self->lane.spool);
+    if (rc == ZSPOOL_OK)
+        rc = s_prepare_retention (self);
     for (size_t index = 0; rc == ZSPOOL_OK && index < self->outlets_count; index++)
         rc = s_prepare_cursor (self, index);
     if (rc == ZSPOOL_OK && options->max_deliveries > 0)
