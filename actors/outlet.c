@@ -622,14 +622,15 @@ s_add (self_t *self, zmsg_t *status, const char *name, uint64_t value)
     zspool_reply_add (status, path, value);
 }
 
-//  The same for a value that of the main outlet has a name of its own.
+//  The same for a value that has a name without a label when it is of the main outlet. What is ack/NAME there
+//  is NAME at a feed, for "ack" is its policy.
 static void
 s_add_own (self_t *self, zmsg_t *status, const char *name, uint64_t value)
 {
     if (streq (self->label, "out"))
         zspool_reply_add (status, name, value);
     else
-        s_add (self, status, name, value);
+        s_add (self, status, strncmp (name, "ack/", 4) == 0? name + 4: name, value);
 }
 
 static void

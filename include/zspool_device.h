@@ -161,9 +161,19 @@ ZSPOOL_EXPORT const char *
 //    out/unsent_age_ms                    how long ago the message to be sent next was stored
 //    out/peers                            connected now (not counted over inproc)
 //    ack/tickets, ack/stale, ack/bad      tickets that acknowledged; that no longer could; that were none
+//    out/subscriptions                    of a pub: subscriptions, of all peers together
+//    out/holding                          1 while `hold` waits for more of them, else 0
+//    out/passed                           messages of other topics than its filters, passed over
+//    feed/NAME/...                        of each feed the same as of out, under the feed's name; there also
+//                                         rate/out, rate/out_bytes and wait/...; tickets, stale and bad
+//                                         are without ack/
+//    feed/NAME/endpoint, feed/NAME/ack_in, feed/NAME/type, feed/NAME/ack
+//                                         the endpoints in use; push or sub; its policy
+//    feed/NAME/silent_ms                  as device/outlet_silent_ms
+//    device/feeds                         how many there are
 //    device/uptime_ms, device/pid         since the start, milliseconds; process
-//    device/name, device/durability, device/ack, device/in, device/out, device/ack_in
-//                                         options, and the endpoints in use
+//    device/name, device/durability, device/ack, device/in, device/out, device/ack_in,
+//    device/in_type, device/out_type      options, and the endpoints in use; out is "" with feeds only
 //    device/writer_silent_ms, device/inlet_silent_ms, device/outlet_silent_ms
 //                                         milliseconds that this actor has not answered, when over
 //                                         a second: its values are older then; else 0

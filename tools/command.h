@@ -31,6 +31,8 @@
 int
     queue_main (int argc, char **argv);
 int
+    stream_main (int argc, char **argv);
+int
     backup_main (int argc, char **argv);
 int
     push_main (int argc, char **argv);

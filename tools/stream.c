@@ -1,0 +1,28 @@
+//  stream.c - zspool stream: a durable SUB -> XPUB device, which keeps a history
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "command.h"
+#include "device.h"
+
+static const char s_help [] =
+    "usage: zspool stream --store DIR --in ENDPOINT --out ENDPOINT [options]\n"
+    "\n"
+    "Takes what PUB peers publish, stores it in DIR, publishes it to SUB peers, and keeps\n"
+    "it for a while: feeds, which are durable readers, and zspool replay read that history.\n"
+    "Prints `ready` when publishers can send. SIGINT or SIGTERM end it in good order, a\n"
+    "second one at once. Endpoints are bound to, or connected to if they begin with >. With\n"
+    "a feed --out is not needed.\n"
+    "\n" DEVICE_HELP ("sub", "pub", "7d", "unlimited");
+
+int
+stream_main (int argc, char **argv)
+{
+    static const device_default_t defaults [] = { { "in-type", "sub" },
+                                                  { "out-type", "pub" },
+                                                  { "keep-age", "7d" },
+                                                  { "keep-count", "unlimited" },
+                                                  { NULL, NULL } };
+    static const device_command_t command = { "stream", s_help, defaults };
+    return device_main (&command, argc, argv);
+}
