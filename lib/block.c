@@ -91,7 +91,7 @@ struct zspool_block {
     uint32_t count;            //  messages
     size_t capacity;           //  room for records and index, bytes
     size_t used;               //  bytes of records
-    size_t index_bytes;        //  bytes of the index behind them; 0: there is none
+    size_t index_bytes;        //  bytes of the index behind them, or that it would have by now; 0: none
     zspool_dictionary_t *dictionary; //  of topics while it is filled, or NULL: no index is kept
     zspool_block_index_t index;      //  of a sealed block
     uint64_t first_sequence;
@@ -156,6 +156,7 @@ s_drop_dictionary (zspool_block_t *self)
         self->dictionary = NULL;
     }
     zspool_dictionary_destroy (&self->dictionary);
+    self->index_bytes = 0;
 }
 
 void
@@ -166,7 +167,8 @@ zspool_block_destroy (zspool_block_t **self_p)
     if (!self)
         return;
     //  Whoever fills a block has the only reference to it.
-    s_drop_dictionary (self);
+    if (self->dictionary)
+        s_drop_dictionary (self);
     //  Read before the count falls: at zero the pool's owner may take the block at once.
     zspool_block_pool_t *pool = self->pool;
     if (atomic_fetch_sub_explicit (&self->refs, 1, memory_order_acq_rel) > 1)
@@ -211,6 +213,8 @@ zspool_block_set_indexed (zspool_block_t *self, bool indexed)
     }
     else
         self->dictionary = zspool_dictionary_new ();
+    if (self->dictionary)
+        self->index_bytes = ZSPOOL_INDEX_BYTES_MIN;
 }
 
 size_t
@@ -218,7 +222,7 @@ zspool_block_bytes_with_index (size_t record_bytes, size_t topic_bytes)
 {
     if (topic_bytes > ZSPOOL_TOPIC_BYTES_MAX)
         return record_bytes;
-    return record_bytes + zspool_dictionary_bytes_with (NULL, topic_bytes);
+    return record_bytes + ZSPOOL_INDEX_BYTES_MIN + ZSPOOL_INDEX_MESSAGE_BYTES + topic_bytes;
 }
 
 //  The first message may have all of the room, and then its block no index.
@@ -227,7 +231,7 @@ zspool_block_has_room (const zspool_block_t *self, size_t record_bytes, size_t t
 {
     size_t needed = self->used + record_bytes;
     if (self->dictionary && self->count > 0 && topic_bytes <= ZSPOOL_TOPIC_BYTES_MAX)
-        needed += zspool_dictionary_bytes_with (self->dictionary, topic_bytes);
+        needed += self->index_bytes + ZSPOOL_INDEX_MESSAGE_BYTES + topic_bytes;
     return needed <= self->capacity && self->count < ZSPOOL_BLOCK_MESSAGES_MAX;
 }
 
@@ -257,36 +261,35 @@ s_begin_record (zspool_block_t *self, size_t frames, size_t properties_bytes, si
     return ZSPOOL_OK;
 }
 
-//  Note the topic of the record just written, which stands at `topic`.
+//  Note the topic of the record just written, which starts at `offset`.
 static void
-s_note_topic (zspool_block_t *self, const uint8_t *record, const uint8_t *topic, size_t topic_bytes,
-              int64_t arrival_us)
+s_note_topic (zspool_block_t *self, size_t offset, const uint8_t *topic, size_t topic_bytes, int64_t arrival_us)
 {
-    zspool_dictionary_t *dictionary = self->dictionary;
     int64_t delay_us = arrival_us - self->arrival_us;
     if (delay_us < 0)
         delay_us = 0;
     if (delay_us > UINT32_MAX)
         delay_us = UINT32_MAX;
-    bool fits = self->count > 1
-                || self->used + zspool_dictionary_bytes_with (NULL, topic_bytes) <= self->capacity;
-    if (!fits
-        || !zspool_dictionary_add (dictionary, (size_t) (record - self->bytes - BODY), (uint32_t) delay_us,
-                                   topic, topic_bytes, self->capacity / TOPICS_PART))
+    size_t index_bytes = zspool_dictionary_add (self->dictionary, offset, (uint32_t) delay_us, topic,
+                                                topic_bytes, self->capacity / TOPICS_PART);
+    if (index_bytes == 0 || self->used + index_bytes > self->capacity)
         s_drop_dictionary (self);
+    else
+        self->index_bytes = index_bytes;
 }
 
 int
 zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size, int64_t arrival_us)
 {
     uint8_t *to;
+    size_t offset = self->used;
     int rc = s_begin_record (self, 1, 0, size, size, arrival_us, &to);
     if (rc)
         return rc;
     if (size > 0)
         memcpy (to, data, size);
     if (self->dictionary)
-        s_note_topic (self, to - RECORD_HEAD_BYTES, to, size, arrival_us);
+        s_note_topic (self, offset, to, size, arrival_us);
     return ZSPOOL_OK;
 }
 
@@ -306,10 +309,10 @@ zspool_block_append_with (zspool_block_t *self, const zspool_frame_t *frames, si
         data_bytes += frames [index].size;
     }
     uint8_t *to;
+    size_t offset = self->used;
     int rc = s_begin_record (self, count, properties_bytes, data_bytes, frames [0].size, arrival_us, &to);
     if (rc)
         return rc;
-    const uint8_t *record = to - RECORD_HEAD_BYTES;
     for (size_t index = 0; index < count - 1; index++, to += sizeof (uint32_t))
         put_u32 (to, (uint32_t) frames [index].size);
     if (properties_bytes > 0)
@@ -322,7 +325,7 @@ zspool_block_append_with (zspool_block_t *self, const zspool_frame_t *frames, si
         to += frames [index].size;
     }
     if (self->dictionary)
-        s_note_topic (self, record, topic, frames [0].size, arrival_us);
+        s_note_topic (self, offset, topic, frames [0].size, arrival_us);
     return ZSPOOL_OK;
 }
 
@@ -360,9 +363,9 @@ s_write_index (zspool_block_t *self)
     if (index_bytes > 0) {
         zspool_dictionary_write (self->dictionary, to);
         zspool_block_index_open (&self->index, to, index_bytes, self->count);
-        self->index_bytes = index_bytes;
     }
     s_drop_dictionary (self);
+    self->index_bytes = index_bytes;
 }
 
 int

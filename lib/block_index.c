@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define HEAD_BYTES 8                   //  topics, topics_bytes
-#define MESSAGE_BYTES 10               //  offset, delay, number
+#define HEAD_BYTES (ZSPOOL_INDEX_BYTES_MIN - ZSPOOL_INDEX_HASH_BYTES)  //  topics, topics_bytes
 #define TOPIC_BYTES 6                  //  end of text, messages
+#define MESSAGE_BYTES (ZSPOOL_INDEX_MESSAGE_BYTES - TOPIC_BYTES)       //  offset, delay, number
 #define SLOTS (2 * ZSPOOL_TOPICS_MAX)  //  a power of two; half of them stay free
 #define PROBES_MAX 64                  //  slots looked at for one topic
 #define WORTH_PART 8                   //  topics may take this part of the records
@@ -71,14 +71,6 @@ s_index_bytes (size_t count, size_t topics, size_t topics_bytes)
            + ZSPOOL_INDEX_HASH_BYTES;
 }
 
-size_t
-zspool_dictionary_bytes_with (const zspool_dictionary_t *self, size_t topic_bytes)
-{
-    if (!self)
-        return s_index_bytes (1, 1, topic_bytes);
-    return s_index_bytes (self->count + 1, self->topics + 1, self->topics_bytes + topic_bytes);
-}
-
 //  Bytes that the topics take, not what their messages do
 static size_t
 s_dictionary_bytes (const zspool_dictionary_t *self)
@@ -119,17 +111,17 @@ s_find_topic (zspool_dictionary_t *self, const uint8_t *topic, size_t size, size
     return NONE;
 }
 
-bool
+size_t
 zspool_dictionary_add (zspool_dictionary_t *self, size_t offset, uint32_t delay_us,
-                       const uint8_t *topic, size_t topic_bytes, size_t bytes_max)
+                       const uint8_t *topic, size_t topic_bytes, size_t topics_bytes_max)
 {
     if (topic_bytes > ZSPOOL_TOPIC_BYTES_MAX)
-        return false;
+        return 0;
     const s_topic_t *last = &self->list [self->last];
     if (self->count == 0 || last->size != topic_bytes || memcmp (last->text, topic, topic_bytes) != 0) {
-        uint32_t number = s_find_topic (self, topic, topic_bytes, bytes_max);
+        uint32_t number = s_find_topic (self, topic, topic_bytes, topics_bytes_max);
         if (number == NONE)
-            return false;
+            return 0;
         self->last = number;
     }
     self->list [self->last].messages++;
@@ -137,7 +129,7 @@ zspool_dictionary_add (zspool_dictionary_t *self, size_t offset, uint32_t delay_
     put_u32 (self->delays + self->count * sizeof (uint32_t), delay_us);
     put_u16 (self->numbers + self->count * sizeof (uint16_t), (uint16_t) self->last);
     self->count++;
-    return true;
+    return s_index_bytes (self->count, self->topics, self->topics_bytes);
 }
 
 size_t

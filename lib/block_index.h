@@ -21,6 +21,10 @@
 #define ZSPOOL_TOPIC_BYTES_MAX 1023 //  longest topic in an index; a filter may have so many, too
 #define ZSPOOL_TOPICS_MAX 8192      //  most topics in an index
 
+//  Bytes of an index: of an empty one, though none is; what a message adds at most, beside its topic
+#define ZSPOOL_INDEX_BYTES_MIN 16
+#define ZSPOOL_INDEX_MESSAGE_BYTES 16
+
 //  ------------------------------------------------------------------------------------------------
 //  Writing: one thread
 
@@ -37,17 +41,13 @@ void
 void
     zspool_dictionary_clear (zspool_dictionary_t *self);
 
-//  Bytes of the index when one more message is added whose topic has so many bytes, at most. NULL
-//  self: of one that is empty.
-size_t
-    zspool_dictionary_bytes_with (const zspool_dictionary_t *self, size_t topic_bytes);
-
 //  Add a message: where its record starts, microseconds from the first message's arrival to its
 //  own, and its topic, which stays where it is until the index is written; all topics may take
-//  bytes_max. False when the dictionary is to be given up: it is of no use until it is cleared.
-bool
+//  topics_bytes_max. Gives the bytes of an index so far; or 0 when the dictionary is to be given up:
+//  then it is of no use until it is cleared.
+size_t
     zspool_dictionary_add (zspool_dictionary_t *self, size_t offset, uint32_t delay_us,
-                           const uint8_t *topic, size_t topic_bytes, size_t bytes_max);
+                           const uint8_t *topic, size_t topic_bytes, size_t topics_bytes_max);
 
 //  Bytes of the index for records of so many bytes; 0 when it is not worth them.
 size_t
