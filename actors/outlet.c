@@ -56,6 +56,7 @@ typedef struct {
     bool terminated;
     bool stopped;
     bool failed;
+    bool passing;                  //  much was passed over, and more may be
     bool retry;                    //  a block or memory could not be had: wait RETRY_MS
     zspool_ticket_t ticket;        //  of this cursor; attempt and sequence change
     zspool_reader_t *reader;
@@ -226,8 +227,9 @@ s_peek (self_t *self)
     }
     else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ELIMIT)
         self->retry = true; //  ELIMIT: much was passed over for the filter, and there is more to look at
-    else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
+    else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ELIMIT)
         s_fail (self);
+    self->passing = rc == ZSPOOL_ELIMIT;
     return rc == ZSPOOL_OK;
 }
 
@@ -236,7 +238,7 @@ static void
 s_note_idle (self_t *self)
 {
     s_note_passed (self, self->follower.next - 1);
-    if (!self->retry)
+    if (!self->retry && !self->passing)
         zspool_patience_caught_up (&self->sender.patience);
 }
 
