@@ -216,7 +216,8 @@ s_make_room (self_t *self, size_t record_bytes, size_t topic_bytes)
     }
     if (!s_may_hand_over (self, record_bytes))
         return false;
-    self->block = zspool_block_pool_take (self->pool, record_bytes);
+    size_t bytes = self->indexed? zspool_block_bytes_with_index (record_bytes, topic_bytes): record_bytes;
+    self->block = zspool_block_pool_take (self->pool, bytes);
     if (self->block)
         zspool_block_set_indexed (self->block, self->indexed);
     return self->block != NULL;

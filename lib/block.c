@@ -424,7 +424,7 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
     if (get_u16 (bytes + HEADER_SIZE) != ZSPOOL_BLOCK_HEADER_BYTES
         || get_u32 (bytes + HEADER_RECORD_BYTES) != stored_bytes || count == 0
         || count > ZSPOOL_BLOCK_MESSAGES_MAX || first_sequence > UINT64_MAX - count
-        || (flags & FLAG_INDEX) != (index_bytes > 0? FLAG_INDEX: 0)
+        || (flags & FLAG_INDEX? index_bytes < ZSPOOL_INDEX_BYTES_MIN: index_bytes > 0)
         || (uint64_t) stored_bytes + index_bytes > ZSPOOL_BLOCK_CAPACITY_MAX)
         return ZSPOOL_ECORRUPT;
     head->first_sequence = first_sequence;
