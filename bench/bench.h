@@ -71,6 +71,15 @@ bench_set (void *socket, int option, int value)
         bench_fail (1, "socket option %d: %s", option, zmq_strerror (errno));
 }
 
+//  One of two words
+static inline bool
+bench_choice (const char *name, const char *text, const char *no, const char *yes)
+{
+    if (strcmp (text, no) != 0 && strcmp (text, yes) != 0)
+        bench_fail (2, "--%s takes %s or %s, not '%s'", name, no, yes, text);
+    return strcmp (text, yes) == 0;
+}
+
 //  A socket with its high-water marks set, neither bound nor connected
 static inline void *
 bench_socket_new (void *context, int type, int hwm)

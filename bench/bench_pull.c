@@ -1,8 +1,8 @@
-//  bench_pull.c - receives messages by PULL and measures how many come in a second
+//  bench_pull.c - receives messages by PULL or SUB and measures how many come in a second
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_pull [--warmup S | --open-at S] [--seconds S] [--count N] [--rate N]
+//      bench_pull [--type pull|sub] [--warmup S | --open-at S] [--seconds S] [--count N] [--rate N]
 //                 [--ack-to ENDPOINT [--batch N] | --hold] [--shared] [--stay] [--hwm N]
 //                 [--reconnect MS] [--timeout S] ENDPOINT
 //
@@ -15,7 +15,9 @@
 //  With --ack-to and --hold the first frame of each message is a ticket. With --ack-to tickets go
 //  back by PUSH, --batch of them joined in one frame, or fewer when nothing comes; with --hold they
 //  never do. Prints one line of JSON. Each producer's numbers (see bench_push.c) must come one by
-//  one: what is missing or repeated is counted; with --shared other consumers get what is missing.
+//  one: what is missing or repeated is counted; with --shared other consumers get what is missing. A
+//  subscriber may miss some, and then `lost` tells what part of the window's; so may who gets some topics only:
+//  --topics says that messages have one, in a first frame.
 //  With --stay it goes on receiving afterwards until it is killed, since a consumer that leaves
 //  makes a device send again. One thread, plain libzmq.
 
@@ -32,6 +34,8 @@ typedef struct {
     int batch;            //  tickets in one frame
     bool hold;            //  tickets come, and are kept
     bool shared;          //  other consumers get messages too
+    bool subscribe;       //  by SUB; else PULL
+    bool topics;          //  the first frame is a topic
     bool stay;            //  until killed
     double rate;          //  messages a second; 0: no limit
     double warmup;        //  before the window, seconds
@@ -54,6 +58,7 @@ typedef struct {
     size_t bytes;           //  size of the last message without its ticket
     bool has_tickets;       //  each message starts with one
     bool shared;            //  other consumers get messages too
+    bool has_topics;        //  the first frame is a topic
     double rate;            //  messages a second; 0: no limit
     int64_t first_ns;       //  when the first message came
     int batch;              //  tickets in one frame
@@ -71,7 +76,8 @@ s_options (int argc, char **argv)
         {"timeout", required_argument, NULL, 't'}, {"open-at", required_argument, NULL, 'o'},
         {"rate", required_argument, NULL, 'r'},   {"hold", no_argument, NULL, 'k'},
         {"shared", no_argument, NULL, 'm'},       {"stay", no_argument, NULL, 'y'},
-        {"reconnect", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+        {"reconnect", required_argument, NULL, 'i'}, {"type", required_argument, NULL, 'e'},
+        {"topics", no_argument, NULL, 'p'},       {NULL, 0, NULL, 0}};
     options_t options = {
         .batch = 500, .warmup = 1, .timeout = 20, .hwm = BENCH_HWM, .reconnect_ms = 100};
     int name;
@@ -109,6 +115,12 @@ s_options (int argc, char **argv)
                 break;
             case 'y':
                 options.stay = true;
+                break;
+            case 'e':
+                options.subscribe = bench_choice ("type", optarg, "pull", "sub");
+                break;
+            case 'p':
+                options.topics = true;
                 break;
             case 'i':
                 options.reconnect_ms = bench_option ("reconnect", optarg, 1, 1e6);
@@ -193,6 +205,8 @@ s_receive (self_t *self)
     }
     if (self->has_tickets)
         s_take_ticket (self);
+    if (self->has_topics && zmq_msg_more (&self->message))
+        zmq_msg_recv (&self->message, self->socket, 0); //  likewise
     self->bytes = zmq_msg_size (&self->message);
     if (self->bytes < BENCH_NUMBER_BYTES || zmq_msg_more (&self->message))
         bench_fail (1, "a message came that bench_push did not send");
@@ -238,8 +252,11 @@ main (int argc, char **argv)
     self->batch = options.batch;
     self->rate = options.rate;
     self->shared = options.shared;
+    self->has_topics = options.topics;
     self->has_tickets = options.hold || options.ack_to;
-    self->socket = bench_socket_new (context, ZMQ_PULL, options.hwm);
+    self->socket = bench_socket_new (context, options.subscribe ? ZMQ_SUB : ZMQ_PULL, options.hwm);
+    if (options.subscribe)
+        zmq_setsockopt (self->socket, ZMQ_SUBSCRIBE, "", 0);
     bench_set (self->socket, ZMQ_RCVTIMEO, BENCH_WAIT_MS);
     bench_set (self->socket, ZMQ_RECONNECT_IVL, options.reconnect_ms);
     bench_attach (self->socket, options.endpoint);
@@ -253,18 +270,20 @@ main (int argc, char **argv)
     int64_t warm_ns = options.open_at > 0 ? (int64_t) (options.open_at * 1e9)
                                           : self->first_ns + (int64_t) (options.warmup * 1e9);
     int64_t open_ns = s_receive_until (self, options.count, warm_ns, options.timeout);
-    uint64_t before = self->total;
+    uint64_t before = self->total, gaps_before = self->gaps;
     int64_t end_ns = options.seconds > 0 ? open_ns + (int64_t) (options.seconds * 1e9) : INT64_MAX;
     int64_t close_ns = s_receive_until (self, options.count, end_ns, options.timeout);
     uint64_t messages = self->total - before;
     if (messages < 2 || close_ns <= open_ns)
         bench_fail (1, "the window saw only %llu messages", (unsigned long long) messages);
     double seconds = (double) (close_ns - open_ns) / 1e9;
+    uint64_t lost = self->gaps - gaps_before;
     printf ("{\"rate\": %.1f, \"messages\": %llu, \"seconds\": %.6f, \"total\": %llu, "
-            "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu, \"first\": %.6f}\n",
+            "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu, \"lost\": %.6f, \"first\": %.6f}\n",
             (double) messages / seconds, (unsigned long long) messages, seconds,
-            (unsigned long long) self->total, self->bytes, (unsigned long long) self->gaps,
-            (unsigned long long) self->repeats, (double) self->first_ns / 1e9);
+            (unsigned long long) self->total, self->bytes,
+            (unsigned long long) (options.subscribe ? 0 : self->gaps), (unsigned long long) self->repeats,
+            (double) lost / (double) (lost + messages), (double) self->first_ns / 1e9);
     fflush (stdout);
     if (options.stay)
         s_receive_until (self, 0, INT64_MAX, TIMEOUT_MAX);

@@ -1,14 +1,16 @@
-//  bench_push.c - sends messages by PUSH as fast as the peer takes them, or at a given rate
+//  bench_push.c - sends messages by PUSH or PUB as fast as the peer takes them, or at a given rate
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_push [--size BYTES] [--count N] [--seconds S] [--rate N] [--producer N] [--hwm N]
-//                 ENDPOINT
+//      bench_push [--type push|pub] [--size BYTES] [--count N] [--seconds S] [--rate N]
+//                 [--producer N] [--topics N] [--hwm N] ENDPOINT
 //
 //  Runs until it is killed when neither --count nor --seconds is given. With them it ends when
 //  everything was handed to the peer. Every message starts with its number, and in it the number of
-//  its producer (default 0), so that bench_pull can see gaps and repetitions. One thread, plain
-//  libzmq.
+//  its producer (default 0), so that bench_pull can see gaps and repetitions. With --topics a first frame
+//  goes before it, t.0 to t.N-1 in turn. As a publisher it waits for the first subscription, and where PUB would
+//  drop a message it waits too (XPUB_NODROP), so that what is lost was lost behind it. One thread,
+//  plain libzmq.
 
 #include "bench.h"
 
@@ -19,6 +21,8 @@ typedef struct {
     double seconds;       //  time to send; 0: no limit
     double rate;          //  messages a second; 0: no limit
     uint64_t producer;    //  which one this is
+    uint64_t topics;      //  number of topics; 0: messages have none
+    bool publish;         //  by PUB; else PUSH
     int hwm;              //  send high-water mark, messages
 } options_t;
 
@@ -29,6 +33,7 @@ s_options (int argc, char **argv)
         {"size", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 't'}, {"rate", required_argument, NULL, 'r'},
         {"hwm", required_argument, NULL, 'h'},     {"producer", required_argument, NULL, 'p'},
+        {"type", required_argument, NULL, 'y'},    {"topics", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0}};
     options_t options = {.size = 100, .hwm = BENCH_HWM};
     int name;
@@ -49,6 +54,12 @@ s_options (int argc, char **argv)
             case 'p':
                 options.producer = bench_option ("producer", optarg, 0, BENCH_PRODUCERS_MAX - 1);
                 break;
+            case 'y':
+                options.publish = bench_choice ("type", optarg, "push", "pub");
+                break;
+            case 'o':
+                options.topics = bench_option ("topics", optarg, 1, 1e9);
+                break;
             case 'h':
                 options.hwm = bench_option ("hwm", optarg, 1, 1e6);
                 break;
@@ -60,6 +71,31 @@ s_options (int argc, char **argv)
         bench_fail (2, "one endpoint is needed");
     options.endpoint = argv [optind];
     return options;
+}
+
+//  Send a message's topic as its first frame
+static int
+s_send_topic (void *socket, uint64_t number)
+{
+    char topic [32];
+    int size = snprintf (topic, sizeof topic, "t.%llu", (unsigned long long) number);
+    return zmq_send (socket, topic, (size_t) size, ZMQ_SNDMORE);
+}
+
+//  A socket that waits for peers that are slow; a publisher's, until somebody has subscribed
+static void *
+s_socket (void *context, const options_t *options)
+{
+    void *socket = bench_socket_new (context, options->publish ? ZMQ_XPUB : ZMQ_PUSH, options->hwm);
+    if (options->publish)
+        bench_set (socket, ZMQ_XPUB_NODROP, 1);
+    bench_attach (socket, options->endpoint);
+    char subscription [256];
+    while (options->publish && zmq_recv (socket, subscription, sizeof subscription, 0) < 0)
+        if (errno != EINTR)
+            bench_fail (1, "subscription: %s", zmq_strerror (errno));
+    bench_set (socket, ZMQ_SNDTIMEO, BENCH_WAIT_MS);
+    return socket;
 }
 
 //  Send until the count or the time is reached; returns the number of messages sent
@@ -74,7 +110,9 @@ s_send_all (void *socket, const options_t *options, char *body, int64_t start_ns
             bench_pace (sent, options->rate, start_ns);
         uint64_t number = sent + 1 + (options->producer << BENCH_PRODUCER_SHIFT);
         memcpy (body, &number, sizeof number);
-        int rc = zmq_send (socket, body, options->size, 0);
+        int rc = options->topics ? s_send_topic (socket, sent % options->topics) : 0;
+        if (rc >= 0)
+            rc = zmq_send (socket, body, options->size, 0);
         if (rc >= 0)
             sent++;
         else if (errno != EAGAIN && errno != EINTR)
@@ -95,8 +133,7 @@ main (int argc, char **argv)
     memset (body, 'z', options.size);
 
     void *context = zmq_ctx_new ();
-    void *socket = bench_socket (context, ZMQ_PUSH, options.hwm, options.endpoint);
-    bench_set (socket, ZMQ_SNDTIMEO, BENCH_WAIT_MS);
+    void *socket = s_socket (context, &options);
     int64_t start_ns = bench_now_ns ();
     uint64_t sent = s_send_all (socket, &options, body, start_ns);
     zmq_close (socket);

@@ -8,6 +8,7 @@
 
 import statistics, time
 
+import publish
 from rig import (DEVICES, STOP_S, Case, Failed, anonymous_mib, cpu_seconds, disk_bytes, drop_caches,
                  free_ports, hwm_for)
 
@@ -15,7 +16,7 @@ STREAMS = ['direct', 'zmq_proxy', 'sync', 'async', 'explicit']
 LATENCIES = ['zmq_proxy', 'sync', 'async']
 ONCE = ['filesize', 'memory', 'restart', 'redelivery']  # cases measured in the first round only
 CASES = ['sync', 'async', 'explicit', 'direct', 'latency', 'backlog', 'peers', 'stored',
-         'fragmented'] + ONCE
+         'fragmented', *publish.CASES] + ONCE
 
 SMALL = 100                  # bytes: the size at which most cases are measured
 FRAGMENTED_SIZES = (100, 16384)
@@ -340,6 +341,9 @@ def plan(options, number):
         for size in FRAGMENTED_SIZES:
             add(('clean', size), measure_stream, 'sync', size)
             add(('fragmented', size), measure_fragmented, size)
+    publish.plan_streams(options, add)
+    if 'replay' in options.cases or 'feeds' in options.cases:  # they are held against this
+        add(('stream', 'sync', SMALL), measure_stream, 'sync', SMALL)
     if number == 1:
         plan_once(options, add)
     return steps

@@ -7,6 +7,7 @@
 
 import json, statistics
 
+import publish
 from cases import (FRAGMENTED_MIB, FRAGMENTED_SIZES, LATENCIES, MEMORY_BACKLOG_MIB, MEMORY_SIZES,
                    PEERS, RESTART_SIZE, SMALL, STORED_MESSAGES, STREAMS, restart_count, scaled)
 from rig import DEVICES, Skipped
@@ -22,6 +23,9 @@ FRAGMENTED_BUDGET = 0.4  # least ratio to a clean store
 MEMORY_BUDGET_MIB = 64   # most anonymous memory of a device
 RESTART_BUDGET_S = 0.5   # longest from start to first replayed message
 FILESIZE_BUDGET = 1.5    # most bytes of the store for each live one
+PUBLISH_BUDGET = 1.0     # least ratio of sync to zmq_proxy, one subscriber
+FEED_CPU_BUDGET = 1.0    # most CPU of a delivery by a feed, of one by a queue's outlet
+REPLAY_BUDGET = 1.0      # least ratio to the live rate
 BLOCK_KIB_MIN = 32       # blocks that budget holds for
 OTHERS_SHARE_MAX = 0.05  # most CPU that other work may take for figures to be trusted
 
@@ -147,13 +151,30 @@ def restart_budgets(results, options):
                  reason=reason)
 
 
+def publish_budgets(results, options):
+    for size in publish.SIZES:
+        key, base = ('publish', 'sync', size, 1), ('publish', 'zmq_proxy', size, 1)
+        if size == SMALL:
+            yield Budget(f'PUB/SUB, sync, {size_name(size)}, 1 subscriber, of zmq_proxy', (key, base),
+                         ratios_of(results, key, base), least=PUBLISH_BUDGET)
+    key, base = ('feeds', publish.FEEDS), ('stream', 'sync', SMALL)
+    yield Budget(f'{publish.FEEDS} feeds: CPU a delivery, of a queue\'s', (key, base),
+                 ratios_of(results, key, base, 'cpu_us'), most=FEED_CPU_BUDGET)
+    for figure, label in (('rate', 'zspool replay'), ('feed_rate', 'a new feed getting history')):
+        live = results.get(base, {})
+        values = [result[figure] / live[number]['rate']
+                  for number, result in results.get(('replay',), {}).items() if number in live]
+        yield Budget(f'{label}, {SMALL} B, of the live rate', (('replay',), base), values,
+                     least=REPLAY_BUDGET)
+
+
 def all_budgets(results, options):
     latency = ('latency', 'sync')
     return [*stream_budgets(results, options),
             Budget('sync, one at a time: p50 above zmq_proxy, in LMDB commits',
                    (latency, ('latency', 'zmq_proxy'), ('disk',)), added_commits(results, 'sync'),
                    most=LATENCY_BUDGET),
-            *store_budgets(results, options), *restart_budgets(results, options)]
+            *store_budgets(results, options), *publish_budgets(results, options), *restart_budgets(results, options)]
 
 
 #  Tables of figures
@@ -173,6 +194,38 @@ def stream_rows(results, options):
                      *spread(rate), f'{statistics.median(rate) * size / 1e6:,.0f}',
                      spread(figures_of(results, key, 'cpu_us'), 2)[0],
                      *spread(ratios_of(results, key, base), 3)))
+    return rows
+
+
+def publish_rows(results):
+    rows = []
+    for key in sorted(key for key in results if key[0] == 'publish'):
+        _, name, size, subscribers = key
+        base = ('publish', 'zmq_proxy', size, subscribers)
+        rows.append((size_name(size), str(subscribers), name, *spread(figures_of(results, key, 'rate')),
+                     f'{statistics.median(figures_of(results, key, "lost")):.1%}',
+                     spread(figures_of(results, key, 'cpu_us'), 2)[0],
+                     *spread(ratios_of(results, key, base), 3)))
+    return rows
+
+
+def feed_rows(results):
+    rows = []
+
+    def add(key, label, figure, digits=0):
+        values = figures_of(results, key, figure)
+        if values:
+            rows.append((label, *spread(values, digits)))
+
+    for count in (1, publish.FEEDS):
+        add(('feeds', count), f'{count} feeds, deliveries/s', 'rate')
+        add(('feeds', count), f'{count} feeds, CPU us a delivery', 'cpu_us', 2)
+    for count in publish.FILTERS:
+        add(('filters', count), f'feed with {count} filters, msg/s', 'rate')
+        add(('filters', count), f'feed with {count} filters, CPU us a message', 'cpu_us', 2)
+    add(('replay',), 'zspool replay, msg/s', 'rate')
+    add(('replay',), 'a new feed getting history, msg/s', 'feed_rate')
+    add(('replay',), f'one topic in {publish.TOPICS} of it, messages looked at/s', 'sparse_rate')
     return rows
 
 
@@ -239,6 +292,11 @@ def print_report(results, failures, options):
     print_table('One message at a time, send to receipt, us; what the device adds, in LMDB commits',
                 ('size', 'through', 'p50', 'min - max', 'p99', 'added', 'min - max'),
                 latency_rows(results), (0, 1))
+    print_table('PUB to SUB: at each subscriber; what the middle dropped; CPU of it a delivery',
+                ('size', 'SUBs', 'through', 'msg/s', 'min - max', 'lost', 'CPU us', 'of zmq_proxy',
+                 'min - max'), publish_rows(results), (0, 2))
+    print_table(f'Feeds, filters, history, {SMALL} B', ('what', 'median', 'min - max'),
+                feed_rows(results), (0,))
     print_table('With messages in the store', ('what', 'median', 'min - max'), other_rows(results),
                 (0,))
     rows = [(budget.label, *spread(budget.values, budget.digits), budget.limit(),

@@ -30,6 +30,13 @@
 #    restart                from the start of the command to the first message at a waiting
 #                           consumer, 4 GiB stored, the device before killed with SIGKILL; cold:
 #                           after the kernel's caches were dropped (as root)
+#    publish                PUB -> middle -> SUB, 1 and 5 subscribers: `zspool stream` against a zmq_proxy of
+#                           XSUB and XPUB. The publisher waits where PUB would drop; what the middle
+#                           drops for a slow subscriber is `lost`
+#    feeds                  PUSH -> a stream with 10 feeds -> a PULL each; CPU a delivery against a queue's
+#    filters                a feed with 1000 filters against one with none
+#    replay                 a history of 2 million messages of 1000 topics: by `zspool replay`, by a
+#                           new feed, and by one that wants one topic of it; against the live rate
 #    redelivery             a million messages delivered, never acknowledged; all run out, are sent
 #                           again and acknowledged
 #

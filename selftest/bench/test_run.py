@@ -40,12 +40,13 @@ def skip_in_memory(directory):
 def check_measures(directory):
     report = directory / "report.json"
     done = run(*TINY, "--dir", str(directory), "--json", str(report),
-               "--cases", "sync,explicit,latency,backlog,fragmented,restart")
+               "--cases", "sync,explicit,latency,backlog,fragmented,restart,publish,feeds,filters")
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads(report.read_text())
     measured = {tuple(each["case"]) for each in data["runs"]}
     for case in [("stream", "zmq_proxy", 100), ("stream", "sync", 100), ("stream", "explicit", 100),
-                 ("latency", "sync"), ("backlog",), ("fragmented", 16384), ("restart",), ("disk",)]:
+                 ("publish", "zmq_proxy", 100, 1), ("publish", "sync", 100, 5), ("feeds", 10),
+                 ("filters", 1000), ("latency", "sync"), ("backlog",), ("fragmented", 16384), ("restart",), ("disk",)]:
         assert case in measured, f"{case} was not measured"
     verdicts = {each["what"]: each["verdict"] for each in data["budgets"]}
     assert verdicts["sync, 100 B, of zmq_proxy"] in ("ok", "MISSED"), verdicts
