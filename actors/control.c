@@ -339,6 +339,8 @@ static const s_command_t s_commands [] = {
     { "FLUSH", s_do_flush, INLET, true },
     { "REQUEUE", s_do_pass_on, WRITER, true },
     { "DROP", s_do_pass_on, WRITER, true },
+    { "SEEK", s_do_pass_on, WRITER, true },
+    { "DELETE_CURSOR", s_do_pass_on, WRITER, true },
     { "STOP", s_do_stop, ALL, false },
     { "CANCEL", s_do_cancel, ALL, false },
 };

@@ -389,3 +389,29 @@ zspool_control_drop (zspool_control_t *self, const char *name, uint64_t first, u
 {
     return s_move_all (self, "DROP", name, first, last, count);
 }
+
+//  Ask for a command about a cursor; with a start, if it takes one.
+static int
+s_command_cursor (zspool_control_t *self, const char *command, const char *spool, const char *cursor,
+                  const char *start)
+{
+    zmsg_t *request = zmsg_new ();
+    zmsg_addstr (request, command);
+    zmsg_addstr (request, spool);
+    zmsg_addstr (request, cursor);
+    if (start)
+        zmsg_addstr (request, start);
+    return zspool_control_ask (self, &request, NULL);
+}
+
+int
+zspool_control_seek_cursor (zspool_control_t *self, const char *spool, const char *cursor, const char *start)
+{
+    return s_command_cursor (self, "SEEK", spool, cursor, start);
+}
+
+int
+zspool_control_delete_cursor (zspool_control_t *self, const char *spool, const char *cursor)
+{
+    return s_command_cursor (self, "DELETE_CURSOR", spool, cursor, NULL);
+}

@@ -20,10 +20,12 @@
 //  3. Blocks are committed in the order they were numbered in.
 
 #include "writer.h"
+#include "keeping.h"
 #include "mover.h"
 #include "pending.h"
 #include "rate.h"
 #include "request.h"
+#include "seeker.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -61,7 +63,9 @@ typedef struct {
     uint64_t stored_bytes;          //  of their blocks
     zspool_rate_t message_rate;
     zspool_rate_t byte_rate;
-    bool trim_due;                  //  acknowledged blocks are left to trim
+    bool trim_due;                  //  blocks are left to trim
+    zspool_keeping_t keeping;       //  what is kept, and until when
+    zspool_seeker_t seeker;         //  cursors that are to be moved or deleted
     zspool_mover_t mover;           //  what is to be moved between spools
     bool holding;                   //  a move is to be numbered in a lane: take no blocks before that
     zspool_commit_t commit;         //  under way or last
@@ -152,6 +156,25 @@ s_look_up_lagged (self_t *self, zspool_writer_lane_t *lane)
             zspool_store_lagged (self->store, lane->spool, lane->outlets [index].cursor);
 }
 
+//  The outlet that delivers through a cursor; NULL: none does
+static zspool_writer_outlet_t *
+s_outlet_of (self_t *self, uint32_t spool, uint32_t cursor)
+{
+    for (size_t index = 0; index < self->lanes_count; index++) {
+        zspool_writer_lane_t *lane = &self->lanes [index];
+        for (size_t at = 0; lane->spool == spool && at < lane->outlets_count; at++)
+            if (lane->outlets [at].cursor == cursor)
+                return &lane->outlets [at];
+    }
+    return NULL;
+}
+
+static bool
+s_is_used (void *arg, uint32_t spool, uint32_t cursor)
+{
+    return s_outlet_of ((self_t *) arg, spool, cursor) != NULL;
+}
+
 static self_t *
 s_self_new (const zspool_writer_args_t *args)
 {
@@ -177,10 +200,13 @@ s_self_new (const zspool_writer_args_t *args)
         free (self);
         return NULL;
     }
-    self->store = self->mover.store = args->store;
+    self->store = self->mover.store = self->seeker.store = args->store;
+    self->seeker.is_used = s_is_used;
+    self->seeker.arg = self;
     self->incarnation = zspool_store_incarnation (args->store);
     for (size_t lane = 0; lane < self->lanes_count; lane++)
         s_look_up_lagged (self, &self->lanes [lane]);
+    zspool_keeping_init (&self->keeping, args->store, args->lanes [0].spool);
     return self;
 }
 
@@ -232,6 +258,7 @@ s_fail (self_t *self, const char *reason)
     snprintf (self->reason, sizeof self->reason, "%s", reason);
     s_tell_all (self, HANDOFF_FAILED);
     zspool_mover_fail (&self->mover);
+    zspool_seeker_fail (&self->seeker);
     zstr_sendx (self->pipe, "FAILED", self->reason, NULL);
 }
 
@@ -366,6 +393,18 @@ s_choose_move (self_t *self)
     commit->move = NULL;
 }
 
+//  A cursor was moved or deleted, or that was refused: its outlet goes on from where it stands now.
+static void
+s_sought (self_t *self)
+{
+    zspool_cursor_job_t *job = self->commit.cursor_job;
+    zspool_writer_outlet_t *outlet = s_outlet_of (self, job->spool, job->cursor);
+    if (job->rc == ZSPOOL_OK && !job->deletes && outlet
+        && zspool_handoff_send (zsock_resolve (outlet->pipe), HANDOFF_SEEK, job->seek, 0) == 0)
+        job->seek = NULL;
+    zspool_seeker_done (&self->seeker);
+}
+
 static void
 s_commit_ended (self_t *self)
 {
@@ -385,6 +424,9 @@ s_commit_ended (self_t *self)
     zspool_pending_drop_changes (&self->pending, self->commit.changes_stored, self->commit_ended_ms);
     if (self->commit.move)
         s_moved (self);
+    if (self->commit.cursor_job)
+        s_sought (self);
+    zspool_keeping_update (&self->keeping, self->commit_ended_ms);
     s_publish_ahead (self);
 }
 
@@ -395,6 +437,8 @@ s_begin_commit (self_t *self)
     zspool_commit_t *commit = &self->commit;
     zspool_pending_fill (&self->pending, commit);
     s_choose_move (self);
+    //  A move may have been prepared that acknowledges on the cursor.
+    commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
     if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
         zspool_store_check_readers (self->store);
         self->readers_checked_ms = self->commit_ended_ms;
@@ -419,9 +463,12 @@ s_commit_due_ms (self_t *self)
 {
     if (self->failed || self->committing)
         return INT64_MAX;
-    if (self->mover.count > 0)
+    if (self->mover.count > 0 || self->seeker.count > 0)
         return 0;
-    return zspool_pending_due_ms (&self->pending, &self->room, self->trim_due, self->commit_ended_ms);
+    int64_t due_ms = zspool_pending_due_ms (&self->pending, &self->room, self->trim_due,
+                                            self->commit_ended_ms);
+    int64_t aged_ms = zspool_keeping_due_ms (&self->keeping, self->commit_ended_ms);
+    return aged_ms < due_ms? aged_ms: due_ms;
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -541,6 +588,7 @@ s_reply_status (self_t *self, uint64_t number)
     zspool_reply_add (status, "store/commits", self->commits);
     zspool_reply_add (status, "store/commit_us", (uint64_t) self->commit_us);
     zspool_reply_add (status, "store/waiting", self->pending.blocks_count);
+    zspool_keeping_status (&self->keeping, self->committing, status);
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
@@ -565,6 +613,15 @@ s_accept_request (self_t *self, uint64_t number, bool requeue, zmsg_t *arguments
         zspool_mover_fail (&self->mover);
 }
 
+//  A cursor is to be moved, or deleted.
+static void
+s_accept_seek (self_t *self, uint64_t number, bool deletes, zmsg_t *arguments)
+{
+    zspool_seeker_ask (&self->seeker, number, deletes, arguments);
+    if (self->failed)
+        zspool_seeker_fail (&self->seeker);
+}
+
 static void
 s_handle_pipe (self_t *self)
 {
@@ -577,6 +634,8 @@ s_handle_pipe (self_t *self)
         s_reply_status (self, number);
     else if (streq (command, "REQUEUE") || streq (command, "DROP"))
         s_accept_request (self, number, streq (command, "REQUEUE"), arguments);
+    else if (streq (command, "SEEK") || streq (command, "DELETE_CURSOR"))
+        s_accept_seek (self, number, streq (command, "DELETE_CURSOR"), arguments);
     zmsg_destroy (&arguments);
     zstr_free (&command);
 }
@@ -659,6 +718,7 @@ s_finish (self_t *self)
         left = self->pending.blocks_count + self->pending.changes_count;
     }
     zspool_mover_fail (&self->mover);
+    zspool_seeker_fail (&self->seeker);
     //  What was forwarded ahead of the store, and finds no room there, keeps its numbers.
     if (self->pending.blocks_count > 0)
         zspool_store_keep_ceilings (self->store);
@@ -668,7 +728,7 @@ static void
 s_writer (zsock_t *pipe, void *args)
 {
     self_t *self = (self_t *) args;
-    self->pipe = self->mover.pipe = pipe;
+    self->pipe = self->mover.pipe = self->seeker.pipe = pipe;
     s_list_items (self);
     pthread_setname_np (pthread_self (), "zspool-writer");
     zsock_signal (pipe, 0);

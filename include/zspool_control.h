@@ -74,6 +74,19 @@ ZSPOOL_EXPORT int
     zspool_control_drop (zspool_control_t *self, const char *name, uint64_t first, uint64_t last,
                          uint64_t *count);
 
+//  Let a cursor of a spool start elsewhere, or delete it, as zspool_store_seek_cursor () and
+//  zspool_store_delete_cursor () do, on the device's own store; it is durable there when this
+//  returns. `start` is as zspool_start_parse () takes it. An outlet that delivers through the cursor
+//  goes on from there; what it sent before may still come, and tickets of that are stale. Errors of
+//  zspool_control_connect () and zspool_control_status (), and: ENOENT, no such spool or cursor;
+//  EINVAL, no such start; EBUSY, an outlet delivers through the cursor, so it cannot be deleted;
+//  EFAILED, the store has failed.
+ZSPOOL_EXPORT int
+    zspool_control_seek_cursor (zspool_control_t *self, const char *spool, const char *cursor,
+                                const char *start);
+ZSPOOL_EXPORT int
+    zspool_control_delete_cursor (zspool_control_t *self, const char *spool, const char *cursor);
+
 //  One line that says why the last call failed; "" when none did. Valid until the next call.
 ZSPOOL_EXPORT const char *
     zspool_control_reason (const zspool_control_t *self);

@@ -145,6 +145,10 @@ ZSPOOL_EXPORT const char *
 //    %, and the greatest; likewise recent_count, recent_p50_us, ... of the last 10 to 20 seconds.
 //    counts have no unit.
 //    store/commits, store/commit_us       commits so far; microseconds the last one took
+//    store/retained_messages, store/retained_bytes, store/oldest_age_ms
+//                                         what the spool holds, and how long ago its oldest block was stored
+//    keep/age_ms, keep/bytes, keep/count, keep/unacked
+//                                         how long messages are kept: a number or unlimited; on or off
 //    store/waiting                        blocks that are not durable yet
 //    store/oldest_reader_commits          commits since the oldest state that a reader looks at; while it
 //                                         keeps rising the store grows: zspool_store_oldest_reader

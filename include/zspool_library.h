@@ -50,7 +50,8 @@ typedef enum {
     ZSPOOL_EADDR = -20,     //  an endpoint is malformed, in use or cannot be reached
     ZSPOOL_ESYSTEM = -21,   //  the system refused something else; errno says what
     ZSPOOL_ETIMEDOUT = -22, //  it took longer than it may
-    ZSPOOL_ECANCELED = -23  //  the caller said so
+    ZSPOOL_ECANCELED = -23, //  the caller said so
+    ZSPOOL_EBUSY = -24      //  it is in use
 } zspool_error_t;
 
 //  A short English phrase for a code of zspool_error_t, never NULL. The string is static.

@@ -83,6 +83,27 @@ s_make_move (zspool_commit_t *self, zspool_store_t *store)
     return zspool_move_is_refused (move->rc)? ZSPOOL_OK: move->rc;
 }
 
+//  Move or delete the cursor.
+static int
+s_do_cursor_job (zspool_commit_t *self, zspool_store_t *store)
+{
+    zspool_cursor_job_t *job = self->cursor_job;
+    uint64_t start = 0;
+    if (!job)
+        return ZSPOOL_OK;
+    if (job->deletes)
+        job->rc = zspool_store_delete_cursor (store, job->spool, job->cursor);
+    else
+        job->rc = zspool_store_find_start (store, job->spool, &job->start, &start);
+    if (job->rc == ZSPOOL_OK && !job->deletes)
+        job->rc = zspool_store_seek_cursor (store, job->spool, job->cursor, start);
+    zspool_spool_state_t *spool = zspool_store_find_spool (store, job->spool);
+    zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, job->cursor): NULL;
+    if (job->rc == ZSPOOL_OK && cursor)
+        *job->seek = (zspool_seek_t){ job->cursor, cursor->now.generation, cursor->now.floor };
+    return job->rc == ZSPOOL_EINVAL? ZSPOOL_OK: job->rc;
+}
+
 void
 zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
 {
@@ -97,6 +118,8 @@ zspool_commit_run (zspool_commit_t *self, zspool_store_t *store)
             self->rc = s_store_changes (self, store);
         if (self->rc == ZSPOOL_OK)
             self->rc = s_make_move (self, store);
+        if (self->rc == ZSPOOL_OK)
+            self->rc = s_do_cursor_job (self, store);
         if (self->rc == ZSPOOL_OK)
             self->rc = zspool_store_commit (store);
         else

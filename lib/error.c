@@ -32,6 +32,7 @@ zspool_strerror (int code)
     case ZSPOOL_ESYSTEM: return "system error";
     case ZSPOOL_ETIMEDOUT: return "it took too long";
     case ZSPOOL_ECANCELED: return "interrupted";
+    case ZSPOOL_EBUSY: return "it is in use";
     default: return "unknown error";
     }
 }

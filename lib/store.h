@@ -178,6 +178,17 @@ bool
 int64_t
     zspool_store_trim_due_us (zspool_store_t *self);
 
+//  What a spool holds, as committed
+typedef struct {
+    uint64_t messages;
+    uint64_t bytes;                   //  of blocks
+    int64_t oldest_us;                //  when the oldest block was stored, microseconds since 1970; 0: there is
+                                      //  none, or nobody knows
+} zspool_kept_t;
+
+void
+    zspool_store_kept (zspool_store_t *self, uint32_t spool, zspool_kept_t *kept);
+
 //  Whether an append found no room on the disk, and the next transaction will make some by removing
 //  what every cursor has acknowledged: then try again at once.
 bool

@@ -359,15 +359,25 @@ zspool_store_trim_is_due (zspool_store_t *self)
     return false;
 }
 
-//  When the oldest block of a spool is to go for its age; only looked for outside of a transaction.
+//  Find the oldest block outside of a transaction.
+static int
+s_look_for_oldest (zspool_store_t *self, zspool_spool_state_t *spool)
+{
+    if (spool->oldest.known)
+        return ZSPOOL_OK;
+    int rc = zspool_view_take (self->view);
+    if (rc)
+        return rc;
+    rc = s_find_oldest (self, self->view, spool);
+    zspool_view_release (self->view);
+    return rc;
+}
+
+//  When the oldest block of a spool is to go for its age
 static int64_t
 s_trim_due_us (zspool_store_t *self, zspool_spool_state_t *spool)
 {
-    int rc = zspool_view_take (self->view);
-    if (rc == ZSPOOL_OK) {
-        rc = s_find_oldest (self, self->view, spool);
-        zspool_view_release (self->view);
-    }
+    int rc = s_look_for_oldest (self, spool);
     //  What somebody has not acknowledged goes with the commit of the acknowledgement.
     if (rc || (spool->retention.unacked && !s_is_below (&spool->oldest, s_floor (spool))))
         return INT64_MAX;
@@ -386,6 +396,17 @@ zspool_store_trim_due_us (zspool_store_t *self)
             due_us = spool_us;
     }
     return due_us;
+}
+
+void
+zspool_store_kept (zspool_store_t *self, uint32_t spool_id, zspool_kept_t *kept)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    int rc = self->in_txn? ZSPOOL_EINVAL: s_look_for_oldest (self, spool);
+    bool has_time = rc == ZSPOOL_OK && spool->oldest.stored_us > 0;
+    kept->messages = spool->committed.messages;
+    kept->bytes = spool->committed.bytes;
+    kept->oldest_us = has_time? spool->oldest.stored_us: 0;
 }
 
 //  ------------------------------------------------------------------------------------------------
