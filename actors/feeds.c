@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "feeds.h"
+#include "dead.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +199,8 @@ s_problem (const zspool_feed_t *feed, const zspool_options_t *options)
         return "no feed of this name is given";
     if (strcmp (feed->name, ZSPOOL_CURSOR_OUT) == 0)
         return "is the name of the main outlet's cursor";
+    if (strcmp (feed->name, ZSPOOL_DEAD_CURSOR) == 0)
+        return "is the name of the cursor of dead letters";
     if (ack == ZSPOOL_ACK_EXPLICIT && feed->socket_type == ZMQ_XPUB)
         return "a SUB peer cannot acknowledge: give it the policy settled or sent";
     if (ack == ZSPOOL_ACK_EXPLICIT && !*feed->ack_in)
@@ -228,6 +231,8 @@ zspool_feeds_check (const zspool_feeds_t *self, const zspool_options_t *options,
         return s_fail (reason, reason_size, "out: an endpoint is required, or a feed");
     if (!*options->out && zlist_size (self->out_filters) > 0)
         return s_fail (reason, reason_size, "out-filter: there is no out");
+    if (!*options->out && options->hold > 0)
+        return s_fail (reason, reason_size, "hold: there is no out");
     if (options->max_deliveries > 0 && !s_any_is_explicit (self, options))
         return s_fail (reason, reason_size, "max-deliveries: goes with explicit acknowledgement only");
     if (options->in_type != ZSPOOL_IN_SUB && zlist_size (self->topics) > 0)

@@ -211,6 +211,8 @@ zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_
         problem = "ack-in: goes with explicit acknowledgement of a PUSH out only";
     else if (self->out_type != ZSPOOL_OUT_PUB && self->hold > 0)
         problem = "hold: goes with the out-type pub only";
+    else if (!self->keep_unacked && !(self->keep_age_ms && self->keep_bytes && self->keep_count))
+        problem = "keep-unacked: off needs keep-age, keep-bytes and keep-count above 0";
     else if (self->on_full == ZSPOOL_ON_FULL_DROP_OLDEST && !self->bytes_max)
         problem = "on-full: drop-oldest needs a limit, max-bytes";
     if (problem)

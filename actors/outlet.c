@@ -714,7 +714,7 @@ s_timeout_ms (self_t *self, bool work, int64_t most_ms)
 {
     int64_t timeout_ms = self->change_ms + CHANGE_MS - self->now_ms;
     bool quiet = self->cursor? self->settled_down: zspool_plain_at_rest (&self->plain);
-    if (self->stopped || self->failed || quiet)
+    if (!self->sender.zsock || self->stopped || self->failed || quiet)
         timeout_ms = INT32_MAX;
     if (self->plain.rewind_ms)
         timeout_ms = s_earlier_ms (timeout_ms, self->plain.rewind_ms - self->now_ms);

@@ -10,6 +10,7 @@
 #define ZSPOOL_REQUEST_H_INCLUDED
 
 #include "histogram.h"
+#include "zspool_store.h"
 #include <czmq.h>
 
 //  Take the next frame as a number; 0 when there is none.
@@ -80,7 +81,7 @@ zspool_reply_add_measure (zmsg_t *reply, const char *prefix, const char *suffix,
     const zspool_histogram_t *const all [] = { &measure->total, &recent };
     for (size_t index = 0; index < 2; index++) {
         const char *when = index? "recent_": "";
-        char name [80];
+        char name [ZSPOOL_NAME_MAX + 80];
         snprintf (name, sizeof name, "%s%scount", prefix, when);
         zspool_reply_add (reply, name, all [index]->count);
         snprintf (name, sizeof name, "%s%sp50%s", prefix, when, suffix);
