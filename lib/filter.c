@@ -40,6 +40,13 @@ zspool_filter_destroy (zspool_filter_t **self_p)
     *self_p = NULL;
 }
 
+//  What was given, which may be NULL when it is empty, as something to reckon with
+static const uint8_t *
+s_bytes (const void *data, size_t size)
+{
+    return (const uint8_t *) (size > 0? data: "");
+}
+
 int
 zspool_filter_add (zspool_filter_t *self, const void *filter, size_t size)
 {
@@ -47,9 +54,10 @@ zspool_filter_add (zspool_filter_t *self, const void *filter, size_t size)
         return ZSPOOL_ETOOBIG;
     if (self->count == ZSPOOL_FILTERS_MAX)
         return ZSPOOL_ELIMIT;
-    const uint8_t *bytes = (const uint8_t *) filter;
-    int rc = zspool_patterns_is_one (bytes, size)? zspool_patterns_add (self->patterns, bytes, size):
-                                                   zspool_prefixes_add (self->prefixes, bytes, size);
+    const uint8_t *bytes = s_bytes (filter, size);
+    int rc = zspool_patterns_is_one (bytes, size)?
+                 zspool_patterns_add (self->patterns, bytes, size):
+                 zspool_prefixes_add (self->prefixes, bytes, size);
     self->count += rc == ZSPOOL_OK;
     return rc;
 }
@@ -63,7 +71,7 @@ zspool_filter_count (const zspool_filter_t *self)
 bool
 zspool_filter_matches (zspool_filter_t *self, const void *topic, size_t size)
 {
-    const uint8_t *bytes = (const uint8_t *) topic;
+    const uint8_t *bytes = s_bytes (topic, size);
     return self->count == 0 || zspool_prefixes_match (self->prefixes, bytes, size)
            || zspool_patterns_match (self->patterns, bytes, size);
 }

@@ -2,12 +2,13 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A tree of tokens that all patterns share. A topic is followed through it token by token, in all places at a
-//  time that fit so far (K. Thompson, Regular Expression Search Algorithm, 1968): each is there once however many ways
-//  lead to it, so no pattern makes it explode. At most one place a node; in practice a few.
+//  A tree of tokens that all patterns share. A topic is followed through it token by token, in all
+//  places at a time that fit so far (K. Thompson, Regular Expression Search Algorithm, 1968): each
+//  is there once however many ways lead to it, so no pattern makes it explode. At most one place a
+//  node; in practice a few.
 //
-//  A node below `#` is at the same time itself a place where tokens are passed over: it stays one with each
-//  further token. `#.#` is the same as `#`.
+//  A node below `#` is at the same time itself a place where tokens are passed over: it stays one
+//  with each further token. `#.#` is the same as `#`.
 //
 //  Children by token are in one table for all nodes.
 
@@ -33,9 +34,9 @@ typedef struct {
 typedef struct {
     uint32_t parent;
     uint32_t child;        //  NONE: free
-    uint64_t token_hash;
-    size_t token;          //  offset in the texts
-    size_t size;
+    uint32_t token_hash;
+    uint32_t token;        //  offset of its bytes in the texts
+    uint16_t size;         //  their number
 } s_edge_t;
 
 //  The places that fit so far
@@ -74,8 +75,8 @@ zspool_patterns_destroy (zspool_patterns_t **self_p)
     *self_p = NULL;
 }
 
-//  Take the token that a text begins with: its size. *text and *size become what is behind it and its dot; false
-//  when it was the last.
+//  Take the token that a text begins with: its size. *text and *size become what is behind it and
+//  its dot; false when it was the last.
 static bool
 s_take_token (const uint8_t **text, size_t *size, size_t *token_size)
 {
@@ -111,12 +112,18 @@ zspool_patterns_is_one (const uint8_t *filter, size_t size)
 //  ------------------------------------------------------------------------------------------------
 //  Children by token
 
+static uint32_t
+s_hash (const uint8_t *token, size_t size)
+{
+    return (uint32_t) XXH3_64bits (token, size);
+}
+
 //  Where the child of a node for a token is in the table, or would be
 static s_edge_t *
-s_edge (const zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size, uint64_t hash)
+s_edge (const zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size,
+        uint32_t hash)
 {
-    size_t at = (size_t) (hash ^ parent * 0x9E3779B97F4A7C15ULL);
-    for (;; at++) {
+    for (size_t at = hash ^ parent * 0x9E3779B9U;; at++) {
         s_edge_t *edge = &self->edges [at & (self->edges_max - 1)];
         if (edge->child == NONE
             || (edge->parent == parent && edge->token_hash == hash && edge->size == size
@@ -139,7 +146,8 @@ s_reserve_edge (zspool_patterns_t *self)
     for (size_t index = 0; index < self->edges_max; index++) {
         const s_edge_t *edge = &self->edges [index];
         if (edge->child != NONE)
-            *s_edge (&larger, edge->parent, self->texts + edge->token, edge->size, edge->token_hash) = *edge;
+            *s_edge (&larger, edge->parent, self->texts + edge->token, edge->size,
+                     edge->token_hash) = *edge;
     }
     free (self->edges);
     self->edges = larger.edges;
@@ -174,14 +182,17 @@ s_reserve (zspool_patterns_t *self, size_t bytes)
         uint32_t *next = (uint32_t *) s_grow (self->next.nodes, &next_max, max + 1, sizeof *next);
         if (next)
             self->next.nodes = next;
+        if (!now || !next)
+            return ZSPOOL_ENOMEM;
         s_node_t *nodes =
-            now && next? (s_node_t *) s_grow (self->nodes, &self->nodes_max, max + 1, sizeof *nodes): NULL;
+            (s_node_t *) s_grow (self->nodes, &self->nodes_max, max + 1, sizeof *nodes);
         if (!nodes)
             return ZSPOOL_ENOMEM;
         self->nodes = nodes;
     }
     if (self->texts_size + bytes > self->texts_max) {
-        uint8_t *texts = (uint8_t *) s_grow (self->texts, &self->texts_max, self->texts_size + bytes, 1);
+        uint8_t *texts =
+            (uint8_t *) s_grow (self->texts, &self->texts_max, self->texts_size + bytes, 1);
         if (!texts)
             return ZSPOOL_ENOMEM;
         self->texts = texts;
@@ -202,7 +213,8 @@ zspool_patterns_new (void)
 
 //  Add the child of a node for a token that it has none for; there is room.
 static uint32_t
-s_add_child (zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size, uint64_t hash)
+s_add_child (zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size,
+             uint32_t hash)
 {
     uint32_t child = (uint32_t) self->nodes_count++;
     self->nodes [child] = (s_node_t){ .is_hash = s_is (token, size, '#') };
@@ -211,7 +223,8 @@ s_add_child (zspool_patterns_t *self, uint32_t parent, const uint8_t *token, siz
     else if (s_is (token, size, '#'))
         self->nodes [parent].hash = child;
     else {
-        *s_edge (self, parent, token, size, hash) = (s_edge_t){ parent, child, hash, self->texts_size, size };
+        *s_edge (self, parent, token, size, hash) =
+            (s_edge_t){ parent, child, hash, (uint32_t) self->texts_size, (uint16_t) size };
         if (size > 0)
             memcpy (self->texts + self->texts_size, token, size);
         self->texts_size += size;
@@ -223,7 +236,8 @@ s_add_child (zspool_patterns_t *self, uint32_t parent, const uint8_t *token, siz
 
 //  The child of a node for a token of a pattern, NONE: it has none
 static uint32_t
-s_child (const zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size, uint64_t hash)
+s_child (const zspool_patterns_t *self, uint32_t parent, const uint8_t *token, size_t size,
+         uint32_t hash)
 {
     const s_node_t *node = &self->nodes [parent];
     if (s_is (token, size, '*'))
@@ -241,7 +255,7 @@ zspool_patterns_add (zspool_patterns_t *self, const uint8_t *pattern, size_t siz
         const uint8_t *token = pattern;
         size_t token_size;
         more = s_take_token (&pattern, &size, &token_size);
-        uint64_t hash = XXH3_64bits (token, token_size);
+        uint32_t hash = s_hash (token, token_size);
         uint32_t child = s_child (self, node, token, token_size, hash);
         if (child == NONE) {
             //  What was added of the pattern so far matches nothing: it ends nowhere.
@@ -258,7 +272,8 @@ zspool_patterns_add (zspool_patterns_t *self, const uint8_t *pattern, size_t siz
 //  ------------------------------------------------------------------------------------------------
 //  Matching
 
-//  Make a node a place of this round, unless it is one. So does its child for `#`, which may stand for nothing.
+//  Make a node a place of this round, unless it is one. So does its child for `#`, which may stand
+//  for nothing.
 static void
 s_enter (zspool_patterns_t *self, s_places_t *places, uint32_t node)
 {
@@ -284,7 +299,7 @@ s_begin_round (zspool_patterns_t *self)
 static bool
 s_step (zspool_patterns_t *self, const uint8_t *token, size_t size)
 {
-    uint64_t hash = XXH3_64bits (token, size);
+    uint32_t hash = s_hash (token, size);
     s_begin_round (self);
     self->next.count = 0;
     for (size_t index = 0; index < self->now.count; index++) {

@@ -2,12 +2,14 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A radix tree (D. R. Morrison, PATRICIA, 1968): a node stands for the bytes that all prefixes below it share,
-//  so there are at most two nodes a prefix, and a match looks at each byte of the topic once.
+//  A radix tree (D. R. Morrison, PATRICIA, 1968): a node stands for the bytes that all prefixes
+//  below it share, so there are at most two nodes a prefix, and a match looks at each byte of the
+//  topic once. Children are kept in the order they came, not at places by their first byte: else a
+//  few prefixes could ask for much memory.
 //
 //  Invariants
-//  1. The labels from the root to a node, put together, are the beginning of a prefix in the set; where `ends`
-//     is set they are one.
+//  1. The labels from the root to a node, put together, are the beginning of a prefix in the set;
+//     where `ends` is set they are one.
 //  2. Below a node with `ends` nothing is ever looked for: the shorter prefix matches already.
 
 #include "filter_prefix.h"
@@ -16,12 +18,12 @@
 #include <string.h>
 
 typedef struct {
-    size_t label;          //  offset of its bytes in the texts
+    uint32_t label;        //  offset of its bytes in the texts
     uint16_t size;         //  their number
     bool ends;             //  a prefix ends here
-    uint8_t lowest;        //  least first byte of its children
-    uint16_t range;        //  children: of the bytes lowest .. lowest + range - 1
-    uint32_t *children;    //  their nodes; 0: there is none
+    uint16_t count;        //  children
+    uint16_t max;          //  that there is room for
+    uint32_t *children;    //  their nodes; behind the room for these the first byte of each
 } s_node_t;
 
 struct zspool_prefixes {
@@ -83,56 +85,65 @@ s_reserve (zspool_prefixes_t *self, size_t size)
     return ZSPOOL_OK;
 }
 
-//  The child of a node for a byte; 0: there is none
+//  The first bytes of a node's children
+static uint8_t *
+s_first_bytes (const s_node_t *node)
+{
+    return (uint8_t *) (node->children + node->max);
+}
+
+//  The child of a node that begins with a byte; 0: there is none
 static uint32_t
 s_child (const s_node_t *node, uint8_t byte)
 {
-    unsigned index = (unsigned) byte - node->lowest;
-    return byte >= node->lowest && index < node->range? node->children [index]: 0;
+    if (node->count == 0)
+        return 0;
+    const uint8_t *bytes = s_first_bytes (node);
+    const uint8_t *found = (const uint8_t *) memchr (bytes, byte, node->count);
+    return found? node->children [found - bytes]: 0;
 }
 
-//  Have a place for a node's child.
+//  Have room for a node's next child.
 static int
-s_reserve_child (s_node_t *node, uint8_t byte)
+s_reserve_child (s_node_t *node)
 {
-    unsigned lowest = byte, highest = byte;
-    if (node->range > 0) {
-        lowest = node->lowest < byte? node->lowest: byte;
-        highest = node->lowest + node->range - 1U > byte? node->lowest + node->range - 1U: byte;
-    }
-    size_t range = highest - lowest + 1;
-    if (range == node->range)
+    if (node->count < node->max)
         return ZSPOOL_OK;
-    uint32_t *children = (uint32_t *) calloc (range, sizeof *children);
-    if (!children)
+    s_node_t larger = *node;
+    larger.max = node->max? (uint16_t) (2 * node->max): 1;
+    larger.children = (uint32_t *) malloc (larger.max * (sizeof *larger.children + 1));
+    if (!larger.children)
         return ZSPOOL_ENOMEM;
-    if (node->range > 0)
-        memcpy (children + (node->lowest - lowest), node->children, node->range * sizeof *children);
+    if (node->count > 0) {
+        memcpy (larger.children, node->children, node->count * sizeof *node->children);
+        memcpy (s_first_bytes (&larger), s_first_bytes (node), node->count);
+    }
     free (node->children);
-    node->children = children;
-    node->lowest = (uint8_t) lowest;
-    node->range = (uint16_t) range;
+    *node = larger;
     return ZSPOOL_OK;
+}
+
+//  Add a node to another's children: there is room.
+static void
+s_add_child (s_node_t *node, uint8_t byte, size_t number)
+{
+    s_first_bytes (node) [node->count] = byte;
+    node->children [node->count++] = (uint32_t) number;
 }
 
 //  Cut a node in two behind the first bytes of its label: the second gets all that was below.
 static int
 s_split (zspool_prefixes_t *self, uint32_t number, size_t at)
 {
-    s_node_t *node = &self->nodes [number];
-    uint32_t *children = (uint32_t *) calloc (1, sizeof *children);
-    if (!children)
+    s_node_t above = { .label = self->nodes [number].label, .size = (uint16_t) at };
+    if (s_reserve_child (&above))
         return ZSPOOL_ENOMEM;
     s_node_t *below = &self->nodes [self->nodes_count];
-    *below = *node;
-    below->label += at;
-    below->size = (uint16_t) (node->size - at);
-    node->size = (uint16_t) at;
-    node->ends = false;
-    node->lowest = self->texts [below->label];
-    node->range = 1;
-    node->children = children;
-    children [0] = (uint32_t) self->nodes_count++;
+    *below = self->nodes [number];
+    below->label += (uint32_t) at;
+    below->size = (uint16_t) (below->size - at);
+    s_add_child (&above, self->texts [below->label], self->nodes_count++);
+    self->nodes [number] = above;
     return ZSPOOL_OK;
 }
 
@@ -141,13 +152,13 @@ static int
 s_add_leaf (zspool_prefixes_t *self, uint32_t number, const uint8_t *rest, size_t size)
 {
     s_node_t *node = &self->nodes [number];
-    if (s_reserve_child (node, rest [0]))
+    if (s_reserve_child (node))
         return ZSPOOL_ENOMEM;
     memcpy (self->texts + self->texts_size, rest, size);
     self->nodes [self->nodes_count] =
-        (s_node_t){ .label = self->texts_size, .size = (uint16_t) size, .ends = true };
+        (s_node_t){ .label = (uint32_t) self->texts_size, .size = (uint16_t) size, .ends = true };
     self->texts_size += size;
-    node->children [rest [0] - node->lowest] = (uint32_t) self->nodes_count++;
+    s_add_child (node, rest [0], self->nodes_count++);
     return ZSPOOL_OK;
 }
 
