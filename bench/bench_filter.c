@@ -4,9 +4,9 @@
 //
 //      bench_filter [--seconds S]
 //
-//  Messages are of machines in a company: SITE.PLANT.LINE.MACHINE.QUANTITY, some 40 bytes. For each
-//  kind of filters, and 1 to 10000 of them, a set is compiled, then topics are matched for --seconds
-//  (default 0.2), one after the other:
+//  Messages are of machines in a company: SITE.PLANT.LINE.MACHINE.QUANTITY, some 40 bytes. For
+//  each kind of filters, and 1 to 10000 of them, a set is compiled, then topics are matched for
+//  --seconds (default 0.2), one after the other:
 //
 //    prefix    SITE.PLANT.LINE.MACHINE.
 //    pattern   in turn SITE.*.LINE.MACHINE.QUANTITY, SITE.PLANT.LINE.MACHINE.#, and
