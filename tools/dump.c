@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DUMP_LOOK_MS 100 //  between two looks for new messages
@@ -38,6 +39,9 @@ static const char s_help [] =
     "  --to SEQ           end at this sequence\n"
     "  --until TIME       end before what was stored after this time\n"
     "  --count N          end after N messages\n"
+    "  --filter FILTER    only messages whose topic, the first frame, matches: it begins with\n"
+    "                     FILTER; or with * for one token between dots, and # for any number\n"
+    "                     of them, it is such a topic. May be given again: any of them\n"
     "  --follow           at the end wait for more, until SIGINT, SIGTERM or --count\n"
     "  --format FORMAT    text (default): sequence, time, frames, tabs between; what\n"
     "                     cannot be printed is escaped\n"
@@ -55,6 +59,7 @@ enum {
     OPTION_TO,
     OPTION_UNTIL,
     OPTION_COUNT,
+    OPTION_FILTER,
     OPTION_FOLLOW,
     OPTION_FORMAT,
     OPTION_OUTPUT
@@ -68,6 +73,7 @@ static const struct option s_options [] = {
     { "to", required_argument, NULL, OPTION_TO },
     { "until", required_argument, NULL, OPTION_UNTIL },
     { "count", required_argument, NULL, OPTION_COUNT },
+    { "filter", required_argument, NULL, OPTION_FILTER },
     { "follow", no_argument, NULL, OPTION_FOLLOW },
     { "format", required_argument, NULL, OPTION_FORMAT },
     { "output", required_argument, NULL, OPTION_OUTPUT },
@@ -87,6 +93,7 @@ typedef struct {
     uint64_t to;            //  last sequence to print
     int64_t until_us;       //  end before blocks stored later
     uint64_t count;         //  messages to print
+    zspool_filter_t *filter; //  of messages to print; it matches all when it has none
     bool follow;
     format_t format;
     const char *file;       //  NULL: standard output
@@ -114,6 +121,20 @@ s_parse_format (dump_t *self)
 }
 
 static void
+s_parse_filter (dump_t *self)
+{
+    int rc = zspool_filter_add (self->filter, optarg, strlen (optarg));
+    if (rc == ZSPOOL_ETOOBIG)
+        command_usage ("--filter has at most %d bytes", ZSPOOL_FILTER_BYTES_MAX);
+    if (rc == ZSPOOL_ELIMIT)
+        command_usage ("at most %d filters can be given", ZSPOOL_FILTERS_MAX);
+    if (rc != ZSPOOL_OK) {
+        command_report ("out of memory");
+        exit (COMMAND_FAILED);
+    }
+}
+
+static void
 s_parse_option (dump_t *self, int option)
 {
     switch (option) {
@@ -124,6 +145,7 @@ s_parse_option (dump_t *self, int option)
     case OPTION_TO: self->to = command_number (1, UINT64_MAX); break;
     case OPTION_UNTIL: self->until_us = when_option (); break;
     case OPTION_COUNT: self->count = command_number (1, UINT64_MAX); break;
+    case OPTION_FILTER: s_parse_filter (self); break;
     case OPTION_FOLLOW: self->follow = true; break;
     case OPTION_FORMAT: s_parse_format (self); break;
     case OPTION_OUTPUT: self->file = command_text (); break;
@@ -301,8 +323,8 @@ s_print_block (dump_t *self, const zspool_block_t *block)
     char time [WHEN_TEXT_BYTES];
     when_text (zspool_block_stored_us (block), time);
     zspool_record_t record;
-    zspool_block_rewind (block, &record);
-    while (!self->done && !stop_requested () && zspool_block_next (block, &record)) {
+    zspool_filter_rewind (self->filter, block, &record);
+    while (!self->done && !stop_requested () && zspool_filter_next (self->filter, block, &record)) {
         if (record.sequence < self->from)
             continue;
         if (record.sequence > self->to) {
@@ -333,15 +355,17 @@ s_print (dump_t *self)
         int rc = zspool_reader_next (self->reader, &block);
         bool written = rc != ZSPOOL_OK || s_print_block (self, block);
         zspool_block_destroy (&block);
+        if (zspool_reader_sequence (self->reader) > self->to)
+            self->done = true;
         if (rc == ZSPOOL_ENOENT)
             written = output_flush (self->output) == 0;
         if (!written)
             break;
-        if (rc == ZSPOOL_ENOENT && !s_wait (self))
+        if (rc == ZSPOOL_ENOENT && (self->done || !s_wait (self)))
             break;
         if (rc == ZSPOOL_ECORRUPT || rc == ZSPOOL_EVERSION)
             s_report_damage (self, rc);
-        else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT) {
+        else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ELIMIT) {
             output_flush (self->output);
             command_report ("'%s' cannot be read on: %s (see zspool salvage)", self->directory, zspool_strerror (rc));
             return COMMAND_FAILED;
@@ -376,6 +400,9 @@ s_run (dump_t *self)
         return COMMAND_FAILED;
     }
     rc = s_seek (self);
+    //  When a block was stored is not known of one that is passed over.
+    if (self->until_us == INT64_MAX)
+        zspool_reader_set_filter (self->reader, self->filter);
     if (rc == ZSPOOL_OK)
         return s_print (self);
     if (!stop_requested ())
@@ -386,16 +413,19 @@ s_run (dump_t *self)
 int
 dump_main (int argc, char **argv)
 {
-    dump_t dump = { .to = UINT64_MAX, .until_us = INT64_MAX };
-    s_parse (&dump, argc, argv);
+    dump_t dump = { .to = UINT64_MAX, .until_us = INT64_MAX, .filter = zspool_filter_new () };
     int status = COMMAND_FAILED;
-    dump.store = zspool_store_new (dump.directory);
+    if (dump.filter) {
+        s_parse (&dump, argc, argv);
+        dump.store = zspool_store_new (dump.directory);
+    }
     if (dump.store)
         status = s_run (&dump);
     else
         command_report ("out of memory");
     output_destroy (&dump.output);
     zspool_reader_destroy (&dump.reader);
+    zspool_filter_destroy (&dump.filter);
     zspool_store_destroy (&dump.store);
     return status;
 }

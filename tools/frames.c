@@ -45,18 +45,19 @@ s_write_escaped (output_t *output, uint8_t byte)
     }
 }
 
-static int
-s_write_text_frame (output_t *output, const uint8_t *data, size_t size)
+int
+frames_write_text_bytes (output_t *output, const void *data, size_t size)
 {
+    const uint8_t *bytes = (const uint8_t *) data;
     while (size > 0) {
-        size_t plain = s_plain_bytes (data, size, false);
-        if (plain > 0 && output_write (output, data, plain) != 0)
+        size_t plain = s_plain_bytes (bytes, size, false);
+        if (plain > 0 && output_write (output, bytes, plain) != 0)
             return -1;
         if (plain == size)
             break;
-        if (s_write_escaped (output, data [plain]) != 0)
+        if (s_write_escaped (output, bytes [plain]) != 0)
             return -1;
-        data += plain + 1;
+        bytes += plain + 1;
         size -= plain + 1;
     }
     return 0;
@@ -140,7 +141,7 @@ frames_write_text (output_t *output, zspool_record_t *record)
     zspool_frame_t frame;
     for (bool first = true; zspool_record_next_frame (record, &frame); first = false)
         if ((!first && s_puts (output, "\t") != 0)
-            || s_write_text_frame (output, (const uint8_t *) frame.data, frame.size) != 0)
+            || frames_write_text_bytes (output, frame.data, frame.size) != 0)
             return -1;
     return 0;
 }

@@ -14,6 +14,10 @@
 int
     frames_write_json_bytes (output_t *output, const void *data, size_t size);
 
+//  A string as the frames of frames_write_text () are printed.
+int
+    frames_write_text_bytes (output_t *output, const void *data, size_t size);
+
 //  The frames of a message, of which none has been taken: escaped so that the message is one line
 //  of text with tabs between frames, each byte of it to be told (\t \n \r \\ and \xHH); as
 //  hexadecimal digits with blanks between; as they are; or as an array of JSON.

@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "text.h"
+#include "topics.h"
 #include "view.h"
 #include "when.h"
 #include "zspool.h"
@@ -23,16 +24,19 @@ static const char s_help [] =
     "runs on it, also what that measures (see zspool status).\n"
     "\n"
     "  --name SPOOL       this spool only\n"
+    "  --topics           read all messages, and list their topics (first frames) with how\n"
+    "                     many messages have each; at most 100000 a spool\n"
     "  --json             print a JSON object\n"
     "  --help, --version  print this text or the version, and exit\n";
 
 //  A device that is busy for longer is left alone
 #define DEVICE_WAIT_MS 500
 
-enum { OPTION_NAME = 256, OPTION_JSON };
+enum { OPTION_NAME = 256, OPTION_TOPICS, OPTION_JSON };
 
 static const struct option s_options [] = {
     { "name", required_argument, NULL, OPTION_NAME },
+    { "topics", no_argument, NULL, OPTION_TOPICS },
     { "json", no_argument, NULL, OPTION_JSON },
     COMMAND_OPTIONS_END
 };
@@ -47,6 +51,7 @@ typedef struct {
 typedef struct {
     const char *directory;
     const char *name; //  of the one spool to show; NULL: all
+    bool topics;      //  list them, too
     bool json;
     zspool_store_t *store;
     zspool_origin_t origin;
@@ -54,6 +59,8 @@ typedef struct {
     size_t spool_count;
     zconfig_t *device; //  status of the device that runs on the store, or NULL
     bool silent;       //  one runs, and has not answered
+    output_t *output;  //  standard output, for topics
+    bool failed;       //  not all could be read of which topics were asked for
 } info_t;
 
 static void
@@ -61,10 +68,11 @@ s_parse (info_t *self, int argc, char **argv)
 {
     int option;
     while ((option = command_option (argc, argv, s_options, s_help)) != -1)
-        if (option == OPTION_JSON)
-            self->json = true;
-        else
-            self->name = command_text ();
+        switch (option) {
+        case OPTION_JSON: self->json = true; break;
+        case OPTION_TOPICS: self->topics = true; break;
+        default: self->name = command_text (); break;
+        }
     self->directory = command_operand (argc, argv, "the directory");
 }
 
@@ -133,6 +141,26 @@ s_read_spools (info_t *self)
     }
 }
 
+//  Read the topics of a spool, and print them behind what was printed of it.
+static void
+s_print_topics (info_t *self, const zspool_spool_info_t *spool)
+{
+    topics_t *topics = topics_new ();
+    int rc = topics? topics_read (topics, self->store, spool): ZSPOOL_ENOMEM;
+    if (rc != ZSPOOL_OK)
+        command_report ("topics cannot be read: %s", zspool_strerror (rc));
+    self->failed = self->failed || rc != ZSPOOL_OK || topics_damaged (topics);
+    if (topics && command_flush () == 0) {
+        int written = self->json? topics_write_json (topics, self->output):
+                                  topics_write (topics, spool->name, self->output);
+        if (written != 0 && !output_error (self->output))
+            command_report ("out of memory");
+        self->failed = self->failed || written != 0;
+        output_flush (self->output);
+    }
+    topics_destroy (&topics);
+}
+
 static void
 s_print_json_cursor (const zspool_cursor_info_t *cursor)
 {
@@ -145,7 +173,7 @@ s_print_json_cursor (const zspool_cursor_info_t *cursor)
 }
 
 static void
-s_print_json_spool (const spool_t *spool)
+s_print_json_spool (info_t *self, const spool_t *spool)
 {
     const zspool_spool_info_t *info = &spool->info;
     printf ("{\"name\": ");
@@ -160,7 +188,10 @@ s_print_json_spool (const spool_t *spool)
             printf (",\n       ");
         s_print_json_cursor (&spool->cursors [index]);
     }
-    printf ("]}");
+    putchar (']');
+    if (self->topics)
+        s_print_topics (self, info);
+    putchar ('}');
 }
 
 //  The reader that keeps the store from using space again, if one does
@@ -206,7 +237,7 @@ s_print_json (info_t *self)
     printf (",\n \"spools\": [");
     for (size_t index = 0; index < self->spool_count; index++) {
         printf (index > 0? ",\n    ": "\n    ");
-        s_print_json_spool (&self->spools [index]);
+        s_print_json_spool (self, &self->spools [index]);
     }
     printf ("%s],\n \"device\": ", self->spool_count? "\n ": "");
     if (self->device)
@@ -336,6 +367,10 @@ s_run (info_t *self)
         command_report ("%s", *reason? reason: zspool_strerror (rc));
         return COMMAND_FAILED;
     }
+    if (self->topics && !(self->output = output_new (NULL))) {
+        command_report ("out of memory");
+        return COMMAND_FAILED;
+    }
     if (self->name && self->spool_count == 0) {
         command_report ("'%s' has no spool '%s'", self->directory, self->name);
         return COMMAND_FAILED;
@@ -345,9 +380,15 @@ s_run (info_t *self)
         s_print_json (self);
     else {
         s_print_table (self);
+        for (size_t index = 0; self->topics && index < self->spool_count; index++)
+            s_print_topics (self, &self->spools [index].info);
         s_print_device (self);
     }
-    return COMMAND_OK;
+    if (self->output && output_error (self->output)) {
+        command_report_write (output_name (self->output), output_error (self->output));
+        self->failed = true;
+    }
+    return self->failed? COMMAND_FAILED: COMMAND_OK;
 }
 
 int
@@ -361,6 +402,7 @@ info_main (int argc, char **argv)
         status = s_run (&info);
     else
         command_report ("out of memory");
+    output_destroy (&info.output);
     zspool_store_destroy (&info.store);
     for (size_t index = 0; index < info.spool_count; index++)
         free (info.spools [index].cursors);
