@@ -113,9 +113,32 @@ s_use (zspool_block_t *block, const uint8_t *bytes, size_t size)
     zspool_block_destroy (&again);
 }
 
+//  Read the topics of an index as a reader does that has not read the records.
+static void
+s_read_topics (const uint8_t *bytes, size_t size)
+{
+    zspool_block_head_t head;
+    zspool_block_index_t index;
+    volatile unsigned sum = 0;
+    if (zspool_block_read_head (&head, bytes, size) || head.size != size || head.index_bytes == 0)
+        return;
+    const uint8_t *end = bytes + size, *first = end - head.index_bytes;
+    if (zspool_block_index_open (&index, first, head.index_bytes, head.count)
+        || zspool_block_index_check (&index, head.index_bytes, head.body_hash))
+        return;
+    for (uint32_t number = 0; number < index.topics; number++) {
+        zspool_frame_t topic = zspool_block_index_topic (&index, number);
+        MUST ((const uint8_t *) topic.data >= first && (const uint8_t *) topic.data + topic.size <= end);
+        for (size_t at = 0; at < topic.size; at++)
+            sum += ((const uint8_t *) topic.data) [at];
+        sum += zspool_block_index_messages (&index, number);
+    }
+}
+
 static void
 s_decode (const uint8_t *bytes, size_t size)
 {
+    s_read_topics (bytes, size);
     zspool_block_t *block = NULL;
     int rc = zspool_block_decode (&block, bytes, size);
     MUST (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT || rc == ZSPOOL_EVERSION);

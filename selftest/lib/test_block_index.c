@@ -4,6 +4,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "bytes.h"
+#include "crash/fault.h"
 #include "craft.h"
 #include "kit.h"
 
@@ -389,6 +390,17 @@ TEST (test_block_index_is_given_up_for_topics_that_collide)
             found++;
         }
     }
+    s_check_sealed (&block, 0);
+}
+
+TEST (test_block_index_is_not_kept_without_memory)
+{
+    zspool_block_t *block = zspool_block_new (10000);
+    fault_watch (".");
+    fault_fail (FAULT_MEMORY, 0, 1, FAULT_BEFORE, ENOMEM);
+    zspool_block_set_indexed (block, true);
+    fault_fail (FAULT_MEMORY, 0, 0, FAULT_BEFORE, 0);
+    CHECK_OK (s_append (block, "a", 100, 1));
     s_check_sealed (&block, 0);
 }
 

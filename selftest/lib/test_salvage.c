@@ -102,6 +102,22 @@ s_append_carrier (zspool_store_t *store, uint32_t spool, size_t padding)
     zspool_block_destroy (&block);
 }
 
+//  Append blocks that have an index, whole and in chunks.
+static void
+s_append_indexed (zspool_store_t *store, uint32_t spool)
+{
+    static const char *const topics [] = { "a", "b.c", "a", "a", "" };
+    CHECK_OK (zspool_store_begin (store));
+    for (uint64_t count = 0; count < 6; count++) {
+        zspool_block_t *block = kit_block_new_topics (1 + 5 * count, topics, 5, 1200, true);
+        CHECK (zspool_block_topics (block) == 3);
+        store->chunked = count >= 3;
+        CHECK_OK (zspool_store_append (store, spool, block));
+        zspool_block_destroy (&block);
+    }
+    CHECK_OK (zspool_store_commit (store));
+}
+
 static void
 s_expect_spool (zspool_store_t *store, const zspool_spool_info_t *info)
 {
@@ -143,6 +159,7 @@ s_create (bool chunked, size_t *size)
     uint32_t carriers = kit_spool (store, "carriers");
     for (size_t padding = 0; padding < 3 * ZSPOOL_PAGE_BYTES; padding = 2 * padding + 50)
         s_append_carrier (store, carriers, padding);
+    s_append_indexed (store, kit_spool (store, "ticks"));
     zspool_spool_info_t info;
     s_expected_count = 0;
     for (size_t index = 0; zspool_store_spool_info (store, index, &info) == ZSPOOL_OK; index++)

@@ -197,6 +197,39 @@ TEST (test_store_move_buries_and_puts_back)
     s_done (&self);
 }
 
+//  A message leaves the index of its block behind, and takes its frames along.
+TEST (test_store_move_of_messages_in_an_indexed_block)
+{
+    static const char *const topics [] = { "a", "b", "a", "b" };
+    s_setup_t self = s_setup ();
+    zspool_block_t *block = kit_block_new_topics (1, topics, 4, MESSAGE_BYTES, true);
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_append (self.store, self.spool, block));
+    CHECK_OK (zspool_store_commit (self.store));
+    zspool_block_destroy (&block);
+    CHECK_OK (s_bury (&self, 2, 3));
+    CHECK_OK (s_requeue (&self, 1, 2));
+    zspool_reader_t *reader = zspool_reader_new (self.store, self.spool);
+    zspool_record_t record;
+    CHECK_OK (zspool_reader_next (reader, &block));
+    CHECK_EQ_U64 (zspool_block_topics (block), 2);
+    zspool_block_destroy (&block);
+    CHECK_OK (zspool_reader_next (reader, &block));
+    CHECK_EQ_U64 (zspool_block_topics (block), 0);
+    zspool_block_rewind (block, &record);
+    for (uint64_t number = 2; number <= 3; number++) {
+        CHECK (zspool_block_next (block, &record));
+        CHECK_EQ_U64 (record.sequence, number + 3);
+        record.sequence = number;
+        kit_check_topic (&record, topics [number - 1]);
+        record.sequence = number + 3;
+    }
+    CHECK (!zspool_block_next (block, &record));
+    zspool_block_destroy (&block);
+    zspool_reader_destroy (&reader);
+    s_done (&self);
+}
+
 TEST (test_store_move_of_what_is_not_pending_changes_nothing)
 {
     s_setup_t self = s_setup ();
