@@ -27,10 +27,10 @@
 //
 //  CLASSES
 //
-//    zspool_device   takes messages in from PUSH peers, stores them and forwards them to PULL peers,
-//                    on threads of its own
-//    zspool_control  asks the device of another process: STATUS, PAUSE, RESUME, FLUSH; and
-//                    to put dead letters back, or drop them
+//    zspool_device   takes messages in from PUSH or PUB peers, stores them and forwards them to PULL or SUB
+//                    peers, and to feeds, on threads of its own
+//    zspool_control  asks the device of another process: STATUS, PAUSE, RESUME, FLUSH; to put dead letters
+//                    back, or drop them; to move or delete cursors
 //    zspool_store    a directory with spools (ordered, durable logs of messages) and cursors (who
 //                    has acknowledged what of a spool); transactions over all of these
 //    zspool_start    where a cursor or a replay is to begin, as people write it
@@ -50,7 +50,7 @@
 //  in a crash. Incarnation: a random number of a store, new with each copy, so that sequences of a
 //  backup are not taken for the original's.
 //
-//  examples/ has a program for each use: embedded_store.c, host_device.c,
+//  examples/ has a program for each use: embedded_store.c, host_device.c, late_feed.c,
 //  ticketed_worker.c, dead_letters.c.
 //
 //  THREADS
