@@ -70,7 +70,7 @@ zspool_subscribers_may_publish (zspool_subscribers_t *self, int64_t now_ms)
 int64_t
 zspool_subscribers_due_ms (const zspool_subscribers_t *self)
 {
-    if (self->open || self->count < self->needed)
+    if (self->open || self->needed == 0 || self->count < self->needed)
         return INT64_MAX;
     return self->changed_ms + ZSPOOL_SUBSCRIBERS_QUIET_MS;
 }
