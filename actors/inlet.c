@@ -16,7 +16,9 @@
 
 #include "inlet.h"
 #include "block.h"
+#include "follower.h"
 #include "message.h"
+#include "pin.h"
 #include "rate.h"
 #include "request.h"
 #include "socket.h"
@@ -28,9 +30,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  Blocks: those with the writer, the one being filled, and those that an outlet still forwards or
-//  ZeroMQ still sends from
-#define POOL_BLOCKS 72
+//  Blocks: those with the writer, the one being filled, those that outlets keep live, which are the same
+//  for all; and then, for each outlet, what it or ZeroMQ still sends from
+#define POOL_BLOCKS (ZSPOOL_WRITER_BLOCKS_MAX + 1 + ZSPOOL_FOLLOWER_LIVE_MAX)
 //  Most bytes in blocks that are handed over and not durable, unless a single block has more
 #define HANDED_BYTES_MAX (8 * 1024 * 1024)
 //  A block with so many bytes is worth a commit though more messages are at hand
@@ -133,7 +135,8 @@ s_self_new (const zspool_inlet_args_t *args)
         return NULL;
     int rc =
         zspool_message_init (&self->message, args->message_bytes_max, args->message_frames_max);
-    self->pool = zspool_block_pool_new (POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
+    self->pool = zspool_block_pool_new (POOL_BLOCKS + args->outlets * ZSPOOL_PINNED_BLOCKS_MAX,
+                                        ZSPOOL_BLOCK_BYTES);
     self->endpoints = strdup (args->endpoints);
     self->socket_type = args->socket_type;
     self->topics = args->topics;

@@ -15,6 +15,7 @@ typedef struct {
     zlist_t *topics;        //  SUB: prefixes to subscribe to; none, or NULL: all. The caller's, until START
     bool indexed;           //  blocks tell the topics of their messages
     const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds
+    size_t outlets;         //  how many its blocks go to
     int hwm;                //  messages
     size_t message_bytes_max;  //  larger messages are dropped, 1 to ZSPOOL_MESSAGE_BYTES_MAX
     size_t message_frames_max; //  with more frames, too, 1 to ZSPOOL_MESSAGE_FRAMES_MAX

@@ -314,6 +314,7 @@ s_new_inlet (zspool_parts_t *self)
         .endpoints = options->in,
         .topics = self->feeds->topics,
         .indexed = s_is_indexed (self),
+        .outlets = self->outlets_count,
         .hwm = (int) options->hwm,
         .message_bytes_max = s_message_bytes_max (options),
         .message_frames_max = (size_t) options->message_frames_max,

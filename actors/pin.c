@@ -5,6 +5,7 @@
 //  Threads: an outlet makes pins; I/O threads release them.
 
 #include "pin.h"
+#include "block.h"
 #include "tsan.h"
 
 #include <stdatomic.h>
@@ -52,7 +53,7 @@ zspool_pins_destroy (zspool_pins_t **self_p)
 zspool_pin_t *
 zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block)
 {
-    size_t size = zspool_block_size (block);
+    size_t size = zspool_block_capacity (block);
     size_t bytes = atomic_load (&pins->bytes);
     if (bytes > 0 && bytes + size > ZSPOOL_PINNED_BYTES_MAX)
         return NULL;
@@ -73,7 +74,7 @@ s_unref (zspool_pin_t *self, unsigned refs)
 {
     if (atomic_fetch_sub (&self->refs, refs) > refs)
         return;
-    atomic_fetch_sub (&self->pins->bytes, zspool_block_size (self->block));
+    atomic_fetch_sub (&self->pins->bytes, zspool_block_capacity (self->block));
     zspool_block_destroy (&self->block);
     s_pins_unref (self->pins);
     free (self);

@@ -193,4 +193,18 @@ def test_high_water_mark_of_1_works():
     device.stop()
 
 
+#  Each message is a block of its own, large enough to be sent from it: what ZeroMQ holds for a consumer
+#  that hangs must not use up the blocks that messages come in with. Over ipc the kernel holds little.
+def test_consumer_that_hangs_with_many_small_blocks_does_not_hold_producers():
+    device = Device(endpoint_in="ipc://in", endpoint_out="ipc://out")
+    target, source = producer(device.endpoint_in), consumer(device.endpoint_out, rcvhwm=1)
+    messages = [[b"%600d" % number] for number in range(700)]
+    for message in messages:
+        target.send_multipart(message)
+        time.sleep(0.002)  # lets them come one by one; nothing is waited for
+    device.wait_stored(len(messages))
+    assert receive(source, len(messages)) == messages
+    device.stop()
+
+
 run_tests(globals())
