@@ -8,12 +8,25 @@
 //  Most messages sent between two looks at the outlet's sockets
 #define BATCH_MESSAGES 1000
 
-//  Have the message at hand in the finder. ENOMEM: it cannot be had now; ESTALE: it never can, and counts as
-//  acknowledged.
+//  Whether the message at hand is of the outlet's topics. What is not was passed over, and that is not known of
+//  what an earlier run did.
+static bool
+s_is_wanted (zspool_again_t *self)
+{
+    if (!self->filter)
+        return true;
+    zspool_frame_t topic = zspool_record_topic (&self->finder.record);
+    return zspool_filter_matches (self->filter, topic.data, topic.size);
+}
+
+//  Have the message at hand in the finder. ENOMEM: it cannot be had now; ESTALE: it never can, or is of other
+//  topics, and counts as acknowledged.
 static int
 s_find (zspool_again_t *self, uint64_t sequence)
 {
     int rc = zspool_finder_find (&self->finder, sequence);
+    if (rc == ZSPOOL_OK && !s_is_wanted (self))
+        rc = ZSPOOL_ESTALE;
     if (rc == ZSPOOL_ESTALE)
         zspool_cursor_ack (self->cursor, sequence, sequence);
     //  ENOENT: under async it may not be committed yet

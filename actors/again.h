@@ -10,9 +10,11 @@
 #include "burial.h"
 #include "finder.h"
 #include "sender.h"
+#include "zspool_filter.h"
 
 typedef struct {
     zspool_cursor_t *cursor;     //  not ours
+    zspool_filter_t *filter;     //  likewise; NULL: all messages
     zspool_finder_t finder;      //  of what is sent again
     zspool_burial_t burial;      //  of what was delivered too often
     uint64_t sent;               //  messages sent again,

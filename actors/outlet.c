@@ -166,7 +166,7 @@ s_self_new (const zspool_outlet_args_t *args)
     self->reader = args->reader;
     self->reader_again = args->again;
     self->pool = args->pool;
-    self->filter = ends->filter;
+    self->filter = self->again.filter = ends->filter;
     zspool_finder_init (&self->again.finder, self->reader_again);
     zspool_follower_init (&self->follower, self->reader, self->passed_to + 1);
     zspool_follower_set_filter (&self->follower, self->filter);
