@@ -36,7 +36,7 @@ int
     zspool_block_append_frame (zspool_block_t *self, const void *data, size_t size,
                                int64_t arrival_us);
 
-//  Whether an index is to be kept: of each message's topic, and when it came (block_index.h says
+//  Whether an index is to be kept: of each message's topic, and when it came (block_index.h tells
 //  when it is given up). Before the first message only; zspool_block_reset () turns it off. When
 //  memory is out, none is kept.
 void

@@ -7,7 +7,7 @@
 //
 //      flags="-g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 //      includes="-D_GNU_SOURCE -I include -iquote lib -iquote selftest"
-//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block.c lib/block_index.c lib/history.c"
+//      sources="selftest/fuzz/fuzz_block.c selftest/lib/craft.c lib/block*.c lib/history.c"
 //      clang $flags $includes $sources -lxxhash -o /tmp/fuzz_block
 //      mkdir -p /tmp/corpus
 //      /tmp/fuzz_block -max_len=2000 -max_total_time=300 /tmp/corpus selftest/fuzz/corpus
