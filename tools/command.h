@@ -45,6 +45,8 @@ int
 int
     info_main (int argc, char **argv);
 int
+    cursor_main (int argc, char **argv);
+int
     dead_main (int argc, char **argv);
 int
     dump_main (int argc, char **argv);

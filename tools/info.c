@@ -44,6 +44,7 @@ static const struct option s_options [] = {
 //  A spool and its cursors
 typedef struct {
     zspool_spool_info_t info;
+    zspool_retention_t keep;
     zspool_cursor_info_t *cursors;
     size_t cursor_count;
 } spool_t;
@@ -135,7 +136,9 @@ s_read_spools (info_t *self)
         self->spools = spools;
         spool_t *spool = &spools [self->spool_count++];
         *spool = (spool_t){ .info = info };
-        rc = s_read_cursors (self, spool);
+        rc = zspool_store_retention (self->store, info.id, &spool->keep);
+        if (rc == ZSPOOL_OK)
+            rc = s_read_cursors (self, spool);
         if (rc != ZSPOOL_OK)
             return rc;
     }
@@ -172,6 +175,26 @@ s_print_json_cursor (const zspool_cursor_info_t *cursor)
             cursor->generation);
 }
 
+//  How long a spool keeps its messages
+static void
+s_print_json_limit (const char *name, uint64_t limit, uint64_t unit)
+{
+    if (limit == ZSPOOL_KEEP_UNLIMITED)
+        printf ("\"%s\": null, ", name);
+    else
+        printf ("\"%s\": %" PRIu64 ", ", name, limit / unit);
+}
+
+static void
+s_print_json_keep (const zspool_retention_t *keep)
+{
+    printf (", \"keep\": {");
+    s_print_json_limit ("age_ms", keep->age_us, 1000);
+    s_print_json_limit ("bytes", keep->bytes, 1);
+    s_print_json_limit ("count", keep->messages, 1);
+    printf ("\"unacked\": %s}", keep->unacked? "true": "false");
+}
+
 static void
 s_print_json_spool (info_t *self, const spool_t *spool)
 {
@@ -180,9 +203,11 @@ s_print_json_spool (info_t *self, const spool_t *spool)
     text_print_json (info->name);
     printf (", \"first_sequence\": %" PRIu64 ", \"last_sequence\": %" PRIu64
             ", \"messages\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"blocks\": %" PRIu64
-            ", \"lost\": %" PRIu64 ",\n     \"cursors\": [",
+            ", \"lost\": %" PRIu64,
             info->first_sequence, info->last_sequence, info->messages, info->bytes, info->blocks,
             info->lost);
+    s_print_json_keep (&spool->keep);
+    printf (",\n     \"cursors\": [");
     for (size_t index = 0; index < spool->cursor_count; index++) {
         if (index > 0)
             printf (",\n       ");
@@ -287,6 +312,31 @@ s_print_spools (const info_t *self, int width)
 }
 
 static void
+s_print_limit (uint64_t limit, uint64_t unit)
+{
+    if (limit == ZSPOOL_KEEP_UNLIMITED)
+        printf ("  %14s", "unlimited");
+    else
+        printf ("  %14" PRIu64, limit / unit);
+}
+
+//  How long messages are kept
+static void
+s_print_keeps (const info_t *self, int width)
+{
+    printf ("\n%-*s  %14s  %14s  %14s  %12s\n", width, "spool", "keep age, ms", "keep bytes", "keep count",
+            "keep unacked");
+    for (size_t index = 0; index < self->spool_count; index++) {
+        const zspool_retention_t *keep = &self->spools [index].keep;
+        s_print_name (self->spools [index].info.name, width);
+        s_print_limit (keep->age_us, 1000);
+        s_print_limit (keep->bytes, 1);
+        s_print_limit (keep->messages, 1);
+        printf ("  %12s\n", keep->unacked? "on": "off");
+    }
+}
+
+static void
 s_print_cursors (const info_t *self, int width)
 {
     printf ("\n%-*s  %-*s  %12s  %12s  %12s  %12s  %12s  %10s\n", width, "spool", width, "cursor",
@@ -340,6 +390,7 @@ s_print_table (info_t *self)
         return;
     int width = s_name_width (self);
     s_print_spools (self, width);
+    s_print_keeps (self, width);
     s_print_cursors (self, width);
 }
 

@@ -28,6 +28,7 @@ static const subcommand_t s_subcommands [] = {
     { "pub", "zspool pub", pub_main, "publish lines of standard input as messages" },
     { "sub", "zspool sub", sub_main, "subscribe, and print messages" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
+    { "cursor", "zspool cursor", cursor_main, "list cursors, let one start elsewhere, or delete one" },
     { "dead", "zspool dead", dead_main, "list, show, put back or drop dead letters" },
     { "dump", "zspool dump", dump_main, "print stored messages" },
     { "backup", "zspool backup", backup_main, "copy a store, also while a device runs on it" },
