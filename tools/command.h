@@ -41,6 +41,8 @@ int
 int
     pub_main (int argc, char **argv);
 int
+    replay_main (int argc, char **argv);
+int
     sub_main (int argc, char **argv);
 int
     info_main (int argc, char **argv);

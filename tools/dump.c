@@ -7,9 +7,11 @@
 //  not printed.
 
 #include "command.h"
+#include "filters.h"
 #include "frames.h"
 #include "letter.h"
 #include "output.h"
+#include "spool.h"
 #include "stop.h"
 #include "text.h"
 #include "when.h"
@@ -99,12 +101,9 @@ typedef struct {
     const char *file;       //  NULL: standard output
 
     //  State
-    zspool_store_t *store;
-    zspool_spool_info_t spool;
-    zspool_reader_t *reader;
+    spool_t spool;
     output_t *output;
     uint64_t printed;       //  messages
-    bool damaged;           //  a block was passed over
     bool done;              //  nothing that comes is to be printed
 } dump_t;
 
@@ -123,12 +122,7 @@ s_parse_format (dump_t *self)
 static void
 s_parse_filter (dump_t *self)
 {
-    int rc = zspool_filter_add (self->filter, optarg, strlen (optarg));
-    if (rc == ZSPOOL_ETOOBIG)
-        command_usage ("--filter has at most %d bytes", ZSPOOL_FILTER_BYTES_MAX);
-    if (rc == ZSPOOL_ELIMIT)
-        command_usage ("at most %d filters can be given", ZSPOOL_FILTERS_MAX);
-    if (rc != ZSPOOL_OK) {
+    if (!filters_add (self->filter, optarg)) {
         command_report ("out of memory");
         exit (COMMAND_FAILED);
     }
@@ -173,44 +167,12 @@ s_parse (dump_t *self, int argc, char **argv)
         self->name = "main";
 }
 
-//  Report why the store cannot be read; gives an exit status.
-static int
-s_fail (dump_t *self, int rc)
-{
-    const char *reason = zspool_store_reason (self->store);
-    command_report ("%s", *reason? reason: zspool_strerror (rc));
-    return COMMAND_FAILED;
-}
-
-//  Find the spool, and say which there are when it is not one of them.
-static int
-s_find_spool (dump_t *self)
-{
-    for (size_t index = 0;; index++) {
-        int rc = zspool_store_spool_info (self->store, index, &self->spool);
-        if (rc == ZSPOOL_OK && strcmp (self->spool.name, self->name) == 0)
-            return COMMAND_OK;
-        //  The damaged record of one spool is no reason not to read another.
-        if (rc == ZSPOOL_OK || (rc == ZSPOOL_ECORRUPT && index < ZSPOOL_SPOOLS_MAX))
-            continue;
-        if (rc != ZSPOOL_ENOENT)
-            return s_fail (self, rc);
-        command_report ("'%s' has no spool '%s' (zspool info shows those it has)", self->directory,
-                        self->name);
-        return COMMAND_FAILED;
-    }
-}
-
 //  Tell of the block that was passed over.
 static void
 s_report_damage (dump_t *self, int rc)
 {
-    uint64_t first, last;
-    zspool_reader_damage (self->reader, &first, &last);
     output_flush (self->output);
-    command_report ("messages %" PRIu64 " to %" PRIu64 " cannot be read: %s", first, last,
-                    zspool_strerror (rc));
-    self->damaged = true;
+    spool_report_damage (&self->spool, rc);
 }
 
 //  Count the messages in [from, end) that are stored. False when reading fails.
@@ -218,9 +180,9 @@ static bool
 s_count_messages (dump_t *self, uint64_t from, uint64_t end, uint64_t *count)
 {
     zspool_block_t *block = NULL;
-    zspool_reader_seek (self->reader, from);
+    zspool_reader_seek (self->spool.reader, from);
     for (*count = 0;;) {
-        int rc = zspool_reader_next (self->reader, &block);
+        int rc = zspool_reader_next (self->spool.reader, &block);
         if (rc == ZSPOOL_ENOENT)
             return true;
         if (rc == ZSPOOL_ECORRUPT || rc == ZSPOOL_EVERSION)
@@ -240,11 +202,12 @@ s_count_messages (dump_t *self, uint64_t from, uint64_t end, uint64_t *count)
 static bool
 s_seek_last (dump_t *self)
 {
-    uint64_t end = self->spool.last_sequence + 1, oldest = self->spool.first_sequence, missing = self->last;
+    uint64_t end = self->spool.info.last_sequence + 1, oldest = self->spool.info.first_sequence;
+    uint64_t missing = self->last;
     self->from = end;
     while (missing > 0 && self->from > oldest && oldest > 0) {
         uint64_t from = self->from - oldest > missing? self->from - missing: oldest, count = missing;
-        if (self->spool.lost > 0 && !s_count_messages (self, from, self->from, &count))
+        if (self->spool.info.lost > 0 && !s_count_messages (self, from, self->from, &count))
             return false;
         missing -= count < missing? count: missing;
         self->from = from;
@@ -257,18 +220,18 @@ static int
 s_seek (dump_t *self)
 {
     if (self->since_given) {
-        int rc = zspool_reader_seek_time (self->reader, self->since_us);
+        int rc = zspool_reader_seek_time (self->spool.reader, self->since_us);
         //  Nothing as new as that is there yet: begin with what comes.
         if (rc == ZSPOOL_ENOENT) {
-            self->from = self->spool.last_sequence + 1;
-            zspool_reader_seek (self->reader, self->from);
+            self->from = self->spool.info.last_sequence + 1;
+            zspool_reader_seek (self->spool.reader, self->from);
             rc = ZSPOOL_OK;
         }
         return rc;
     }
     if (self->last > 0 && !s_seek_last (self))
         return ZSPOOL_EIO;
-    zspool_reader_seek (self->reader, self->from);
+    zspool_reader_seek (self->spool.reader, self->from);
     return ZSPOOL_OK;
 }
 
@@ -352,10 +315,10 @@ s_print (dump_t *self)
 {
     while (!self->done && !stop_requested ()) {
         zspool_block_t *block = NULL;
-        int rc = zspool_reader_next (self->reader, &block);
+        int rc = zspool_reader_next (self->spool.reader, &block);
         bool written = rc != ZSPOOL_OK || s_print_block (self, block);
         zspool_block_destroy (&block);
-        if (zspool_reader_sequence (self->reader) > self->to)
+        if (zspool_reader_sequence (self->spool.reader) > self->to)
             self->done = true;
         if (rc == ZSPOOL_ENOENT)
             written = output_flush (self->output) == 0;
@@ -372,7 +335,7 @@ s_print (dump_t *self)
         }
     }
     if (!output_error (self->output) && (self->file? output_sync: output_flush) (self->output) == 0)
-        return self->damaged? COMMAND_FAILED: COMMAND_OK;
+        return self->spool.damaged? COMMAND_FAILED: COMMAND_OK;
     if (output_error (self->output) == EINTR)
         command_report ("interrupted while writing %s", output_name (self->output));
     else
@@ -383,26 +346,18 @@ s_print (dump_t *self)
 static int
 s_run (dump_t *self)
 {
-    int rc = zspool_store_open (self->store, ZSPOOL_READ);
-    if (rc != ZSPOOL_OK)
-        return s_fail (self, rc);
-    int status = s_find_spool (self);
+    int status = spool_open (&self->spool, self->directory, self->name);
     if (status != COMMAND_OK)
         return status;
-    self->reader = zspool_reader_new (self->store, self->spool.id);
-    if (!self->reader) {
-        command_report ("out of memory");
-        return COMMAND_FAILED;
-    }
     self->output = output_new (self->file);
     if (!self->output) {
         command_report ("cannot open '%s': %s", self->file? self->file: "", strerror (errno));
         return COMMAND_FAILED;
     }
-    rc = s_seek (self);
+    int rc = s_seek (self);
     //  When a block was stored is not known of one that is passed over.
     if (self->until_us == INT64_MAX)
-        zspool_reader_set_filter (self->reader, self->filter);
+        zspool_reader_set_filter (self->spool.reader, self->filter);
     if (rc == ZSPOOL_OK)
         return s_print (self);
     if (!stop_requested ())
@@ -414,18 +369,14 @@ int
 dump_main (int argc, char **argv)
 {
     dump_t dump = { .to = UINT64_MAX, .until_us = INT64_MAX, .filter = zspool_filter_new () };
-    int status = COMMAND_FAILED;
-    if (dump.filter) {
-        s_parse (&dump, argc, argv);
-        dump.store = zspool_store_new (dump.directory);
-    }
-    if (dump.store)
-        status = s_run (&dump);
-    else
+    if (!dump.filter) {
         command_report ("out of memory");
+        return COMMAND_FAILED;
+    }
+    s_parse (&dump, argc, argv);
+    int status = s_run (&dump);
     output_destroy (&dump.output);
-    zspool_reader_destroy (&dump.reader);
+    spool_close (&dump.spool);
     zspool_filter_destroy (&dump.filter);
-    zspool_store_destroy (&dump.store);
     return status;
 }

@@ -39,7 +39,13 @@ meter_show (meter_t *self)
     if (passed_us < METER_SHOW_MS * 1000)
         return;
     double rate = (double) (self->messages - self->shown) * 1e6 / (double) passed_us;
-    fprintf (stderr, "\r%" PRIu64 " messages, %.0f/s\033[K", self->messages, rate);
+    char more [METER_TEXT_BYTES] = "";
+    if (self->describe)
+        self->describe (self->owner, more, sizeof more);
+    if (self->lines)
+        command_report ("%" PRIu64 " messages, %.0f/s%s", self->messages, rate, more);
+    else
+        fprintf (stderr, "\r%" PRIu64 " messages, %.0f/s%s\033[K", self->messages, rate, more);
     self->shown_us = now_us;
     self->shown = self->messages;
 }
@@ -53,10 +59,16 @@ meter_wait_ms (const meter_t *self, int64_t wait_ms)
 }
 
 void
+meter_wipe (const meter_t *self)
+{
+    if (self->live && !self->lines)
+        fputs ("\r\033[K", stderr);
+}
+
+void
 meter_clear (meter_t *self)
 {
-    if (self->live)
-        fputs ("\r\033[K", stderr);
+    meter_wipe (self);
     self->live = false;
 }
 

@@ -9,8 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define METER_TEXT_BYTES 128 //  room for what is added to progress
+
 typedef struct {
     bool live;            //  show progress on standard error
+    bool lines;           //  each time on a line of its own
+    //  Adds to it, unless NULL; `owner` is borrowed
+    void (*describe) (const void *owner, char *text, size_t size);
+    const void *owner;
     uint64_t messages;    //  counted
     uint64_t bytes;       //  of their frames
     int64_t first_us;     //  when the first was counted
@@ -36,7 +42,9 @@ void
 int
     meter_wait_ms (const meter_t *self, int64_t wait_ms);
 
-//  Wipe the line of progress.
+//  Wipe the line of progress, to report something; or for good.
+void
+    meter_wipe (const meter_t *self);
 void
     meter_clear (meter_t *self);
 

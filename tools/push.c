@@ -100,7 +100,8 @@ s_read_on (push_t *self)
     int found = 0;
     while (!(found & (WIRE_INPUT | WIRE_STOP))) {
         meter_show (meter);
-        found = wire_wait (self->sending.wire, 0, source_fd (self->source), meter_wait_ms (meter, -1));
+        found = wire_wait (self->sending.wire, 0, source_fd (self->source),
+                           meter_wait_ms (meter, -1));
     }
     return !(found & WIRE_STOP) && source_read (self->source);
 }

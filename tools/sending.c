@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "sending.h"
+#include "record.h"
 #include "stop.h"
 
 #include <inttypes.h>
@@ -32,7 +33,9 @@ sending_option (sending_t *self, int option)
         self->linger_given = true;
         break;
     case SENDING_VERBOSE: wire->verbose = true; break;
-    case SENDING_SUBSCRIBERS: wire->subscribers = command_number (0, SENDING_SUBSCRIBERS_MAX); break;
+    case SENDING_SUBSCRIBERS:
+        wire->subscribers = command_number (0, SENDING_SUBSCRIBERS_MAX);
+        break;
     case SENDING_DROP: wire->drop = true; break;
     }
 }
@@ -69,7 +72,7 @@ s_give_up (sending_t *self, bool met)
                         self->meter.messages? ", nor perhaps some before it": "");
 }
 
-//  Wait until a peer may take a message (ZMQ_POLLOUT), which it has not since start_us, or the first
+//  Wait until a peer may take a message (ZMQ_POLLOUT), which none has since start_us, or the first
 //  has connected (0). False when time was out, which is reported, or a signal came.
 static bool
 s_wait_for_peer (sending_t *self, short events, int64_t start_us)
@@ -131,6 +134,19 @@ sending_send (sending_t *self, const zspool_frame_t *frames, size_t count)
     return true;
 }
 
+bool
+sending_record (sending_t *self, const zspool_record_t *record, zspool_block_t *block)
+{
+    if (!s_meet (self))
+        return false;
+    int64_t start_us = 0;
+    while (record_send (record, block, wire_socket (self->wire)) != 0)
+        if (!s_wait_for_room (self, &start_us))
+            return false;
+    s_count (self, record->data_bytes);
+    return true;
+}
+
 void
 sending_wait_due (sending_t *self)
 {
@@ -165,7 +181,7 @@ bool
 sending_finish (sending_t *self)
 {
     meter_clear (&self->meter);
-    if (stop_requested ())
+    if (stop_requested () && !self->endless)
         command_report ("interrupted after %" PRIu64 " messages", self->meter.messages);
     if (self->meter.messages == 0 || self->gave_up)
         return true;

@@ -1,4 +1,4 @@
-//  sending.h - sends messages through a wire: waits for peers, keeps a rate, sees to it that all arrive
+//  sending.h - sends messages through a wire: waits for peers, keeps a rate, sees that all arrive
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -46,6 +46,7 @@ typedef struct {
     int64_t timeout_ms; //  patience with peers; -1: for ever
     int64_t linger_ms;  //  the same at the end
     bool linger_given;  //  --linger
+    bool endless;       //  a signal is its usual end
 
     //  State
     wire_t *wire;
@@ -58,8 +59,8 @@ typedef struct {
 sending_t
     sending_new (int type);
 
-//  Take the option that command_option () gave, one of SENDING_OPTIONS or SENDING_OPTIONS_PUB; other
-//  values are ignored.
+//  Take the option that command_option () gave, one of SENDING_OPTIONS or SENDING_OPTIONS_PUB;
+//  other values are ignored.
 void
     sending_option (sending_t *self, int option);
 
@@ -76,6 +77,10 @@ void
 //  signal came.
 bool
     sending_send (sending_t *self, const zspool_frame_t *frames, size_t count);
+
+//  Send a message of a block likewise. Of the record no frame has been taken.
+bool
+    sending_record (sending_t *self, const zspool_record_t *record, zspool_block_t *block);
 
 //  Wait until due_us, and serve the wire meanwhile; a signal ends the wait.
 void

@@ -1,4 +1,4 @@
-//  source.c - where `zspool push` and `pub` have their messages from
+//  source.c - where `zspool push` and `pub` have messages from
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

@@ -1,4 +1,4 @@
-//  source.h - where `zspool push` and `pub` have their messages from: lines, a whole file, or made up
+//  source.h - where `zspool push` and `pub` have messages from: lines, a whole file, or made up
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

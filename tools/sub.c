@@ -5,10 +5,10 @@
 //  ZeroMQ knows prefixes only: of a pattern its literal beginning is subscribed to, and what comes
 //  is filtered here.
 
+#include "filters.h"
 #include "pull.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const char s_help [] =
     "usage: zspool sub ENDPOINT [FILTER...] [options]\n"
@@ -34,25 +34,6 @@ static const char s_help [] =
 
 static const struct option s_options [] = { PULL_OPTIONS, COMMAND_OPTIONS_END };
 
-//  Bytes at the start of every topic that a filter matches; *pattern becomes true when there is
-//  more to it.
-static size_t
-s_literal_bytes (const char *filter, bool *pattern)
-{
-    for (const char *token = filter;; token++) {
-        size_t size = strcspn (token, ".");
-        if (size == 1 && (*token == '*' || *token == '#')) {
-            *pattern = true;
-            //  "a.#" matches "a", too.
-            size_t literal = (size_t) (token - filter);
-            return *token == '#' && literal > 0? literal - 1: literal;
-        }
-        token += size;
-        if (!*token)
-            return (size_t) (token - filter);
-    }
-}
-
 //  Turn filters into what is subscribed to, and into the filter that sorts out the rest; the latter
 //  is destroyed when ZeroMQ does it all. False when memory is out; exits when one is no filter.
 static bool
@@ -60,16 +41,10 @@ s_compile (char **filters, size_t count, zspool_frame_t *topics, zspool_filter_t
 {
     bool pattern = false;
     for (size_t index = 0; index < count; index++) {
-        size_t size = strlen (filters [index]);
-        int rc = zspool_filter_add (*filter_p, filters [index], size);
-        if (rc == ZSPOOL_ENOMEM)
+        if (!filters_add (*filter_p, filters [index]))
             return false;
-        if (rc == ZSPOOL_ETOOBIG)
-            command_usage ("a filter has at most %d bytes, not %zu", ZSPOOL_FILTER_BYTES_MAX, size);
-        if (rc != ZSPOOL_OK)
-            command_usage ("'%s' is no filter: %s", filters [index], zspool_strerror (rc));
         topics [index].data = filters [index];
-        topics [index].size = s_literal_bytes (filters [index], &pattern);
+        topics [index].size = filters_literal_bytes (filters [index], &pattern);
     }
     if (!pattern)
         zspool_filter_destroy (filter_p);

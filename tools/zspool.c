@@ -30,6 +30,7 @@ static const subcommand_t s_subcommands [] = {
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
     { "cursor", "zspool cursor", cursor_main, "list cursors, let one start elsewhere, or delete one" },
     { "dead", "zspool dead", dead_main, "list, show, put back or drop dead letters" },
+    { "replay", "zspool replay", replay_main, "send stored messages once more" },
     { "dump", "zspool dump", dump_main, "print stored messages" },
     { "backup", "zspool backup", backup_main, "copy a store, also while a device runs on it" },
     { "salvage", "zspool salvage", salvage_main, "save what a damaged store still holds" },

@@ -280,6 +280,18 @@ def send(target, messages):
         target.send_multipart(message)
 
 
+def fill(*groups, options=()):
+    """A store at rest that holds these groups of messages, stored one after the other."""
+    device = Device(*options)
+    target = producer(device.endpoint_in)
+    stored = 0
+    for messages in groups:
+        send(target, messages)
+        stored += len(messages)
+        device.wait_stored(stored)
+    device.stop()
+
+
 #  ---- running tests
 
 def clean_up():

@@ -31,18 +31,6 @@ def sequences(*arguments, **how):
     return [message["sequence"] for message in dump(*arguments, **how)]
 
 
-def fill(*groups):
-    """A store at rest that holds these groups of messages, stored one after the other."""
-    device = Device()
-    target = producer(device.endpoint_in)
-    stored = 0
-    for messages in groups:
-        send(target, messages)
-        stored += len(messages)
-        device.wait_stored(stored)
-    device.stop()
-
-
 def bytes_of(frame):
     return base64.b64decode(frame["base64"]) if isinstance(frame, dict) else frame.encode()
 

@@ -231,8 +231,9 @@ def test_timeout_of_sub_counts_only_messages_that_it_wants():
     subscribing = sub("ipc://in", "*.wanted", "--timeout", "300", "--count", "2")
     target, _ = publisher("ipc://in", 1)
     send(target, [[b"a.wanted", b"1"]])
+    #  Of one frame: libzmq 4.3.4 aborts who closes a socket in the midst of a message while its peer goes.
     while subscribing.is_running():
-        send(target, [[b"a.other", b"2"], [b"wanted", b"3"]])
+        send(target, [[b"a.other"], [b"wanted"]])
     assert subscribing.wait(1) == b"a.wanted\t1\n"
     assert "1 of 2 messages" in subscribing.errors()
 

@@ -12,7 +12,7 @@ import sys
 
 #  What a value is called that is not just any text
 CHECKED = {"MS", "N", "SIZE", "SEQ", "S", "TIME", "LIST", "FORMAT", "KIND", "POLICY", "WHAT", "TYPE", "START",
-           "DURATION", "NAME"}
+           "DURATION", "NAME", "END", "FACTOR"}
 MAY_BE_EMPTY = {"PREFIX", "FILTER"}
 WRONG = ["", "nonsense", "-1", " 1", "99999999999999999999999999", "1.5T"]
 errors = 0
