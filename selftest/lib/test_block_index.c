@@ -432,6 +432,17 @@ TEST (test_block_index_fits_any_capacity)
     CHECK (indexed > 700);
 }
 
+TEST (test_block_index_is_there_however_full_the_block_is)
+{
+    for (size_t capacity = 200; capacity < 600; capacity++) {
+        zspool_block_t *block = s_new (capacity);
+        while (s_append (block, "ab", 40, 1) == ZSPOOL_OK)
+            ;
+        CHECK (zspool_block_count (block) >= 2);
+        s_check_sealed (&block, 1);
+    }
+}
+
 TEST (test_block_index_of_one_message_needs_the_room_that_is_told)
 {
     for (size_t topic_bytes = 0; topic_bytes < 3; topic_bytes++)

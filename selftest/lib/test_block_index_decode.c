@@ -3,6 +3,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 
+#include "bytes.h"
 #include "craft.h"
 #include "kit.h"
 
@@ -206,4 +207,30 @@ TEST (test_block_index_keeps_any_time_of_arrival_in_range)
     CHECK (zspool_block_next (block, &record));
     CHECK_EQ_I64 (zspool_record_arrival_us (block, &record), INT64_MIN + UINT32_MAX - 1);
     zspool_block_destroy (&block);
+}
+
+//  One message of one topic, in every way as it should be but for its length
+TEST (test_block_index_of_a_topic_too_long_gives_ecorrupt)
+{
+    for (size_t topic_bytes = ZSPOOL_TOPIC_BYTES_MAX; topic_bytes <= ZSPOOL_TOPIC_BYTES_MAX + 1; topic_bytes++) {
+        uint8_t body [3000] = { 0 }, bytes [4000], *index = body + 8 + topic_bytes;
+        put_u32 (body, (uint32_t) topic_bytes);
+        put_u16 (body + 6, 1);
+        memset (body + 8, 't', topic_bytes);
+        put_u32 (index, 1);
+        put_u32 (index + 4, (uint32_t) topic_bytes);
+        put_u32 (index + 18, (uint32_t) topic_bytes);
+        put_u16 (index + 22, 1);
+        memset (index + 24, 't', topic_bytes);
+        craft_t craft = craft_usual (1, 8 + topic_bytes);
+        craft.flags = CRAFT_FLAG_INDEX;
+        craft.index_bytes = (uint32_t) (24 + topic_bytes + ZSPOOL_INDEX_HASH_BYTES);
+        size_t size = craft_block (&craft, body, 8 + topic_bytes + craft.index_bytes, bytes);
+        zspool_block_t *block = NULL;
+        if (topic_bytes > ZSPOOL_TOPIC_BYTES_MAX)
+            s_check_refused (bytes, size);
+        else
+            CHECK_OK (zspool_block_decode (&block, bytes, size));
+        zspool_block_destroy (&block);
+    }
 }
