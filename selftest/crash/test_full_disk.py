@@ -115,6 +115,23 @@ def test_stop_on_a_full_disk_tells_what_was_lost():
     take(device, consumer(device.endpoint_out), 0, stored)
 
 
+def test_history_goes_before_anybody_waits():
+    small_disk()
+    device = Device("--ack", "sent", "--keep-count", "unlimited", store="disk/store")
+    target, source = producer(device.endpoint_in, sndhwm=100), consumer(device.endpoint_out)
+    count = 3 * DISK_MIB * 125  #  three times what the disk holds
+    take(device, source, 0, count, (target, 0, count))
+    wait_until(lambda: device.info()["pending"] == 0, "all is acknowledged")
+    assert device.log() == "", device.log()
+    assert 2000 < device.info()["messages"] < count / 2, device.info()
+    source.close()
+    #  What is not acknowledged stays, and then producers do wait.
+    held = fill_up(device, target, count)
+    assert device.info()["pending"] > 2000
+    take(device, consumer(device.endpoint_out), count, held)
+    device.stop()
+
+
 def test_backup_and_salvage_to_a_full_disk_leave_nothing():
     device = Device()
     target = producer(device.endpoint_in)

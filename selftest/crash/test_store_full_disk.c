@@ -5,6 +5,7 @@
 //  Each test mounts a file as a disk, in a mount namespace of its own: it is gone with the process,
 //  however that ends. That needs root, and mkfs.ext4.
 
+#include "commit.h"
 #include "lib/kit.h"
 
 #include <fcntl.h>
@@ -350,4 +351,150 @@ TEST (test_store_full_disk_with_little_left_is_never_stuck)
 TEST (test_store_full_disk_of_ext2_with_little_left_is_never_stuck)
 {
     s_check_never_stuck ("ext2", 500 * 1024);
+}
+
+//  ---- what need not be kept makes room
+
+static void
+s_keep_all (s_setup_t *self)
+{
+    static const zspool_retention_t all = {
+        ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, true
+    };
+    CHECK_OK (zspool_store_begin (self->store));
+    CHECK_OK (zspool_store_set_retention (self->store, self->spool, &all));
+    CHECK_OK (zspool_store_commit (self->store));
+}
+
+//  Append blocks, acknowledge each, for as long as told; where one is refused, once more. Gives how
+//  many were.
+static int
+s_stream (s_setup_t *self, int blocks, size_t bytes)
+{
+    int refused = 0;
+    while (blocks-- > 0) {
+        if (s_try_append (self->store, self->spool, bytes)) {
+            refused++;
+            CHECK_OK (s_try_append (self->store, self->spool, bytes));
+        }
+        s_ack_oldest (self, 1);
+    }
+    return refused;
+}
+
+static void
+s_check_stream (const char *type)
+{
+    s_mount_as (type, DISK_MIB);
+    s_setup_t self = s_setup ();
+    s_keep_all (&self);
+    //  Three times what the disk holds
+    int refused = s_stream (&self, 3 * DISK_MIB * 2, MIB / 2);
+    zspool_spool_info_t info = kit_spool_info (self.store, self.spool);
+    printf ("%s: %d refused, %" PRIu64 " messages kept\n", type, refused, info.messages);
+    CHECK (refused > 0 && refused < DISK_MIB);
+    CHECK (info.messages >= DISK_MIB);
+    CHECK_EQ_U64 (kit_read (self.store, self.spool, 1), info.messages);
+    //  It ends at what is not acknowledged.
+    uint64_t floor = info.last_sequence, count = 0;
+    while (s_try_append (self.store, self.spool, MIB / 2) == ZSPOOL_OK
+           || s_try_append (self.store, self.spool, MIB / 2) == ZSPOOL_OK)
+        CHECK (++count < DISK_MIB * 2);
+    CHECK (count >= info.messages - 40);
+    info = kit_spool_info (self.store, self.spool);
+    CHECK (info.first_sequence <= floor + 1 && info.messages >= count);
+    CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 0);
+    CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).floor, floor);
+    s_done (&self);
+}
+
+TEST (test_store_full_disk_lets_history_go_before_it_refuses)
+{
+    s_check_stream ("ext4");
+}
+
+TEST (test_store_full_disk_lets_history_go_on_ext2)
+{
+    s_check_stream ("ext2");
+}
+
+TEST (test_store_full_disk_lets_history_go_on_tmpfs)
+{
+    s_check_stream ("tmpfs");
+}
+
+TEST (test_store_full_disk_lets_history_of_small_blocks_go_for_large_ones)
+{
+    s_mount ();
+    s_setup_t self = s_setup ();
+    s_keep_all (&self);
+    s_fill_disk ();
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK) {
+        CHECK_OK (zspool_store_begin (self.store));
+        for (int block = 0; rc == ZSPOOL_OK && block < 500; block++)
+            rc = kit_try_append (self.store, self.spool, 1, 500);
+        CHECK_OK (zspool_store_commit (self.store));
+    }
+    uint64_t last = kit_spool_info (self.store, self.spool).last_sequence;
+    kit_ack (self.store, self.spool, self.cursor, 1, last);
+    //  Each transaction removes some hundreds of them; one block needs more.
+    int tries = 0, stored = 0;
+    while (stored < 20) {
+        stored += s_try_append (self.store, self.spool, MIB / 2) == ZSPOOL_OK;
+        CHECK (++tries < 400);
+    }
+    printf ("%" PRIu64 " small blocks; %d tries for %d large ones\n", last, tries, stored);
+    CHECK (tries > stored);
+    s_free_disk ();
+    s_done (&self);
+}
+
+TEST (test_store_full_disk_that_a_reader_keeps_full_costs_little_history)
+{
+    s_mount ();
+    s_setup_t self = s_setup ();
+    s_keep_all (&self);
+    s_stream (&self, DISK_MIB * 3, MIB / 2);
+    s_fill_disk ();
+    //  What is freed while somebody looks cannot be used again.
+    zspool_txn_t *view;
+    CHECK_OK (zspool_view_new (self.store->engine, &view));
+    CHECK_OK (zspool_view_take (view));
+    for (int round = 0; round < 200; round++)
+        s_try_append (self.store, self.spool, MIB / 2);
+    uint64_t messages = kit_spool_info (self.store, self.spool).messages;
+    printf ("%" PRIu64 " messages are left\n", messages);
+    CHECK (messages >= DISK_MIB / 2);
+    zspool_view_release (view);
+    zspool_view_destroy (&view);
+    s_free_disk ();
+    s_done (&self);
+}
+
+TEST (test_store_full_disk_commit_asks_to_be_repeated_while_history_can_go)
+{
+    s_mount ();
+    s_setup_t self = s_setup ();
+    s_keep_all (&self);
+    uint64_t next_sequence = 0, count = 0, repeated = 0;
+    int64_t stored_us;
+    while (count < 4 * DISK_MIB) {
+        zspool_commit_t commit = { .blocks_count = 1, .spools = { self.spool } };
+        CHECK_OK (zspool_store_numbering (self.store, self.spool, &next_sequence, &stored_us));
+        commit.blocks [0] = kit_block_new_stamped (next_sequence, 1, MIB / 2);
+        zspool_block_stamp (commit.blocks [0], next_sequence, zspool_now_us (), 1);
+        zspool_commit_run (&commit, self.store);
+        CHECK_OK (commit.rc);
+        CHECK (commit.full == 0 || commit.full == ZSPOOL_EFULL);
+        repeated += commit.full != 0;
+        count += commit.blocks_stored;
+        zspool_block_destroy (&commit.blocks [0]);
+        if (commit.blocks_stored)
+            s_ack_oldest (&self, 1);
+        CHECK (repeated <= count);
+    }
+    printf ("%" PRIu64 " repeated\n", repeated);
+    CHECK (repeated > 0);
+    s_done (&self);
 }
