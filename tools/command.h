@@ -33,6 +33,8 @@ int
 int
     stream_main (int argc, char **argv);
 int
+    run_main (int argc, char **argv);
+int
     backup_main (int argc, char **argv);
 int
     push_main (int argc, char **argv);

@@ -1,4 +1,4 @@
-//  device.c - what zspool queue and zspool stream share: both run a device until a signal comes
+//  device.c - what zspool queue, stream and run share: they run devices until a signal comes
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { OPTION_IN = 256, OPTION_OUT, OPTION_STORE, OPTION_FEED, OPTION_DEVICE, OPTION_VERBOSE };
 
@@ -51,7 +52,8 @@ static const struct option s_options [] = {
 };
 
 typedef struct {
-    const device_command_t *command;
+    const char *kind;      //  of the device, and name of the command
+    const char *help;
     zspool_device_t *device;
     bool verbose;
 } self_t;
@@ -59,20 +61,28 @@ typedef struct {
 //  ------------------------------------------------------------------------------------------------
 //  Options
 
+int
+device_set_defaults (zspool_device_t *device, const char *kind)
+{
+    //  A queue's are those of the library.
+    static const char *const stream [] [2] = { { "in-type", "sub" },
+                                               { "out-type", "pub" },
+                                               { "keep-age", "7d" },
+                                               { "keep-count", "unlimited" } };
+    if (strcmp (kind, "queue") == 0)
+        return ZSPOOL_OK;
+    int rc = strcmp (kind, "stream") == 0? ZSPOOL_OK: ZSPOOL_ENOENT;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < sizeof stream / sizeof stream [0]; index++)
+        rc = zspool_device_set (device, stream [index] [0], stream [index] [1]);
+    return rc;
+}
+
 //  What it cannot do without; exits when that is missing.
 static void
 s_require (self_t *self, bool given, const char *name)
 {
     if (!given)
-        command_usage ("--%s is missing (see zspool %s --help)", name, self->command->name);
-}
-
-static void
-s_set_defaults (self_t *self)
-{
-    for (const device_default_t *at = self->command->defaults; at->name; at++)
-        if (zspool_device_set (self->device, at->name, at->value) != ZSPOOL_OK)
-            command_usage ("--%s", zspool_device_reason (self->device));
+        command_usage ("--%s is missing (see zspool %s --help)", name, self->kind);
 }
 
 //  Set the options; exits when the device refuses one, or one is missing.
@@ -81,7 +91,7 @@ s_parse (self_t *self, int argc, char **argv)
 {
     bool store = false, in = false, out = false;
     int option;
-    while ((option = command_option (argc, argv, s_options, self->command->help)) != -1) {
+    while ((option = command_option (argc, argv, s_options, self->help)) != -1) {
         if (option == OPTION_VERBOSE) {
             self->verbose = true;
             continue;
@@ -193,16 +203,16 @@ s_run (self_t *self)
 }
 
 int
-device_main (const device_command_t *command, int argc, char **argv)
+device_main (const char *kind, const char *help, int argc, char **argv)
 {
-    self_t self = { .command = command, .device = zspool_device_new () };
-    if (!self.device) {
+    self_t self = { .kind = kind, .help = help, .device = zspool_device_new () };
+    if (!self.device || device_set_defaults (self.device, kind) != ZSPOOL_OK) {
         command_report ("out of memory");
+        zspool_device_destroy (&self.device);
         return COMMAND_FAILED;
     }
     tune_process ();
     zsys_set_logstream (stderr);
-    s_set_defaults (&self);
     s_parse (&self, argc, argv);
     int status = s_run (&self);
     zspool_device_destroy (&self.device);

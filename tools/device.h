@@ -1,4 +1,4 @@
-//  device.h - what zspool queue and zspool stream share: both run a device until a signal comes
+//  device.h - what zspool queue, stream and run share: they run devices until a signal comes
 //
 //  SPDX-License-Identifier: MPL-2.0
 
@@ -9,20 +9,7 @@
 
 #define DEVICE_STATUS_MS 1000 //  how often --verbose tells the status
 
-//  An option and its value
-typedef struct {
-    const char *name;
-    const char *value;
-} device_default_t;
-
-//  A command that runs a device
-typedef struct {
-    const char *name;                 //  as typed
-    const char *help;
-    const device_default_t *defaults; //  that differ from the library's; the last has no name
-} device_command_t;
-
-//  The part of the help that both have. The defaults that differ: in-type, out-type, keep-age,
+//  The part of the help that queue and stream have. The defaults that differ: in-type, out-type, keep-age,
 //  keep-count.
 #define DEVICE_HELP(in_type, out_type, keep_age, keep_count)                                       \
     "  --name SPOOL          spool in the store (default main)\n"                                  \
@@ -76,8 +63,12 @@ typedef struct {
     "FILTER is a prefix of a message's first frame, or, with * or # among its tokens,\n"           \
     "which dots separate, a pattern of it: * is one token, # any number.\n"
 
-//  Run the command; returns an exit status.
+//  Set the defaults of a kind of device, "queue" or "stream". ENOENT: there is no such kind.
 int
-    device_main (const device_command_t *command, int argc, char **argv);
+    device_set_defaults (zspool_device_t *device, const char *kind);
+
+//  Run the command that is called like the kind of its device; returns an exit status.
+int
+    device_main (const char *kind, const char *help, int argc, char **argv);
 
 #endif

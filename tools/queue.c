@@ -18,7 +18,5 @@ static const char s_help [] =
 int
 queue_main (int argc, char **argv)
 {
-    static const device_default_t defaults [] = { { NULL, NULL } };
-    static const device_command_t command = { "queue", s_help, defaults };
-    return device_main (&command, argc, argv);
+    return device_main ("queue", s_help, argc, argv);
 }

@@ -18,11 +18,5 @@ static const char s_help [] =
 int
 stream_main (int argc, char **argv)
 {
-    static const device_default_t defaults [] = { { "in-type", "sub" },
-                                                  { "out-type", "pub" },
-                                                  { "keep-age", "7d" },
-                                                  { "keep-count", "unlimited" },
-                                                  { NULL, NULL } };
-    static const device_command_t command = { "stream", s_help, defaults };
-    return device_main (&command, argc, argv);
+    return device_main ("stream", s_help, argc, argv);
 }

@@ -23,6 +23,7 @@ typedef struct {
 static const subcommand_t s_subcommands [] = {
     { "queue", "zspool queue", queue_main, "a durable PULL -> PUSH device" },
     { "stream", "zspool stream", stream_main, "a durable SUB -> XPUB device with a history" },
+    { "run", "zspool run", run_main, "devices that a file describes, in one process" },
     { "push", "zspool push", push_main, "send lines of standard input as messages" },
     { "pull", "zspool pull", pull_main, "print messages" },
     { "pub", "zspool pub", pub_main, "publish lines of standard input as messages" },
