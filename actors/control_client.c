@@ -390,17 +390,18 @@ zspool_control_drop (zspool_control_t *self, const char *name, uint64_t first, u
     return s_move_all (self, "DROP", name, first, last, count);
 }
 
-//  Ask for a command about a cursor; with a start, if it takes one.
+//  Ask for a command about a cursor.
 static int
 s_command_cursor (zspool_control_t *self, const char *command, const char *spool, const char *cursor,
                   const char *start)
 {
+    if (!spool || !cursor || !start)
+        return s_fail (self, ZSPOOL_EINVAL, "a name is missing");
     zmsg_t *request = zmsg_new ();
     zmsg_addstr (request, command);
     zmsg_addstr (request, spool);
     zmsg_addstr (request, cursor);
-    if (start)
-        zmsg_addstr (request, start);
+    zmsg_addstr (request, start);
     return zspool_control_ask (self, &request, NULL);
 }
 
@@ -413,5 +414,5 @@ zspool_control_seek_cursor (zspool_control_t *self, const char *spool, const cha
 int
 zspool_control_delete_cursor (zspool_control_t *self, const char *spool, const char *cursor)
 {
-    return s_command_cursor (self, "DELETE_CURSOR", spool, cursor, NULL);
+    return s_command_cursor (self, "DELETE_CURSOR", spool, cursor, "");
 }

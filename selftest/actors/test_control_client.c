@@ -120,6 +120,30 @@ TEST (test_control_command_that_is_none_is_refused)
     zspool_device_destroy (&device);
 }
 
+TEST (test_control_moves_and_deletes_cursors)
+{
+    zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    uint32_t spool = kit_spool (store, "main");
+    kit_cursor (store, spool, "other", ZSPOOL_START_FIRST);
+    zspool_store_destroy (&store);
+    zspool_device_t *device = s_device_new ("sync");
+    zspool_control_t *control = zspool_control_new (KIT_STORE);
+    CHECK_OK (zspool_control_seek_cursor (control, "main", "other", "new"));
+    CHECK_OK (zspool_control_seek_cursor (control, "main", "out", "all"));
+    CHECK_CODE (zspool_control_seek_cursor (control, "main", "out", "yesterday"), ZSPOOL_EINVAL);
+    CHECK_CODE (zspool_control_seek_cursor (control, "main", "nobody", "all"), ZSPOOL_ENOENT);
+    CHECK_CODE (zspool_control_seek_cursor (control, "nothing", "out", "all"), ZSPOOL_ENOENT);
+    CHECK (strstr (zspool_control_reason (control), "nothing"));
+    CHECK_CODE (zspool_control_delete_cursor (control, "main", "out"), ZSPOOL_EBUSY);
+    CHECK (*zspool_control_reason (control));
+    CHECK_OK (zspool_control_delete_cursor (control, "main", "other"));
+    CHECK_CODE (zspool_control_delete_cursor (control, "main", "other"), ZSPOOL_ENOENT);
+    CHECK_CODE (zspool_control_delete_cursor (control, "main", NULL), ZSPOOL_EINVAL);
+    CHECK_CODE (zspool_control_seek_cursor (control, "main", "out", NULL), ZSPOOL_EINVAL);
+    zspool_control_destroy (&control);
+    zspool_device_destroy (&device);
+}
+
 static void *
 s_ask_often (void *failures)
 {

@@ -187,6 +187,14 @@ s_are_cursors_like (zspool_store_t *store, uint32_t id, const model_spool_t *spo
     return true;
 }
 
+static bool
+s_is_kept_like (zspool_store_t *store, uint32_t id, const model_spool_t *spool)
+{
+    zspool_retention_t retention;
+    CHECK_OK (zspool_store_retention (store, id, &retention));
+    return retention.messages == spool->keep_messages && retention.unacked;
+}
+
 bool
 model_is_like (zspool_store_t *store, const model_t *model)
 {
@@ -198,7 +206,7 @@ model_is_like (zspool_store_t *store, const model_t *model)
             return true;
         CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT);
         if (rc || !model->created || !s_is_numbered_like (store, &info, spool)
-            || !s_are_cursors_like (store, info.id, spool))
+            || !s_is_kept_like (store, info.id, spool) || !s_are_cursors_like (store, info.id, spool))
             return false;
     }
     return true;
@@ -320,7 +328,7 @@ s_step_ack (model_worker_t *self, uint32_t id, model_spool_t *spool)
     bool stale = first <= spool->floors [cursor] || last > spool->last;
     for (uint64_t sequence = first; sequence <= last && !stale; sequence++)
         stale = (spool->messages [sequence] & (STORED | ACKED (cursor))) != STORED;
-    int rc = zspool_store_ack (self->store, id, cursor + 1, first, last);
+    int rc = zspool_store_ack (self->store, id, spool->ids [cursor], first, last);
     //  It may have been dropped.
     if (rc != ZSPOOL_ESTALE || !spool->limited)
         s_expect (self, rc, stale? ZSPOOL_ESTALE: ZSPOOL_OK);
@@ -336,15 +344,68 @@ s_step_cursor (model_worker_t *self, uint32_t id, model_spool_t *spool)
     if (spool->cursors == MODEL_CURSORS)
         return ZSPOOL_OK;
     char name [32];
-    snprintf (name, sizeof name, "cursor-%u", spool->cursors);
+    snprintf (name, sizeof name, "cursor-%u", spool->cursors_made);
     uint32_t cursor = 0;
     int rc = s_expect (self, zspool_store_cursor (self->store, id, name, ZSPOOL_START_NEW, &cursor),
                        ZSPOOL_OK);
     if (rc)
         return rc;
-    CHECK_EQ_U64 (cursor, spool->cursors + 1);
+    CHECK_EQ_U64 (cursor, spool->cursors_made + 1);
+    spool->ids [spool->cursors] = cursor;
+    spool->cursors_made++;
     spool->floors [spool->cursors++] = spool->last;
     return ZSPOOL_OK;
+}
+
+//  Move a cursor to where everything is still stored: behind what some cursor waits for.
+static int
+s_step_seek (model_worker_t *self, uint32_t id, model_spool_t *spool)
+{
+    if (spool->cursors == 0 || spool->limited)
+        return ZSPOOL_OK;
+    uint64_t start = spool->last + 1;
+    for (uint32_t cursor = 0; cursor < spool->cursors; cursor++) {
+        uint64_t first = spool->floors [cursor] + 1;
+        while (first <= spool->last && (spool->messages [first] & (STORED | ACKED (cursor))) != STORED)
+            first++;
+        start = first < start? first: start;
+    }
+    start += kit_below (&self->chance, spool->last + 2 - start);
+    uint32_t moved = (uint32_t) kit_below (&self->chance, spool->cursors);
+    int rc = s_expect (self, zspool_store_seek_cursor (self->store, id, spool->ids [moved], start), ZSPOOL_OK);
+    if (rc)
+        return rc;
+    spool->floors [moved] = start - 1;
+    for (uint64_t sequence = start; sequence <= spool->last; sequence++)
+        spool->messages [sequence] &= (uint8_t) ~ACKED (moved);
+    return ZSPOOL_OK;
+}
+
+//  Delete the newest cursor, unless it is the only one.
+static int
+s_step_delete (model_worker_t *self, uint32_t id, model_spool_t *spool)
+{
+    if (spool->cursors < 2)
+        return ZSPOOL_OK;
+    uint32_t last = spool->cursors - 1;
+    int rc = s_expect (self, zspool_store_delete_cursor (self->store, id, spool->ids [last]), ZSPOOL_OK);
+    if (rc == ZSPOOL_OK)
+        spool->cursors--;
+    return rc;
+}
+
+//  Keep more, or less, of what is acknowledged; without cursors everything is.
+static int
+s_step_keep (model_worker_t *self, uint32_t id, model_spool_t *spool)
+{
+    zspool_retention_t retention = zspool_retention_queue;
+    if (spool->cursors == 0)
+        return ZSPOOL_OK;
+    retention.messages = kit_below (&self->chance, 3)? kit_below (&self->chance, 300): 0;
+    int rc = s_expect (self, zspool_store_set_retention (self->store, id, &retention), ZSPOOL_OK);
+    if (rc == ZSPOOL_OK)
+        spool->keep_messages = retention.messages;
+    return rc;
 }
 
 static int
@@ -376,8 +437,14 @@ s_step (model_worker_t *self)
         return s_step_put (self, id, spool);
     if (kind < 45)
         return s_step_append (self, id, spool);
-    if (kind < 97)
+    if (kind < 91)
         return s_step_ack (self, id, spool);
+    if (kind < 93)
+        return s_step_keep (self, id, spool);
+    if (kind < 95)
+        return s_step_seek (self, id, spool);
+    if (kind < 96)
+        return s_step_delete (self, id, spool);
     if (kind < 99 || spool->limited)
         return s_step_cursor (self, id, spool);
     return s_step_trim (self, id, spool);

@@ -26,7 +26,10 @@ typedef struct {
     uint64_t last;                     //  of the newest one
     uint64_t ceiling;                  //  nothing above was forwarded
     uint64_t lost;                     //  sequences in gaps
-    uint32_t cursors;                  //  that were created
+    uint64_t keep_messages;            //  its retention: kept though acknowledged
+    uint32_t cursors;                  //  that there are
+    uint32_t cursors_made;             //  ever
+    uint32_t ids [MODEL_CURSORS];      //  their numbers
     uint64_t floors [MODEL_CURSORS];   //  where a cursor started, or was moved to
     bool limited;                      //  the oldest is dropped when there is no room
     uint64_t trimmed_to;               //  messages up to here may be gone, whoever waits for them

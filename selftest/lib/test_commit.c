@@ -212,3 +212,60 @@ TEST (test_commit_on_a_full_disk_stores_what_finds_room)
     CHECK_EQ_U64 (kit_read (self.store, self.spools [0], 1), 20);
     s_done (&self);
 }
+
+//  ---- moving and deleting cursors
+
+TEST (test_commit_moves_a_cursor_behind_what_it_stores)
+{
+    s_setup_t self;
+    s_setup (&self);
+    zspool_seek_t seek = { 0, 0, 0 };
+    zspool_cursor_job_t job = { .spool = self.spools [0], .cursor = self.cursors [0], .seek = &seek, .rc = -77 };
+    job.start = (zspool_start_t){ ZSPOOL_FROM_LAST, 3, 0 };
+    s_add_block (&self, 0, 10, 100);
+    s_add_change (&self, 0, 2, 4);
+    self.commit.cursor_job = &job;
+    s_run (&self, ZSPOOL_OK, false, 1, 1);
+    CHECK_OK (job.rc);
+    CHECK_EQ_U64 (seek.cursor, self.cursors [0]);
+    CHECK_EQ_U64 (seek.generation, 2);
+    CHECK_EQ_U64 (seek.floor, 7);
+    zspool_cursor_info_t info = kit_cursor_info (self.store, self.spools [0], self.cursors [0]);
+    CHECK_EQ_U64 (info.floor, 7);
+    CHECK_EQ_U64 (info.generation, 2);
+    //  What its outlet says of the generation before does nothing.
+    self.commit.cursor_job = NULL;
+    s_add_change (&self, 0, 10, 10);
+    s_run (&self, ZSPOOL_OK, false, 0, 1);
+    CHECK_EQ_U64 (kit_cursor_info (self.store, self.spools [0], self.cursors [0]).floor, 7);
+    s_done (&self);
+}
+
+TEST (test_commit_deletes_a_cursor)
+{
+    s_setup_t self;
+    s_setup (&self);
+    zspool_cursor_job_t job = { .spool = self.spools [1], .cursor = self.cursors [1], .deletes = true, .rc = -77 };
+    uint32_t cursor;
+    self.commit.cursor_job = &job;
+    s_run (&self, ZSPOOL_OK, false, 0, 0);
+    CHECK_OK (job.rc);
+    CHECK_CODE (zspool_store_cursor (self.store, self.spools [1], "main", 1, &cursor), ZSPOOL_ENOENT);
+    s_done (&self);
+}
+
+TEST (test_commit_refuses_to_move_a_cursor_that_is_not_there_and_stores_the_rest)
+{
+    s_setup_t self;
+    s_setup (&self);
+    zspool_seek_t seek = { 0, 0, 0 };
+    zspool_cursor_job_t job = { .spool = self.spools [0], .cursor = 77, .seek = &seek };
+    job.start = (zspool_start_t){ ZSPOOL_FROM_NEW, 0, 0 };
+    s_add_block (&self, 0, 10, 100);
+    self.commit.cursor_job = &job;
+    s_run (&self, ZSPOOL_OK, false, 1, 0);
+    CHECK_CODE (job.rc, ZSPOOL_EINVAL);
+    CHECK_EQ_U64 (seek.cursor, 0);
+    CHECK_EQ_U64 (kit_spool_info (self.store, self.spools [0]).messages, 10);
+    s_done (&self);
+}
