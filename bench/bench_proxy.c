@@ -1,4 +1,4 @@
-//  bench_proxy.c - the memory-only proxy that the device is measured against: PULL -> PUSH, or XSUB -> XPUB
+//  bench_proxy.c - the memory-only proxy to measure against: PULL -> PUSH, or XSUB -> XPUB
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

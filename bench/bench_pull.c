@@ -15,9 +15,9 @@
 //  With --ack-to and --hold the first frame of each message is a ticket. With --ack-to tickets go
 //  back by PUSH, --batch of them joined in one frame, or fewer when nothing comes; with --hold they
 //  never do. Prints one line of JSON. Each producer's numbers (see bench_push.c) must come one by
-//  one: what is missing or repeated is counted; with --shared other consumers get what is missing. A
-//  subscriber may miss some, and then `lost` tells what part of the window's; so may who gets some topics only:
-//  --topics says that messages have one, in a first frame.
+//  one: what is missing or repeated is counted; with --shared other consumers get what is missing.
+//  A subscriber may miss some: `lost` is that part of the window's messages. --topics says that
+//  messages have a first frame, which is their topic.
 //  With --stay it goes on receiving afterwards until it is killed, since a consumer that leaves
 //  makes a device send again. One thread, plain libzmq.
 
@@ -282,8 +282,9 @@ main (int argc, char **argv)
             "\"bytes\": %zu, \"gaps\": %llu, \"repeats\": %llu, \"lost\": %.6f, \"first\": %.6f}\n",
             (double) messages / seconds, (unsigned long long) messages, seconds,
             (unsigned long long) self->total, self->bytes,
-            (unsigned long long) (options.subscribe ? 0 : self->gaps), (unsigned long long) self->repeats,
-            (double) lost / (double) (lost + messages), (double) self->first_ns / 1e9);
+            (unsigned long long) (options.subscribe ? 0 : self->gaps),
+            (unsigned long long) self->repeats, (double) lost / (double) (lost + messages),
+            (double) self->first_ns / 1e9);
     fflush (stdout);
     if (options.stay)
         s_receive_until (self, 0, INT64_MAX, TIMEOUT_MAX);

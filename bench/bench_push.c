@@ -7,10 +7,10 @@
 //
 //  Runs until it is killed when neither --count nor --seconds is given. With them it ends when
 //  everything was handed to the peer. Every message starts with its number, and in it the number of
-//  its producer (default 0), so that bench_pull can see gaps and repetitions. With --topics a first frame
-//  goes before it, t.0 to t.N-1 in turn. As a publisher it waits for the first subscription, and where PUB would
-//  drop a message it waits too (XPUB_NODROP), so that what is lost was lost behind it. One thread,
-//  plain libzmq.
+//  its producer (default 0), so that bench_pull can see gaps and repetitions. With --topics a first
+//  frame goes before it, t.0 to t.N-1 in turn. As a publisher it waits for the first subscription,
+//  and where PUB would drop a message it waits too (XPUB_NODROP), so that what is lost was lost
+//  behind it. One thread, plain libzmq.
 
 #include "bench.h"
 

@@ -14,7 +14,7 @@ from rig import (DEVICES, STOP_S, Case, Failed, anonymous_mib, cpu_seconds, disk
 
 STREAMS = ['direct', 'zmq_proxy', 'sync', 'async', 'explicit']
 LATENCIES = ['zmq_proxy', 'sync', 'async']
-ONCE = ['filesize', 'memory', 'restart', 'redelivery']  # cases measured in the first round only
+ONCE = ['filesize', 'memory', 'restart', 'redelivery', *publish.ONCE]  # in the first round only
 CASES = ['sync', 'async', 'explicit', 'direct', 'latency', 'backlog', 'peers', 'stored',
          'fragmented', *publish.CASES] + ONCE
 
@@ -346,4 +346,5 @@ def plan(options, number):
         add(('stream', 'sync', SMALL), measure_stream, 'sync', SMALL)
     if number == 1:
         plan_once(options, add)
+        publish.plan_once(options, add)
     return steps

@@ -56,7 +56,8 @@ def figures_of(results, key, figure):
 def ratios_of(results, key, base_key, figure='rate'):
     base = results.get(base_key, {})
     return [result[figure] / base[number][figure]
-            for number, result in results.get(key, {}).items() if number in base]
+            for number, result in results.get(key, {}).items()
+            if figure in result and figure in base.get(number, {})]
 
 
 def added_commits(results, name):
@@ -152,20 +153,23 @@ def restart_budgets(results, options):
 
 
 def publish_budgets(results, options):
-    for size in publish.SIZES:
-        key, base = ('publish', 'sync', size, 1), ('publish', 'zmq_proxy', size, 1)
-        if size == SMALL:
-            yield Budget(f'PUB/SUB, sync, {size_name(size)}, 1 subscriber, of zmq_proxy', (key, base),
-                         ratios_of(results, key, base), least=PUBLISH_BUDGET)
+    key, base = ('publish', 'sync', SMALL, 1), ('publish', 'zmq_proxy', SMALL, 1)
+    for figure, label in (('rate', 'full speed'), ('lossless_rate', 'lossless')):
+        yield Budget(f'PUB/SUB, sync, {SMALL} B, 1 subscriber, {label}, of zmq_proxy', (key, base),
+                     ratios_of(results, key, base, figure), least=PUBLISH_BUDGET)
     key, base = ('feeds', publish.FEEDS), ('stream', 'sync', SMALL)
     yield Budget(f'{publish.FEEDS} feeds: CPU a delivery, of a queue\'s', (key, base),
                  ratios_of(results, key, base, 'cpu_us'), most=FEED_CPU_BUDGET)
-    for figure, label in (('rate', 'zspool replay'), ('feed_rate', 'a new feed getting history')):
+    for figure, label in (('rate', 'zspool replay'), ('feed_rate', 'what an absent feed missed')):
         live = results.get(base, {})
         values = [result[figure] / live[number]['rate']
                   for number, result in results.get(('replay',), {}).items() if number in live]
         yield Budget(f'{label}, {SMALL} B, of the live rate', (('replay',), base), values,
                      least=REPLAY_BUDGET)
+    for limit in ('keep-count', 'keep-bytes'):
+        key = ('keep', limit)
+        yield Budget(f'stream under --{limit}: file, of live bytes', (key,),
+                     figures_of(results, key, 'ratio'), most=FILESIZE_BUDGET)
 
 
 def all_budgets(results, options):
@@ -174,7 +178,8 @@ def all_budgets(results, options):
             Budget('sync, one at a time: p50 above zmq_proxy, in LMDB commits',
                    (latency, ('latency', 'zmq_proxy'), ('disk',)), added_commits(results, 'sync'),
                    most=LATENCY_BUDGET),
-            *store_budgets(results, options), *publish_budgets(results, options), *restart_budgets(results, options)]
+            *store_budgets(results, options), *publish_budgets(results, options),
+            *restart_budgets(results, options)]
 
 
 #  Tables of figures
@@ -199,13 +204,16 @@ def stream_rows(results, options):
 
 def publish_rows(results):
     rows = []
-    for key in sorted(key for key in results if key[0] == 'publish'):
+    for key in [key for key in results if key[0] == 'publish']:
         _, name, size, subscribers = key
         base = ('publish', 'zmq_proxy', size, subscribers)
-        rows.append((size_name(size), str(subscribers), name, *spread(figures_of(results, key, 'rate')),
+        rows.append((size_name(size), str(subscribers), name,
+                     *spread(figures_of(results, key, 'rate')),
                      f'{statistics.median(figures_of(results, key, "lost")):.1%}',
                      spread(figures_of(results, key, 'cpu_us'), 2)[0],
-                     *spread(ratios_of(results, key, base), 3)))
+                     *spread(ratios_of(results, key, base), 3),
+                     spread(figures_of(results, key, 'lossless_rate'))[0],
+                     spread(ratios_of(results, key, base, 'lossless_rate'), 3)[0]))
     return rows
 
 
@@ -224,9 +232,25 @@ def feed_rows(results):
         add(('filters', count), f'feed with {count} filters, msg/s', 'rate')
         add(('filters', count), f'feed with {count} filters, CPU us a message', 'cpu_us', 2)
     add(('replay',), 'zspool replay, msg/s', 'rate')
-    add(('replay',), 'a new feed getting history, msg/s', 'feed_rate')
-    add(('replay',), f'one topic in {publish.TOPICS} of it, messages looked at/s', 'sparse_rate')
+    add(('replay',), 'what an absent feed missed, msg/s', 'feed_rate')
+    for indexed, label in ((True, 'with an index'), (False, 'without')):
+        add(('sparse', indexed), f'one topic in {publish.TOPICS}, blocks {label}, looked at/s',
+            'rate')
+    for limit in ('keep-count', 'keep-bytes'):
+        add(('keep', limit), f'--{limit}: live, MiB', 'live_mib')
+        add(('keep', limit), f'--{limit}: store, MiB', 'size_mib')
     return rows
+
+
+def matching_rows(results):
+    figures = next(iter(results.get(('matching',), {}).values()), {})
+    kinds = {}
+    for name, value in figures.items():
+        kind, space, count = name.partition(' ')
+        if space:
+            kinds.setdefault(kind, {})[int(count)] = value
+    return [(kind, *(f'{ns:,.0f}' for _, ns in sorted(by_count.items())))
+            for kind, by_count in kinds.items()]
 
 
 def latency_rows(results):
@@ -292,11 +316,14 @@ def print_report(results, failures, options):
     print_table('One message at a time, send to receipt, us; what the device adds, in LMDB commits',
                 ('size', 'through', 'p50', 'min - max', 'p99', 'added', 'min - max'),
                 latency_rows(results), (0, 1))
-    print_table('PUB to SUB: at each subscriber; what the middle dropped; CPU of it a delivery',
+    print_table('PUB to SUB, full speed: at each subscriber, what the middle dropped, its CPU a '
+                'delivery; then slowed until nothing is lost',
                 ('size', 'SUBs', 'through', 'msg/s', 'min - max', 'lost', 'CPU us', 'of zmq_proxy',
-                 'min - max'), publish_rows(results), (0, 2))
-    print_table(f'Feeds, filters, history, {SMALL} B', ('what', 'median', 'min - max'),
+                 'min - max', 'lossless', 'of it'), publish_rows(results), (0, 2))
+    print_table('Feeds, filters, history, limits', ('what', 'median', 'min - max'),
                 feed_rows(results), (0,))
+    print_table('Matching a topic, ns, by number of filters',
+                ('kind', '1', '10', '100', '1000', '10000'), matching_rows(results), (0,))
     print_table('With messages in the store', ('what', 'median', 'min - max'), other_rows(results),
                 (0,))
     rows = [(budget.label, *spread(budget.values, budget.digits), budget.limit(),

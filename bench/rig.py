@@ -116,6 +116,14 @@ class Case:
     def result(self, program, *arguments):
         return self.finish(self.start(program, *arguments))
 
+    def results(self, program, *arguments):
+        '''The same for a program that prints several objects, one a line'''
+        process = self.start(program, *arguments)
+        output, _ = process.communicate(timeout=RESULT_S)
+        if process.returncode or not output:
+            raise Failed(f'{program} exited with {process.returncode}')
+        return [self.check(program, line) for line in output.splitlines()]
+
     def info(self):
         '''What `zspool info` says of the store, which a device may be using'''
         return self.result(self.options.zspool, 'info', self.store, '--json')

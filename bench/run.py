@@ -30,13 +30,24 @@
 #    restart                from the start of the command to the first message at a waiting
 #                           consumer, 4 GiB stored, the device before killed with SIGKILL; cold:
 #                           after the kernel's caches were dropped (as root)
-#    publish                PUB -> middle -> SUB, 1 and 5 subscribers: `zspool stream` against a zmq_proxy of
-#                           XSUB and XPUB. The publisher waits where PUB would drop; what the middle
-#                           drops for a slow subscriber is `lost`
-#    feeds                  PUSH -> a stream with 10 feeds -> a PULL each; CPU a delivery against a queue's
+#    publish                PUB -> middle -> SUB, 1 and 5 subscribers: `zspool stream` against a
+#                           zmq_proxy of XSUB and XPUB. The same publisher, subscribers and
+#                           high-water marks; each message is numbered. The publisher waits where
+#                           PUB would drop, so that it is the middle and the subscribers that are
+#                           measured. At full speed: what a subscriber gets a second, and the part
+#                           that the middle dropped for it, `lost`; lossless: what it gets when the
+#                           publisher is slowed until nothing (0.1 %) is lost, in steps of a
+#                           sixth or so
+#    feeds                  PUSH -> a stream with 10 feeds -> a PULL each; CPU a delivery against a
+#                           queue's
 #    filters                a feed with 1000 filters against one with none
-#    replay                 a history of 2 million messages of 1000 topics: by `zspool replay`, by a
-#                           new feed, and by one that wants one topic of it; against the live rate
+#    matching               ns to match a topic, by kind and number of filters
+#    replay                 a history of 2 million messages, which a feed was absent for: by
+#                           `zspool replay`, and by the feed; against the live rate
+#    sparse                 1 GiB of 1000 topics in turn, of which a new feed wants one: messages
+#                           looked at a second, in blocks with an index and without
+#    keep                   a stream under --keep-count and under --keep-bytes, 512 MiB: file
+#                           against live bytes when all has been replaced twice
 #    redelivery             a million messages delivered, never acknowledged; all run out, are sent
 #                           again and acknowledged
 #

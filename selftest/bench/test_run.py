@@ -40,17 +40,22 @@ def skip_in_memory(directory):
 def check_measures(directory):
     report = directory / "report.json"
     done = run(*TINY, "--dir", str(directory), "--json", str(report),
-               "--cases", "sync,explicit,latency,backlog,fragmented,restart,publish,feeds,filters")
+               "--cases", "sync,explicit,latency,backlog,fragmented,restart,publish,feeds,filters,"
+               "matching,replay,sparse")
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads(report.read_text())
     measured = {tuple(each["case"]) for each in data["runs"]}
     for case in [("stream", "zmq_proxy", 100), ("stream", "sync", 100), ("stream", "explicit", 100),
                  ("publish", "zmq_proxy", 100, 1), ("publish", "sync", 100, 5), ("feeds", 10),
-                 ("filters", 1000), ("latency", "sync"), ("backlog",), ("fragmented", 16384), ("restart",), ("disk",)]:
+                 ("filters", 1000), ("matching",), ("replay",), ("sparse", True),
+                 ("sparse", False), ("latency", "sync"), ("backlog",), ("fragmented", 16384),
+                 ("restart",), ("disk",)]:
         assert case in measured, f"{case} was not measured"
     verdicts = {each["what"]: each["verdict"] for each in data["budgets"]}
     assert verdicts["sync, 100 B, of zmq_proxy"] in ("ok", "MISSED"), verdicts
     assert verdicts["async, 100 B, of zmq_proxy"] == "not measured: not asked for", verdicts
+    assert verdicts["PUB/SUB, sync, 100 B, 1 subscriber, full speed, of zmq_proxy"] in (
+        "ok", "MISSED"), verdicts
     assert data["machine"]["lmdb"] != "unknown", data["machine"]
     assert "Budgets" in done.stdout and "Other work took" in done.stdout, done.stdout
     assert not stores(directory), stores(directory)
