@@ -346,10 +346,11 @@ s_begin_flush (self_t *self, uint64_t number)
     zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
-//  Subscribe to the topics, or all.
+//  Subscribe to the topics, or all. ZeroMQ silently loses subscriptions above the high-water mark of sending.
 static void
 s_subscribe (self_t *self)
 {
+    zsock_set_sndhwm (self->socket, 0);
     const char *topic = self->topics? (const char *) zlist_first (self->topics): NULL;
     if (!topic)
         zsock_set_subscribe (self->socket, "");

@@ -103,6 +103,15 @@ def test_device_takes_only_its_topics():
     assert numbers(device.stored()) == [number for number in range(100) if number % 4 != 2]
 
 
+def test_more_topics_than_the_high_water_mark_are_all_taken():
+    topics = [f"t.{number}." for number in range(300)]
+    device = Stream("--hwm", "10", *(word for topic in topics for word in ("--topic", topic)))
+    target = publisher(device.endpoint_in, len(topics))
+    send(target, [[topic.encode(), b"%d" % number] for number, topic in enumerate(topics)])
+    device.wait_stored(len(topics))
+    assert numbers(device.stored()) == list(range(len(topics)))
+
+
 def test_frames_and_bytes_are_kept():
     device = Stream()
     target = publisher(device.endpoint_in)
