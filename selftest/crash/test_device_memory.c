@@ -28,6 +28,21 @@ s_size (uint64_t number)
     return number % 20 == 0? MESSAGE_BYTES_MAX: 100;
 }
 
+//  Give it feeds whose peers are absent. Without memory for good it would wait for some then, since they
+//  keep the first blocks.
+static int
+s_add_feeds (self_t *self)
+{
+    static const char *const options [] [2] = { { "feed", "some=@tcp://127.0.0.1:*,a.#,b" },
+                                                { "feed-ack", "some=sent" },
+                                                { "feed-sub", "all=@tcp://127.0.0.1:*" },
+                                                { "feed-ack", "all=settled" } };
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < sizeof options / sizeof options [0]; index++)
+        rc = zspool_device_set (self->device, options [index] [0], options [index] [1]);
+    return rc;
+}
+
 //  Start a device; that may be refused.
 static int
 s_start (self_t *self, const char *ack)
@@ -42,6 +57,8 @@ s_start (self_t *self, const char *ack)
         rc = zspool_device_set (self->device, options [index] [0], options [index] [1]);
     if (rc == ZSPOOL_OK && streq (ack, "explicit"))
         rc = zspool_device_set (self->device, "ack-in", "@tcp://127.0.0.1:*");
+    if (rc == ZSPOOL_OK && streq (ack, "explicit"))
+        rc = s_add_feeds (self);
     if (rc == ZSPOOL_OK && SELFTEST_TSAN)
         rc = zspool_device_set (self->device, "map", "1G");
     if (rc == ZSPOOL_OK)
