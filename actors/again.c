@@ -67,8 +67,8 @@ s_send (zspool_again_t *self, zspool_sender_t *sender, zspool_ticket_t *ticket, 
     case ZSPOOL_SENDER_NO_MEMORY: return ZSPOOL_ENOMEM;
     default: return ZSPOOL_ESYSTEM;
     }
-    self->sent++;
-    self->sent_bytes += record->data_bytes;
+    self->traffic->resent++;
+    self->traffic->bytes += record->data_bytes;
     return zspool_cursor_sent (self->cursor, record->sequence, record->sequence, now_ms)? ZSPOOL_EFAILED:
                                                                                         ZSPOOL_OK;
 }

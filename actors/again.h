@@ -10,6 +10,7 @@
 #include "burial.h"
 #include "finder.h"
 #include "sender.h"
+#include "traffic.h"
 #include "zspool_filter.h"
 
 typedef struct {
@@ -17,8 +18,7 @@ typedef struct {
     zspool_filter_t *filter;     //  likewise; NULL: all messages
     zspool_finder_t finder;      //  of what is sent again
     zspool_burial_t burial;      //  of what was delivered too often
-    uint64_t sent;               //  messages sent again,
-    uint64_t sent_bytes;         //  and their bytes
+    zspool_traffic_t *traffic;   //  where deliveries are counted; not ours
 } zspool_again_t;
 
 //  Send, or gather, what is due at a time, a bounded number at a time, with tickets like this; then hand what was

@@ -22,12 +22,11 @@
 #include "follower.h"
 #include "peers.h"
 #include "plain.h"
-#include "rate.h"
-#include "request.h"
 #include "seek.h"
 #include "sender.h"
 #include "socket.h"
 #include "subscribers.h"
+#include "traffic.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -75,13 +74,7 @@ typedef struct {
     int64_t mono_ms;               //  the system's clock when it was last read
     int64_t timeout_ms;            //  of the last poll
     bool settled_down;             //  explicit: nothing was in flight and nothing had changed
-    zspool_measure_t wait;         //  from a message's numbering until it is sent, microseconds
-    zspool_rate_t message_rate;    //  of all deliveries
-    zspool_rate_t byte_rate;
-    uint64_t sent_bytes;           //  of first deliveries, and those after a rewind
-    uint64_t sent;                 //  messages, first deliveries
-    uint64_t resent;               //  messages, after a rewind
-    uint64_t passed;               //  sequences that are of other topics, or in a gap
+    zspool_traffic_t traffic;
 } self_t;
 
 //  ------------------------------------------------------------------------------------------------
@@ -159,6 +152,8 @@ s_self_new (const zspool_outlet_args_t *args)
         s_free (self);
         return NULL;
     }
+    self->traffic.label = self->label;
+    self->again.traffic = &self->traffic;
     self->options = *args->options;
     s_init_cursor (self, args);
     zspool_subscribers_init (&self->subscribers, publishes? ends->hold: 0, publishes && ends->exclusive);
@@ -210,7 +205,7 @@ s_note_passed (self_t *self, uint64_t to)
         zspool_cursor_ack (self->cursor, self->passed_to + 1, to);
         self->settled_down = false;
     }
-    self->passed += to - self->passed_to;
+    self->traffic.passed += to - self->passed_to;
     self->passed_to = to;
 }
 
@@ -225,8 +220,8 @@ s_peek (self_t *self)
         zsys_error ("spool %s: block damaged, messages %llu to %llu are not delivered",
                     self->options.name, (unsigned long long) first, (unsigned long long) last);
     }
-    else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM || rc == ZSPOOL_ELIMIT)
-        self->retry = true; //  ELIMIT: much was passed over for the filter, and there is more to look at
+    else if (rc == ZSPOOL_EFULL || rc == ZSPOOL_ENOMEM)
+        self->retry = true;
     else if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ELIMIT)
         s_fail (self);
     self->passing = rc == ZSPOOL_ELIMIT;
@@ -251,26 +246,6 @@ s_may_deliver (self_t *self)
     if (self->cursor)
         return zspool_cursor_may_deliver (self->cursor) && zspool_cursor_next_due_ms (self->cursor) > 0;
     return !self->plain.holding;
-}
-
-//  Note at what rate messages are sent.
-static void
-s_note_rate (self_t *self, int64_t now_us)
-{
-    zspool_rate_note (&self->message_rate, self->sent + self->resent + self->again.sent, now_us);
-    zspool_rate_note (&self->byte_rate, self->sent_bytes + self->again.sent_bytes, now_us);
-}
-
-//  Measure what was sent of a block, and so many first deliveries among it. How long these waited
-//  goes by the clock of the day: they may have been stored before this process began.
-static void
-s_measure (self_t *self, const zspool_block_t *block, uint64_t first_deliveries)
-{
-    int64_t now_us = zclock_usecs ();
-    if (first_deliveries > 0)
-        zspool_measure_add (&self->wait, zspool_now_us () - zspool_block_stored_us (block),
-                            first_deliveries, now_us);
-    s_note_rate (self, now_us);
 }
 
 //  Send the message at hand; false when that is not possible now.
@@ -303,8 +278,8 @@ s_end_run (self_t *self, s_run_t *run)
 {
     if (run->count == 0)
         return;
-    self->sent_bytes += run->bytes;
-    self->passed += run->last - run->first + 1 - run->count;
+    self->traffic.bytes += run->bytes;
+    self->traffic.passed += run->last - run->first + 1 - run->count;
     s_note_sent (self, run->first, run->last, run->bytes);
     memset (run, 0, sizeof *run);
 }
@@ -315,9 +290,9 @@ s_add_to_run (self_t *self, s_run_t *run)
 {
     const zspool_record_t *record = &self->follower.record;
     if (record->sequence <= self->plain.sent_to)
-        self->resent++;
+        self->traffic.resent++;
     else
-        self->sent++;
+        self->traffic.sent++;
     if (run->count++ == 0)
         run->first = record->sequence;
     run->last = record->sequence;
@@ -343,7 +318,7 @@ s_forward_block (self_t *self, size_t most)
 {
     zspool_follower_t *follower = &self->follower;
     zspool_block_t *block = zspool_block_ref (follower->block);
-    uint64_t last = zspool_block_last_sequence (block), sent_before = self->sent;
+    uint64_t last = zspool_block_last_sequence (block), sent_before = self->traffic.sent;
     size_t count = 0;
     s_run_t run = { .count = 0 };
     if (self->cursor
@@ -360,7 +335,8 @@ s_forward_block (self_t *self, size_t most)
     }
     s_end_run (self, &run);
     if (count > 0)
-        s_measure (self, block, self->sent - sent_before);
+        zspool_traffic_measure (&self->traffic, self->traffic.sent - sent_before,
+                                zspool_block_stored_us (block));
     zspool_block_destroy (&block);
     return count;
 }
@@ -387,7 +363,7 @@ s_forward (self_t *self)
 static void
 s_send_due (self_t *self)
 {
-    uint64_t before = self->again.sent;
+    uint64_t before = self->traffic.resent;
     int rc = zspool_again_serve (&self->again, &self->sender, &self->ticket, zsock_resolve (self->writer),
                                  self->now_ms);
     if (rc == ZSPOOL_ENOMEM)
@@ -396,8 +372,8 @@ s_send_due (self_t *self)
         self->terminated = true;
     else if (rc != ZSPOOL_OK && rc != ZSPOOL_EFULL)
         s_fail (self);
-    if (self->again.sent > before)
-        s_note_rate (self, zclock_usecs ());
+    if (self->traffic.resent > before)
+        zspool_traffic_measure (&self->traffic, 0, 0);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -615,61 +591,28 @@ s_unsent_age_ms (const self_t *self)
     return age_us > 0? (uint64_t) age_us / 1000: 0;
 }
 
-//  Add a value under the label: out/NAME, or feed/FEED/NAME.
-static void
-s_add (self_t *self, zmsg_t *status, const char *name, uint64_t value)
-{
-    char path [ZSPOOL_LABEL_MAX + 64];
-    snprintf (path, sizeof path, "%s/%s", self->label, name);
-    zspool_reply_add (status, path, value);
-}
-
-//  The same for a value that has a name without a label when it is of the main outlet. What is ack/NAME there
-//  is NAME at a feed, for "ack" is its policy.
-static void
-s_add_own (self_t *self, zmsg_t *status, const char *name, uint64_t value)
-{
-    if (streq (self->label, "out"))
-        zspool_reply_add (status, name, value);
-    else
-        s_add (self, status, strncmp (name, "ack/", 4) == 0? name + 4: name, value);
-}
-
-static void
-s_add_measures (self_t *self, zmsg_t *status)
-{
-    int64_t now_us = zclock_usecs ();
-    s_add_own (self, status, "rate/out", zspool_rate_get (&self->message_rate, now_us));
-    s_add_own (self, status, "rate/out_bytes", zspool_rate_get (&self->byte_rate, now_us));
-    char prefix [ZSPOOL_LABEL_MAX + 16] = "wait/";
-    if (!streq (self->label, "out"))
-        snprintf (prefix, sizeof prefix, "%s/wait/", self->label);
-    zspool_reply_add_measure (status, prefix, "_us", &self->wait, now_us);
-}
-
 static void
 s_reply_status (self_t *self, uint64_t number)
 {
     zspool_cursor_t *cursor = self->cursor;
     const zspool_plain_t *plain = &self->plain;
+    const zspool_traffic_t *traffic = &self->traffic;
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
-    s_add (self, status, "sent", self->sent);
-    s_add (self, status, "resent", self->resent + self->again.sent);
-    s_add (self, status, "passed", self->passed);
-    s_add (self, status, "buried", self->again.burial.buried);
-    s_add (self, status, "floor", cursor? zspool_cursor_floor (cursor): plain->floor);
-    s_add (self, status, "sent_to", cursor? zspool_cursor_sent_to (cursor): plain->sent_to);
-    s_add (self, status, "in_flight", cursor? zspool_cursor_in_flight (cursor): plain->sent_to - plain->floor);
-    s_add (self, status, "unsent_age_ms", s_unsent_age_ms (self));
-    s_add (self, status, "peers", zspool_peers_count (&self->peers));
-    s_add (self, status, "subscriptions", self->subscribers.count);
-    s_add (self, status, "holding", !self->subscribers.open);
-    s_add (self, status, "impatient", self->sender.patience.times);
-    s_add (self, status, "damaged", self->follower.damaged);
-    s_add_own (self, status, "ack/tickets", self->acks.good);
-    s_add_own (self, status, "ack/stale", self->acks.stale);
-    s_add_own (self, status, "ack/bad", self->acks.bad);
-    s_add_measures (self, status);
+    zspool_traffic_add_all (traffic, status);
+    zspool_traffic_add (traffic, status, "buried", self->again.burial.buried);
+    zspool_traffic_add (traffic, status, "floor", cursor? zspool_cursor_floor (cursor): plain->floor);
+    zspool_traffic_add (traffic, status, "sent_to", cursor? zspool_cursor_sent_to (cursor): plain->sent_to);
+    zspool_traffic_add (traffic, status, "in_flight",
+                        cursor? zspool_cursor_in_flight (cursor): plain->sent_to - plain->floor);
+    zspool_traffic_add (traffic, status, "unsent_age_ms", s_unsent_age_ms (self));
+    zspool_traffic_add (traffic, status, "peers", zspool_peers_count (&self->peers));
+    zspool_traffic_add (traffic, status, "subscriptions", self->subscribers.count);
+    zspool_traffic_add (traffic, status, "holding", !self->subscribers.open);
+    zspool_traffic_add (traffic, status, "impatient", self->sender.patience.times);
+    zspool_traffic_add (traffic, status, "damaged", self->follower.damaged);
+    zspool_traffic_add_own (traffic, status, "ack/tickets", self->acks.good);
+    zspool_traffic_add_own (traffic, status, "ack/stale", self->acks.stale);
+    zspool_traffic_add_own (traffic, status, "ack/bad", self->acks.bad);
     zmsg_send (&status, self->pipe);
 }
 
