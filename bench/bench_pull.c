@@ -224,7 +224,7 @@ static int64_t
 s_receive_until (self_t *self, uint64_t count, int64_t end_ns, double timeout)
 {
     int64_t last_ns = bench_now_ns ();
-    while (!count || self->total < count) {
+    while (last_ns < end_ns && (!count || self->total < count)) {
         bool received = s_receive (self);
         if (received && self->total % BENCH_CLOCK_EVERY && self->total != count)
             continue;

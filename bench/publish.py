@@ -18,8 +18,8 @@ MATCHED_S = 0.2              # of each number and kind of filters
 TOPICS = 1000
 HISTORY_MESSAGES = 2_000_000 # at --scale 1
 SPARSE_MIB = 1024            # at --scale 1
-SPARSE_SIZE = 1024           # bytes of a message
-SPARSE_MIN = 50              # messages of each topic: fewer come within one look at the clock
+SPARSE_SIZES = (1024, 16384) # bytes of a message: a topic is in every 4th block, or every 60th
+SPARSE_MIN = 10              # messages of each topic, at any scale
 SPARSE_FILTER = ',t.7.#'     # behind a feed's endpoint: one topic, and not t.70
 KEEP_MIB = 512               # not below half of it at any scale: files grow in steps of 64 MiB
 KEEP_SCALE_MIN = 0.5
@@ -172,17 +172,17 @@ def measure_replay(options):
         return {'messages': count, 'rate': rate, 'feed_rate': taken['rate']}
 
 
-def measure_sparse(options, indexed):
+def measure_sparse(options, indexed, size):
     '''1 GiB of 1000 topics in turn, of which a new feed wants one: messages looked at a second.
     A queue does not index its blocks, so there all of them are read.'''
-    count = max(SPARSE_MIN * TOPICS, int(SPARSE_MIB * 2 ** 20 * options.scale) // SPARSE_SIZE)
-    with Case(options, count * SPARSE_SIZE * 2) as case:
+    count = max(SPARSE_MIN * TOPICS, int(SPARSE_MIB * 2 ** 20 * options.scale) // size)
+    with Case(options, count * size * 2) as case:
         into, out = addresses(2)
         ends = ['--store', case.store, '--in', into, '--in-type', 'pull', '--out', out]
         device = case.start(options.zspool, 'stream' if indexed else 'queue', *ends,
                             '--out-type', 'pub' if indexed else 'push')
         case.wait_ready(device)
-        case.result('bench_push', '--size', SPARSE_SIZE, '--topics', TOPICS, '--count', count, into)
+        case.result('bench_push', '--size', size, '--topics', TOPICS, '--count', count, into)
         case.stop(device, clean=True)
         into, out = addresses(2)
         device = start_stream(case, 'sync', ['--in', into, '--in-type', 'pull'],
@@ -243,8 +243,9 @@ def plan_streams(options, add):
     if 'replay' in options.cases:
         add(('replay',), measure_replay)
     if 'sparse' in options.cases:
-        for indexed in (True, False):
-            add(('sparse', indexed), measure_sparse, indexed)
+        for size in SPARSE_SIZES:
+            for indexed in (True, False):
+                add(('sparse', indexed, size), measure_sparse, indexed, size)
 
 
 def plan_once(options, add):

@@ -233,9 +233,10 @@ def feed_rows(results):
         add(('filters', count), f'feed with {count} filters, CPU us a message', 'cpu_us', 2)
     add(('replay',), 'zspool replay, msg/s', 'rate')
     add(('replay',), 'what an absent feed missed, msg/s', 'feed_rate')
-    for indexed, label in ((True, 'with an index'), (False, 'without')):
-        add(('sparse', indexed), f'one topic in {publish.TOPICS}, blocks {label}, looked at/s',
-            'rate')
+    for size in publish.SPARSE_SIZES:
+        for indexed, label in ((True, 'with an index'), (False, 'without')):
+            add(('sparse', indexed, size), f'one topic in {publish.TOPICS}, {size_name(size)}, '
+                f'blocks {label}, looked at/s', 'rate')
     for limit in ('keep-count', 'keep-bytes'):
         add(('keep', limit), f'--{limit}: live, MiB', 'live_mib')
         add(('keep', limit), f'--{limit}: store, MiB', 'size_mib')

@@ -45,7 +45,7 @@
 #    replay                 a history of 2 million messages, which a feed was absent for: by
 #                           `zspool replay`, and by the feed; against the live rate
 #    sparse                 1 GiB of 1000 topics in turn, of which a new feed wants one: messages
-#                           looked at a second, in blocks with an index and without
+#                           looked at a second, in blocks with an index and without, 1 and 16 KiB
 #    keep                   a stream under --keep-count and under --keep-bytes, 512 MiB: file
 #                           against live bytes when all has been replaced twice
 #    redelivery             a million messages delivered, never acknowledged; all run out, are sent

@@ -47,8 +47,8 @@ def check_measures(directory):
     measured = {tuple(each["case"]) for each in data["runs"]}
     for case in [("stream", "zmq_proxy", 100), ("stream", "sync", 100), ("stream", "explicit", 100),
                  ("publish", "zmq_proxy", 100, 1), ("publish", "sync", 100, 5), ("feeds", 10),
-                 ("filters", 1000), ("matching",), ("replay",), ("sparse", True),
-                 ("sparse", False), ("latency", "sync"), ("backlog",), ("fragmented", 16384),
+                 ("filters", 1000), ("matching",), ("replay",), ("sparse", True, 1024),
+                 ("sparse", False, 1024), ("latency", "sync"), ("backlog",), ("fragmented", 16384),
                  ("restart",), ("disk",)]:
         assert case in measured, f"{case} was not measured"
     verdicts = {each["what"]: each["verdict"] for each in data["budgets"]}
