@@ -85,8 +85,8 @@ typedef struct {
     uint64_t pending;             //  stored messages not acknowledged
     uint64_t in_flight;           //  of those: delivered at least once
     uint64_t lagged;              //  dropped though not acknowledged, ever: at a limit of its spool
-    int64_t pending_us;           //  when the oldest message above the floor was stored, microseconds since
-                                  //  1970, UTC; 0: none is
+    int64_t pending_us;           //  when the oldest of the pending was stored, microseconds since 1970,
+                                  //  UTC; 0: none is
 } zspool_cursor_info_t;
 
 //  Create a handle for a directory; nothing is touched yet. NULL when memory is out or the path is

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Thread: the owner's. Opening is in store_open.c, cursors in store_cursors.c and store_seek.c,
-//  trimming in store_retention.c, listing in store_info.c.
+//  Thread: the owner's. Opening is in store_open.c, room for what is appended in store_room.c, cursors
+//  in store_cursors.c and store_seek.c, trimming in store_retention.c, listing in store_info.c.
 //
 //  Invariants
 //  1. What is `now` becomes `committed` only after the engine's commit returned; a rollback sets it
@@ -19,66 +19,11 @@
 
 #include <string.h>
 
-//  On a full disk this much reserved space is left alone by appending
-#define FULL_DISK_SPARE_BYTES (8 * 1024 * 1024)
-//  On a full disk what need not be kept goes for so much more than an append needs, lest each has to wait
-#define FULL_DISK_STEP_BYTES (8 * 1024 * 1024)
-//  On a full disk so much free space is worth a commit that makes it usable
-#define AGED_FREE_BYTES_MIN (256 * 1024)
-//  How free space lies is looked at when the file has grown by this
-#define LAYOUT_GROWN_BYTES (32ULL * 1024 * 1024)
-//  Or when this was appended, and one part in so many of what is free: looking costs by how much
-//  that is
-#define LAYOUT_APPENDED_BYTES (64ULL * 1024 * 1024)
-#define LAYOUT_FREE_PART 8
-//  So much scattered free space makes it worth writing blocks in single pages; for half of it that
-//  goes on
-#define LAYOUT_SCATTERED_BYTES (16ULL * 1024 * 1024)
-
 //  Putting messages one by one drops this part of the limit at a time, or a block's worth
 #define LIMIT_STEP_PART 8
 
 //  ------------------------------------------------------------------------------------------------
 //  Transactions
-
-//  Decide how this transaction writes blocks. One value a block is fastest, but needs as many pages
-//  in a row: when free space is scattered, as after a purge of one of two spools, LMDB looks
-//  through all of it in vain for each commit, writes down its list anew, and extends the file.
-//  Single pages take what is first in the list.
-static void
-s_choose_layout (zspool_store_t *self)
-{
-    uint64_t used = zspool_engine_used_bytes (self->engine);
-    if (used < self->layout_file_bytes && self->layout_left_bytes > 0)
-        return;
-    size_t block_bytes = self->layout_block_bytes? self->layout_block_bytes: ZSPOOL_BLOCK_BYTES;
-    uint64_t scattered =
-        zspool_engine_scattered_bytes (self->engine, block_bytes / ZSPOOL_PAGE_BYTES + 1);
-    self->chunked = scattered > (self->chunked? LAYOUT_SCATTERED_BYTES / 2: LAYOUT_SCATTERED_BYTES);
-    self->layout_file_bytes = used + LAYOUT_GROWN_BYTES;
-    self->layout_left_bytes = LAYOUT_APPENDED_BYTES + scattered / LAYOUT_FREE_PART;
-    self->layout_for_bytes = block_bytes;
-    self->layout_block_bytes = 0;
-}
-
-//  The disk is full. What the last commit freed can be used only behind a further one: make that.
-static int
-s_age_free_pages (zspool_store_t *self)
-{
-    if (zspool_store_free_bytes (self)
-        < zspool_engine_reusable_bytes (self->engine) + AGED_FREE_BYTES_MIN)
-        return ZSPOOL_OK;
-    int rc = zspool_engine_begin (self->engine, &self->txn);
-    if (rc == ZSPOOL_OK)
-        rc = zspool_state_put_store (self->txn, self->state, &self->record);
-    if (rc) {
-        zspool_engine_abort (self->engine);
-        return rc;
-    }
-    rc = zspool_engine_commit (self->engine);
-    self->failed = rc != ZSPOOL_OK;
-    return rc? ZSPOOL_EFAILED: ZSPOOL_OK;
-}
 
 bool
 zspool_store_is_in_txn (const zspool_store_t *self)
@@ -86,55 +31,12 @@ zspool_store_is_in_txn (const zspool_store_t *self)
     return self->in_txn && zspool_claim_is_mine (self->claim);
 }
 
-//  Begin a transaction on the engine, with what its end goes by.
-static int
-s_begin (zspool_store_t *self)
+int
+zspool_store_begin_plain (zspool_store_t *self)
 {
     int rc = zspool_engine_begin (self->engine, &self->txn);
     self->in_txn = rc == ZSPOOL_OK;
     self->txn_bytes = ZSPOOL_TXN_OVERHEAD_BYTES;
-    return rc;
-}
-
-//  Remove what every cursor has acknowledged, the spools in turn, until so many bytes are free; some
-//  blocks in a commit of its own. *more tells whether that was not enough though there are more.
-static int
-s_remove_history (zspool_store_t *self, uint64_t bytes, bool *more)
-{
-    uint64_t freed = 0;
-    *more = false;
-    int rc = s_begin (self);
-    for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count && freed < bytes; index++) {
-        zspool_spool_state_t *spool = &self->spools [index];
-        uint64_t before = spool->now.bytes;
-        bool left;
-        rc = zspool_store_give_way (self, spool, bytes - freed, ZSPOOL_TRIM_BLOCKS_MAX, &left);
-        freed += before - spool->now.bytes;
-        *more = *more || left;
-    }
-    if (rc == ZSPOOL_OK)
-        return zspool_store_commit (self);
-    zspool_store_rollback (self);
-    return rc;
-}
-
-//  The disk is full. When an append found too little free in the file, what need not be kept goes
-//  for it, and somewhat more. That is no use when there is enough, and it cannot be used again yet,
-//  for somebody looks at it: so no more goes then.
-static int
-s_make_pages (zspool_store_t *self)
-{
-    uint64_t wanted = self->wanted_bytes;
-    self->wanted_bytes = 0;
-    self->gives_way = false;
-    if (wanted == 0)
-        return ZSPOOL_OK;
-    bool more = false;
-    uint64_t free_bytes = zspool_store_free_bytes (self);
-    int rc = ZSPOOL_OK;
-    if (free_bytes < wanted + FULL_DISK_STEP_BYTES / 2)
-        rc = s_remove_history (self, wanted + FULL_DISK_STEP_BYTES - free_bytes, &more);
-    self->served_bytes = more? 0: wanted;
     return rc;
 }
 
@@ -152,14 +54,12 @@ zspool_store_begin (zspool_store_t *self)
     uint64_t usual_bytes = ZSPOOL_TXN_OVERHEAD_BYTES + zspool_blocks_room (ZSPOOL_BLOCK_BYTES);
     if (zspool_engine_reserve (self->engine, usual_bytes) == ZSPOOL_ENOSPC)
         self->disk_full = true;
-    int rc = self->disk_full? s_make_pages (self): ZSPOOL_OK;
-    if (rc == ZSPOOL_OK && self->disk_full)
-        rc = s_age_free_pages (self);
+    int rc = self->disk_full? zspool_store_find_pages (self): ZSPOOL_OK;
     if (rc == ZSPOOL_OK)
-        rc = s_begin (self);
+        rc = zspool_store_begin_plain (self);
     if (rc)
         return zspool_store_fail_code (self, rc);
-    s_choose_layout (self);
+    zspool_store_choose_layout (self);
     return ZSPOOL_OK;
 }
 
@@ -410,59 +310,6 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
 //  ------------------------------------------------------------------------------------------------
 //  Appending
 
-//  The disk is full. Whether free pages of the file itself will do; for a spool with nothing left
-//  to acknowledge, and for what is buried, together with half of the headroom, since nothing else
-//  would ever make room for it.
-static bool
-s_has_pages (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t needed)
-{
-    uint64_t spare = zspool_engine_spare_bytes (self->engine);
-    if (spare < FULL_DISK_SPARE_BYTES)
-        return false;
-    uint64_t usable = zspool_engine_reusable_bytes (self->engine);
-    if (spool->now.blocks == 0 || self->burying)
-        usable += spare - FULL_DISK_SPARE_BYTES;
-    return usable >= needed;
-}
-
-//  The disk is full for so many bytes: whether what need not be kept is to make room for them, in
-//  the next transaction, for what is freed in this one cannot be used in it.
-static void
-s_ask_for_pages (zspool_store_t *self, uint64_t needed)
-{
-    self->wanted_bytes = needed;
-    self->gives_way = false;
-    for (size_t index = 0; needed > self->served_bytes && index < self->spools_count; index++)
-        if (zspool_store_has_history (self, &self->spools [index]))
-            self->gives_way = true;
-}
-
-bool
-zspool_store_gives_way (const zspool_store_t *self)
-{
-    return self->gives_way;
-}
-
-//  Make sure that the open transaction may take so much more of the file, for a spool.
-static int
-s_make_room (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t bytes)
-{
-    uint64_t needed = self->txn_bytes + bytes;
-    int rc = zspool_engine_reserve (self->engine, needed);
-    self->disk_full = rc == ZSPOOL_ENOSPC;
-    if (rc == ZSPOOL_ENOSPC && s_has_pages (self, spool, needed)) {
-        self->chunked = true; //  they must be taken one by one
-        rc = ZSPOOL_OK;
-    }
-    if (rc == ZSPOOL_OK) {
-        self->txn_bytes = needed;
-        self->served_bytes = 0;
-    }
-    else if (rc == ZSPOOL_ENOSPC)
-        s_ask_for_pages (self, needed);
-    return rc;
-}
-
 //  Write a stamped block that room was made for.
 static int
 s_write_block (zspool_store_t *self, zspool_spool_state_t *spool, const zspool_block_t *block)
@@ -520,7 +367,7 @@ zspool_store_append_stamped (zspool_store_t *self, uint32_t spool_id, zspool_blo
         return zspool_store_fail_code (self, ZSPOOL_EINVAL);
     if (!zspool_store_is_within_limit (spool, zspool_block_size (block)))
         return ZSPOOL_ELIMIT;
-    int rc = s_make_room (self, spool, zspool_blocks_room (zspool_block_size (block)));
+    int rc = zspool_store_make_room (self, spool, zspool_blocks_room (zspool_block_size (block)));
     return rc? zspool_store_fail_code (self, rc): s_write_block (self, spool, block);
 }
 
@@ -569,7 +416,7 @@ s_begin_filling (zspool_store_t *self, zspool_spool_state_t *spool, size_t recor
     if (rc)
         return rc;
     size_t capacity = record_bytes > ZSPOOL_BLOCK_BYTES? record_bytes: (size_t) ZSPOOL_BLOCK_BYTES;
-    rc = s_make_room (self, spool, zspool_blocks_room (ZSPOOL_BLOCK_OVERHEAD_BYTES + capacity));
+    rc = zspool_store_make_room (self, spool, zspool_blocks_room (ZSPOOL_BLOCK_OVERHEAD_BYTES + capacity));
     if (rc)
         return rc;
     spool->filling = zspool_block_new (capacity);

@@ -230,6 +230,18 @@ void
 int
     zspool_store_append_filling (zspool_store_t *self, zspool_spool_state_t *spool);
 
+//  Begin a transaction on the engine, with no more than what its end goes by.
+int
+    zspool_store_begin_plain (zspool_store_t *self);
+//  Decide whether the transaction that begins writes blocks as one value each, or in single pages.
+void
+    zspool_store_choose_layout (zspool_store_t *self);
+//  The disk is full and a transaction is to begin: have free pages of the file for it, if that can be.
+int
+    zspool_store_find_pages (zspool_store_t *self);
+//  Make sure that the open transaction may take so much more of the file, for a spool. ENOSPC.
+int
+    zspool_store_make_room (zspool_store_t *self, const zspool_spool_state_t *spool, uint64_t bytes);
 //  At a commit: remove what a spool is to keep no longer; store what changed of its cursors.
 int
     zspool_store_retain (zspool_store_t *self, zspool_spool_state_t *spool);
