@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from device import *
+from stream import *
 from recorder import Recorder
 
 SEED = int(os.environ.get("SELFTEST_SEED") or random.SystemRandom().randrange(1 << 40))
@@ -41,6 +41,32 @@ def run_device(recorder, *options, deaths=0):
     device.kill()
 
 
+def run_stream(recorder, *options, deaths=0):
+    """The same through a stream: feeds of each kind, and what is published."""
+    whims = random.Random(SEED)
+    feeds = [Feed("all", ack="explicit"), Feed("some", "message 0000002", "message 0000005"), Feed("sub", sub=True)]
+    device = Stream("--settle", "100", *options, feeds=feeds, environment=recorder.environment)
+    target, source = publisher(device.endpoint_in), feeds[0].reader()
+    others = [feeds[1].reader(), feeds[2].reader(), subscriber(device.endpoint_out)]
+    device.wait_subscribed(1)
+    kills = sorted(whims.randrange(MESSAGES) for _ in range(deaths))
+    number = 0
+    while number < MESSAGES:
+        burst = min(whims.choice([1, 1, 5, 20]), MESSAGES - number)
+        for _ in range(burst):
+            target.send(b"message %08d" % number + b"-" * whims.choice([0, 100, 100, 3000]))
+            number += 1
+        receive(source, burst)
+        while kills and kills[0] < number:
+            kills.pop(0)
+            device.restart(kill=True)
+            while source.poll(300):
+                source.recv_multipart()
+    device.wait_stored(MESSAGES)
+    assert all(other.poll(WAIT_S * 1000) for other in others)
+    device.kill()
+
+
 def check_found(recorder, found):
     print(f"SELFTEST_SEED={SEED} repeats this run")
     status, text = recorder.check_forwarded(SEED, 1)
@@ -63,6 +89,18 @@ def test_transaction_has_all_that_was_forwarded():
 def test_killed_and_started_again_has_all_that_was_forwarded():
     recorder = Recorder(sends=True)
     run_device(recorder, deaths=4)
+    check_found(recorder, False)
+
+
+def test_stream_has_all_that_its_feeds_and_subscribers_got():
+    recorder = Recorder(sends=True, slow_sync_us=2000)
+    run_stream(recorder)
+    check_found(recorder, False)
+
+
+def test_stream_killed_and_started_again_has_all_that_was_forwarded():
+    recorder = Recorder(sends=True)
+    run_stream(recorder, deaths=3)
     check_found(recorder, False)
 
 
@@ -108,6 +146,12 @@ def test_failed_write_ends_it_and_what_was_forwarded_is_there():
 def test_planted_sync_left_out_is_found():
     recorder = Recorder(sends=True, plant="sync left out")
     run_device(recorder)
+    check_found(recorder, True)
+
+
+def test_planted_sync_left_out_by_a_stream_is_found():
+    recorder = Recorder(sends=True, plant="sync left out")
+    run_stream(recorder)
     check_found(recorder, True)
 
 
