@@ -187,7 +187,8 @@ ZSPOOL_EXPORT int
 //  hundreds with one, so an idle spool keeps what is too old until then. A block is
 //  as old as its stamp, which never decreases in a spool: when the clock is set back nothing goes
 //  early. What every cursor has acknowledged is kept no longer when there is no room for what comes:
-//  under the spool's limit, or on the disk.
+//  under the spool's limit, or on the disk. On a full disk an append still gives ENOSPC then, and the
+//  next transaction begins with making the room: try again.
 //
 //  It is stored: whoever writes the store next goes by it. EINVAL: no transaction, no such spool, or
 //  nothing would be kept at all (unacked false, and a limit of 0); EIO, ENOMEM.
