@@ -103,6 +103,13 @@ int
 int
     zspool_store_fail_code (zspool_store_t *self, int code);
 
+//  Counts never fall below 0, whatever a damaged record says.
+static inline uint64_t
+zspool_minus (uint64_t from, uint64_t much)
+{
+    return from > much? from - much: 0;
+}
+
 //  Whether a transaction is open, and this process, not a forked child, opened it
 bool
     zspool_store_is_in_txn (const zspool_store_t *self);

@@ -76,12 +76,6 @@ zspool_store_spool_info (zspool_store_t *self, size_t index, zspool_spool_info_t
     return ZSPOOL_OK;
 }
 
-static uint64_t
-s_minus (uint64_t from, uint64_t much)
-{
-    return from > much? from - much: 0;
-}
-
 //  How many of a block's messages first..last, by their sequences, an entry says are acknowledged
 static uint64_t
 s_count_bits (const zspool_cursor_entry_t *entry, uint64_t first, uint64_t last)
@@ -126,8 +120,8 @@ s_count_pending (zspool_store_t *self, uint32_t spool, uint32_t cursor,
         acked += s_count_bits (&entry, floor + 1, last);
     }
     zspool_walk_close (&walk);
-    info->in_flight = s_minus (s_minus (record->sent_to, floor), acked_sent + gaps_sent);
-    info->pending = s_minus (s_minus (last, floor), acked + gaps);
+    info->in_flight = zspool_minus (zspool_minus (record->sent_to, floor), acked_sent + gaps_sent);
+    info->pending = zspool_minus (zspool_minus (last, floor), acked + gaps);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 

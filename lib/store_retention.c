@@ -95,12 +95,6 @@ s_floor (const zspool_spool_state_t *spool)
     return has_cursor || !s_is_same (&spool->retention, &zspool_retention_queue)? floor: 0;
 }
 
-static uint64_t
-s_minus (uint64_t from, uint64_t much)
-{
-    return from > much? from - much: 0;
-}
-
 //  When the oldest block becomes too old, microseconds since 1970
 static int64_t
 s_too_old_us (const zspool_spool_state_t *spool)
@@ -117,8 +111,8 @@ s_too_old_us (const zspool_spool_state_t *spool)
 static bool
 s_is_over (const zspool_spool_state_t *spool, int64_t now_us)
 {
-    return s_minus (spool->now.bytes, spool->oldest.bytes) >= spool->retention.bytes
-           || s_minus (spool->now.messages, spool->oldest.messages) >= spool->retention.messages
+    return zspool_minus (spool->now.bytes, spool->oldest.bytes) >= spool->retention.bytes
+           || zspool_minus (spool->now.messages, spool->oldest.messages) >= spool->retention.messages
            || (spool->retention.age_us != ZSPOOL_KEEP_UNLIMITED && now_us >= s_too_old_us (spool));
 }
 
@@ -155,7 +149,7 @@ s_guess (zspool_store_t *self, zspool_txn_t *txn, zspool_spool_state_t *spool, z
     oldest->stored_us = rc == ZSPOOL_OK? head.stored_us: rc == ZSPOOL_ENOENT? spool->now.stored_us: INT64_MIN;
     rc = zspool_state_count_gaps (txn, self->state, spool->id, oldest->first, end, &gaps);
     if (rc == ZSPOOL_OK)
-        oldest->messages = s_minus (s_minus (end, oldest->first - 1), gaps);
+        oldest->messages = zspool_minus (zspool_minus (end, oldest->first - 1), gaps);
     return rc;
 }
 
@@ -240,9 +234,9 @@ s_delete_oldest (zspool_store_t *self, zspool_spool_state_t *spool)
     if (rc)
         return rc;
     spool->changed = true;
-    spool->now.blocks = s_minus (spool->now.blocks, 1);
-    spool->now.messages = s_minus (spool->now.messages, spool->oldest.messages);
-    spool->now.bytes = s_minus (spool->now.bytes, bytes);
+    spool->now.blocks = zspool_minus (spool->now.blocks, 1);
+    spool->now.messages = zspool_minus (spool->now.messages, spool->oldest.messages);
+    spool->now.bytes = zspool_minus (spool->now.bytes, bytes);
     spool->oldest.known = false;
     return ZSPOOL_OK;
 }
@@ -271,7 +265,7 @@ s_remove (zspool_store_t *self, zspool_spool_state_t *spool, const s_extent_t *e
     int64_t now_us = zspool_now_us ();
     size_t blocks = 0;
     int rc = s_find_oldest (self, self->txn, spool);
-    while (rc == ZSPOOL_OK && s_goes (spool, extent, s_minus (bytes, spool->now.bytes), now_us)
+    while (rc == ZSPOOL_OK && s_goes (spool, extent, zspool_minus (bytes, spool->now.bytes), now_us)
            && blocks++ < extent->blocks_max) {
         bool is_lost = !s_is_below (&spool->oldest, floor);
         for (size_t index = 0; is_lost && rc == ZSPOOL_OK && index < spool->cursors_count; index++)
