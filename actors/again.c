@@ -8,8 +8,8 @@
 //  Most messages sent between two looks at the outlet's sockets
 #define BATCH_MESSAGES 1000
 
-//  Whether the message at hand is of the outlet's topics. What is not was passed over, and that is not known of
-//  what an earlier run did.
+//  Whether the message at hand is of the outlet's topics. What is not was passed over, and that is
+//  not known of what an earlier run did.
 static bool
 s_is_wanted (zspool_again_t *self)
 {
@@ -19,8 +19,8 @@ s_is_wanted (zspool_again_t *self)
     return zspool_filter_matches (self->filter, topic.data, topic.size);
 }
 
-//  Have the message at hand in the finder. ENOMEM: it cannot be had now; ESTALE: it never can, or is of other
-//  topics, and counts as acknowledged.
+//  Have the message at hand in the finder. ENOMEM: it cannot be had now; ESTALE: it never can, or
+//  is of other topics, and counts as acknowledged.
 static int
 s_find (zspool_again_t *self, uint64_t sequence)
 {

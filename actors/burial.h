@@ -13,7 +13,8 @@
 #include "history.h"
 #include "move.h"
 
-//  Rest after a refusal: there is no room, and trying with all that is due would keep disk and processor busy
+//  Rest after a refusal: there is no room, and trying with all that is due would keep disk and
+//  processor busy
 #define ZSPOOL_BURIAL_REST_MS 1000
 
 typedef struct {

@@ -11,8 +11,8 @@
 //  and the actor there: that gets command, number and arguments, and replies as request.h has it,
 //  at any time. Another process asks for it with zspool_control_ask () (control_client.h).
 //
-//  States: running; stopping (STOP: inlet, then outlets); ended (the actors are gone). The socket is
-//  removed before the writer ends, while the store is still locked.
+//  States: running; stopping (STOP: inlet, then outlets); ended (the actors are gone). The socket
+//  is removed before the writer ends, while the store is still locked.
 
 #include "control.h"
 #include "control_frame.h"
@@ -299,8 +299,8 @@ s_end (self_t *self)
     zactor_destroy (&self->parts [WRITER].actor);
 }
 
-//  The inlet has stopped: stop the outlets. The last of them has: stopping -> ended. The application gets what
-//  the inlet said.
+//  The inlet has stopped: stop the outlets. The last of them has: stopping -> ended. The
+//  application gets what the inlet said.
 static void
 s_stopped (self_t *self, s_request_t *request, size_t part, zmsg_t **reply_p)
 {

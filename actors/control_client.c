@@ -333,8 +333,8 @@ zspool_control_flush (zspool_control_t *self)
 }
 
 //  One request for as many letters as go into one move. *next becomes the sequence to go on from, 0
-//  when that was all; *last comes down to the newest letter; *damaged is set when letters were passed
-//  over.
+//  when that was all; *last comes down to the newest letter; *damaged is set when letters were
+//  passed over.
 static int
 s_move_some (zspool_control_t *self, const char *command, const char *name, uint64_t *next, uint64_t *last,
              uint64_t *count, bool *damaged)

@@ -66,8 +66,8 @@ s_add_text (zlist_t *texts, const char *option, const char *text, char *reason, 
     return zlist_append (texts, (void *) (uintptr_t) text)? ZSPOOL_ENOMEM: ZSPOOL_OK;
 }
 
-//  Cut the name off a value NAME=REST, and give the feed of this name, made if it was not spoken of before.
-//  NULL: *reason has a line.
+//  Cut the name off a value NAME=REST, and give the feed of this name, made if it was not spoken of
+//  before. NULL: *reason has a line.
 static zspool_feed_t *
 s_feed (zspool_feeds_t *self, const char *option, const char *value, const char **rest, char *reason,
         size_t reason_size)

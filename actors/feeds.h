@@ -35,8 +35,8 @@ int
 void
     zspool_feeds_destroy (zspool_feeds_t *self);
 
-//  Take an option, if it is one of these. ENOENT: it is not; EINVAL: *reason has a line that says what is
-//  wrong; ENOMEM.
+//  Take an option, if it is one of these. ENOENT: it is not; EINVAL: *reason has a line that says
+//  what is wrong; ENOMEM.
 int
     zspool_feeds_set (zspool_feeds_t *self, const char *name, const char *value, char *reason,
                       size_t reason_size);

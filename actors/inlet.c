@@ -30,8 +30,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  Blocks: those with the writer, the one being filled, those that outlets keep live, which are the same
-//  for all; and then, for each outlet, what it or ZeroMQ still sends from
+//  Blocks: those with the writer, the one being filled, those that outlets keep live, which are the
+//  same for all; and then, for each outlet, what it or ZeroMQ still sends from
 #define POOL_BLOCKS (ZSPOOL_WRITER_BLOCKS_MAX + 1 + ZSPOOL_FOLLOWER_LIVE_MAX)
 //  Most bytes in blocks that are handed over and not durable, unless a single block has more
 #define HANDED_BYTES_MAX (8 * 1024 * 1024)
@@ -346,7 +346,8 @@ s_begin_flush (self_t *self, uint64_t number)
     zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
 }
 
-//  Subscribe to the topics, or all. ZeroMQ silently loses subscriptions above the high-water mark of sending.
+//  Subscribe to the topics, or all. ZeroMQ silently loses subscriptions above the high-water mark
+//  of sending.
 static void
 s_subscribe (self_t *self)
 {

@@ -28,8 +28,8 @@ void
 void
     zspool_keeping_update (zspool_keeping_t *self, int64_t now_ms);
 
-//  When a commit is due to remove what is too old, in milliseconds of the monotonic clock; INT64_MAX:
-//  never. ended_ms: when the last one ended.
+//  When a commit is due to remove what is too old, in milliseconds of the monotonic clock;
+//  INT64_MAX: never. ended_ms: when the last one ended.
 int64_t
     zspool_keeping_due_ms (const zspool_keeping_t *self, int64_t ended_ms);
 

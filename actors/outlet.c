@@ -2,19 +2,20 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Messages are built from sealed blocks, live or read back; those of other topics are passed over. The
-//  policy decides when one counts as acknowledged: lib/plain.c for `sent` and `settled`; for `explicit`
-//  lib/cursor.c, which knows which are due again, and tickets that come back. What changed goes to
-//  the writer every CHANGE_MS.
+//  Messages are built from sealed blocks, live or read back; those of other topics are passed over.
+//  The policy decides when one counts as acknowledged: lib/plain.c for `sent` and `settled`; for
+//  `explicit` lib/cursor.c, which knows which are due again, and tickets that come back. What
+//  changed goes to the writer every CHANGE_MS.
 //
-//  States: idle (before START); holding (XPUB: too few subscriptions); forwarding; blocked (no peer takes a
-//  message now); stopped; failed.
+//  States: idle (before START); holding (XPUB: too few subscriptions); forwarding; blocked (no peer
+//  takes a message now); stopped; failed.
 //
 //  Invariants
 //  1. First deliveries go out in order of sequence; a message is delivered again only under
 //  `settled` after
 //     a disconnect, under `explicit` after its timeout, and when the cursor was moved back.
-//  2. A message's cursor state never says acknowledged before the policy does, unless it is of another topic.
+//  2. A message's cursor state never says acknowledged before the policy does, unless it is of
+//  another topic.
 
 #include "outlet.h"
 #include "acks.h"
@@ -193,7 +194,8 @@ s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
     self->passed_to = last;
 }
 
-//  Note that the messages from the last one sent up to `to` are of other topics: they count as acknowledged.
+//  Note that the messages from the last one sent up to `to` are of other topics: they count as
+//  acknowledged.
 static void
 s_note_passed (self_t *self, uint64_t to)
 {
@@ -284,7 +286,8 @@ s_end_run (self_t *self, s_run_t *run)
     memset (run, 0, sizeof *run);
 }
 
-//  The message at hand was sent: it adds to the run, and the next one comes to hand, if there is one.
+//  The message at hand was sent: it adds to the run, and the next one comes to hand, if there is
+//  one.
 static void
 s_add_to_run (self_t *self, s_run_t *run)
 {
@@ -300,8 +303,8 @@ s_add_to_run (self_t *self, s_run_t *run)
     zspool_follower_advance (&self->follower);
 }
 
-//  Before the message at hand is sent: what was passed over since the one before. A cursor that takes
-//  tickets must know each; for others a run may have holes.
+//  Before the message at hand is sent: what was passed over since the one before. A cursor that
+//  takes tickets must know each; for others a run may have holes.
 static void
 s_note_hole (self_t *self, s_run_t *run)
 {
@@ -471,7 +474,8 @@ s_skip (self_t *self, uint64_t to)
     self->settled_down = false;
 }
 
-//  The cursor was moved: go on from there. Tickets of what was sent before concern another generation.
+//  The cursor was moved: go on from there. Tickets of what was sent before concern another
+//  generation.
 static void
 s_seek (self_t *self, zspool_seek_t *seek)
 {

@@ -12,8 +12,8 @@
 #include "zspool_filter.h"
 #include <czmq.h>
 
-//  How an outlet delivers. The texts and the filter are the device's; an outlet copies the texts, and owns
-//  the filter from its start.
+//  How an outlet delivers. The texts and the filter are the device's; an outlet copies the texts,
+//  and owns the filter from its start.
 typedef struct {
     const char *label;           //  what the names of its STATUS begin with: "out", or "feed/NAME"
     const char *endpoints;
@@ -26,7 +26,8 @@ typedef struct {
     zspool_filter_t *filter;     //  which messages; NULL: all
 } zspool_outlet_ends_t;
 
-//  What to start an outlet with. On success pipe, store handles, filter and cursor are the outlet's.
+//  What to start an outlet with. On success pipe, store handles, filter and cursor are the
+//  outlet's.
 typedef struct {
     zspool_outlet_ends_t ends;
     const zspool_options_t *options; //  limits, and the name of the spool; copied

@@ -102,8 +102,8 @@ s_add_outlets (zspool_parts_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  The store
 
-//  The cursor of an outlet, created when it is not there: that of a queue's main outlet before what is stored, a
-//  feed's where it is to start.
+//  The cursor of an outlet, created when it is not there: that of a queue's main outlet before what
+//  is stored, a feed's where it is to start.
 static int
 s_prepare_cursor (zspool_parts_t *self, size_t index)
 {
@@ -145,8 +145,8 @@ s_prepare_retention (zspool_parts_t *self)
     return rc;
 }
 
-//  Create spool and cursors when they are not there, and under `async` raise the ceiling, in an open
-//  transaction.
+//  Create spool and cursors when they are not there, and under `async` raise the ceiling, in an
+//  open transaction.
 static int
 s_prepare_txn (zspool_parts_t *self)
 {

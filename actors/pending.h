@@ -59,8 +59,9 @@ zspool_pending_block_t *
 void
     zspool_pending_drop_block (zspool_pending_t *self);
 
-//  Add a cursor's change; there must be room. It replaces the last one of the same cursor where that has
-//  nothing of its own, and is not one of the first `taken`, which a commit has in its hands.
+//  Add a cursor's change; there must be room. It replaces the last one of the same cursor where
+//  that has nothing of its own, and is not one of the first `taken`, which a commit has in its
+//  hands.
 void
     zspool_pending_add_change (zspool_pending_t *self, zspool_cursor_change_t *change, size_t taken,
                                int64_t now_ms);

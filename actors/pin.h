@@ -4,8 +4,8 @@
 //
 //  A frame sent by reference keeps its whole block in memory until ZeroMQ is done with it, in an
 //  I/O thread, perhaps after the outlet has ended. So blocks are pinned within a limit of bytes;
-//  when that is reached frames are copied. What counts is the capacity of a block, however little is in it: a
-//  consumer that hangs must not take all the blocks of an inlet's pool.
+//  when that is reached frames are copied. What counts is the capacity of a block, however little
+//  is in it: a consumer that hangs must not take all the blocks of an inlet's pool.
 
 #ifndef ZSPOOL_PIN_H_INCLUDED
 #define ZSPOOL_PIN_H_INCLUDED
@@ -14,7 +14,8 @@
 #include <zmq.h>
 
 #define ZSPOOL_PINNED_BYTES_MAX (16 * 1024 * 1024)
-//  Most usual blocks that an outlet can keep from being used again: those pinned, and the one at hand
+//  Most usual blocks that an outlet can keep from being used again: those pinned, and the one at
+//  hand
 #define ZSPOOL_PINNED_BLOCKS_MAX (ZSPOOL_PINNED_BYTES_MAX / ZSPOOL_BLOCK_BYTES + 1)
 
 typedef struct zspool_pins zspool_pins_t; //  the account of one outlet

@@ -32,8 +32,8 @@ typedef struct {
 } zspool_seeker_t;
 
 //  Take the request SEEK (spool, cursor, start as zspool_start_parse () takes it) or DELETE_CURSOR
-//  (spool, cursor). It is answered with a code: ENOENT, there is no such spool or cursor; EINVAL, no
-//  such start; EBUSY, an outlet delivers through the cursor, so it cannot be deleted.
+//  (spool, cursor). It is answered with a code: ENOENT, there is no such spool or cursor; EINVAL,
+//  no such start; EBUSY, an outlet delivers through the cursor, so it cannot be deleted.
 void
     zspool_seeker_ask (zspool_seeker_t *self, uint64_t number, bool deletes, zmsg_t *arguments);
 

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-//  Peers have nothing to say but what they subscribe to. One that sends a larger frame is cut off by ZeroMQ.
+//  Peers have nothing to say but what they subscribe to. One that sends a larger frame is cut off
+//  by ZeroMQ.
 #define FRAME_BYTES_MAX 4096
 //  Frames of this size and more are sent from the block, smaller ones are copied
 #define PIN_BYTES_MIN 512
@@ -119,8 +120,8 @@ s_send_frames (zspool_sender_t *self, zspool_block_t *block, const zspool_record
     return result;
 }
 
-//  XPUB has refused: let it look at what its pipes tell, and see whether subscribers are to be waited for any
-//  more. Then it is worth another try.
+//  XPUB has refused: let it look at what its pipes tell, and see whether subscribers are to be
+//  waited for any more. Then it is worth another try.
 static void
 s_look_again (zspool_sender_t *self, const zspool_block_t *block, int64_t now_ms)
 {

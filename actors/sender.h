@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Part of an outlet, on its thread. Small frames are copied, larger ones sent from the block (pin.h). XPUB
-//  tells nobody when it becomes writable: while it refuses, its descriptor is polled, which is readable when
-//  a peer's pipe has changed.
+//  Part of an outlet, on its thread. Small frames are copied, larger ones sent from the block
+//  (pin.h). XPUB tells nobody when it becomes writable: while it refuses, its descriptor is polled,
+//  which is readable when a peer's pipe has changed.
 
 #ifndef ZSPOOL_SENDER_H_INCLUDED
 #define ZSPOOL_SENDER_H_INCLUDED
@@ -50,8 +50,8 @@ zspool_sender_result_t
     zspool_sender_send (zspool_sender_t *self, zspool_block_t *block, const zspool_record_t *record,
                         const zspool_ticket_t *ticket, int64_t now_ms);
 
-//  Fill in what to poll until a message that was refused may be taken. Returns how long to wait at most,
-//  milliseconds, or INT32_MAX.
+//  Fill in what to poll until a message that was refused may be taken. Returns how long to wait at
+//  most, milliseconds, or INT32_MAX.
 int64_t
     zspool_sender_poll_for (zspool_sender_t *self, zmq_pollitem_t *item);
 

@@ -26,8 +26,8 @@ zspool_subscribers_watch (void *socket)
     return zmq_setsockopt (socket, ZMQ_XPUB_VERBOSER, &on, sizeof on);
 }
 
-//  A peer has subscribed, its message begins with 1, or not any more, 0; anything else is none of ours.
-//  Returns whether none is left.
+//  A peer has subscribed, its message begins with 1, or not any more, 0; anything else is none of
+//  ours. Returns whether none is left.
 static bool
 s_take (zspool_subscribers_t *self, zmq_msg_t *frame, int64_t now_ms)
 {

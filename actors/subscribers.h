@@ -3,8 +3,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Part of an outlet, on its thread. Subscriptions of one peer come one by one: publishing begins when enough
-//  are there and none has come for a moment. They are counted, each of each peer; over any transport.
+//  Part of an outlet, on its thread. Subscriptions of one peer come one by one: publishing begins
+//  when enough are there and none has come for a moment. They are counted, each of each peer; over
+//  any transport.
 
 #ifndef ZSPOOL_SUBSCRIBERS_H_INCLUDED
 #define ZSPOOL_SUBSCRIBERS_H_INCLUDED
@@ -35,8 +36,8 @@ int
 bool
     zspool_subscribers_receive (zspool_subscribers_t *self, void *socket, int64_t now_ms);
 
-//  Whether messages are to be published now; and if not, when that is to be asked again, INT64_MAX: when
-//  subscriptions have come.
+//  Whether messages are to be published now; and if not, when that is to be asked again, INT64_MAX:
+//  when subscriptions have come.
 bool
     zspool_subscribers_may_publish (zspool_subscribers_t *self, int64_t now_ms);
 int64_t

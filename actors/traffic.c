@@ -5,7 +5,8 @@
 #include "traffic.h"
 #include "store.h"
 
-//  How long they waited goes by the clock of the day: they may have been stored before this process began.
+//  How long they waited goes by the clock of the day: they may have been stored before this process
+//  began.
 void
 zspool_traffic_measure (zspool_traffic_t *self, uint64_t first_deliveries, int64_t stored_us)
 {

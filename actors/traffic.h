@@ -22,8 +22,8 @@ typedef struct {
     zspool_rate_t byte_rate;
 } zspool_traffic_t;
 
-//  Note at what rate messages were sent until now, and how long so many first deliveries among them waited,
-//  which were stored at this time (microseconds since 1970).
+//  Note at what rate messages were sent until now, and how long so many first deliveries among them
+//  waited, which were stored at this time (microseconds since 1970).
 void
     zspool_traffic_measure (zspool_traffic_t *self, uint64_t first_deliveries, int64_t stored_us);
 
@@ -31,8 +31,8 @@ void
 void
     zspool_traffic_add (const zspool_traffic_t *self, zmsg_t *status, const char *name, uint64_t value);
 
-//  The same for a value that has a name without a label when it is of the main outlet. What is ack/NAME there
-//  is NAME at a feed, for "ack" is its policy.
+//  The same for a value that has a name without a label when it is of the main outlet. What is
+//  ack/NAME there is NAME at a feed, for "ack" is its policy.
 void
     zspool_traffic_add_own (const zspool_traffic_t *self, zmsg_t *status, const char *name, uint64_t value);
 

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Prices are published over inproc and stored. The feed `audit` wants those of two kinds, and nobody is there
-//  to take them. When its consumer comes, at last, it gets them all; and so it does once more when the device
-//  is started again and the feed's cursor is new: history was kept.
+//  Prices are published over inproc and stored. The feed `audit` wants those of two kinds, and
+//  nobody is there to take them. When its consumer comes, at last, it gets them all; and so it does
+//  once more when the device is started again and the feed's cursor is new: history was kept.
 //
 //  usage: late_feed [directory]
 

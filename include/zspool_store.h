@@ -167,9 +167,9 @@ ZSPOOL_EXPORT int
 //
 //  What every cursor has acknowledged goes first, the oldest first, whatever the spool's retention
 //  says. If that is not enough, zspool_store_put () and zspool_store_append () give ELIMIT under
-//  ZSPOOL_ON_FULL_PAUSE: nothing else was changed, and the transaction can go on without the message.
-//  Under ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction. Each
-//  cursor that had not acknowledged a message in one of these then stands behind it, and its
+//  ZSPOOL_ON_FULL_PAUSE: nothing else was changed, and the transaction can go on without the
+//  message. Under ZSPOOL_ON_FULL_DROP_OLDEST they remove the oldest blocks in the same transaction.
+//  Each cursor that had not acknowledged a message in one of these then stands behind it, and its
 //  `lagged` counts that message; what an outlet was told, and has not handed in, may be counted
 //  too. Acknowledging a removed message gives ESTALE.
 //
@@ -183,15 +183,15 @@ ZSPOOL_EXPORT int
 //  age and bytes, 0 messages, unacked: the default), which keeps a message until every cursor has
 //  acknowledged it, and all when there is none; or as a stream, which keeps more. With `unacked`
 //  false it keeps no more, either: a cursor that had not acknowledged a message that goes then
-//  stands behind it, and its `lagged` counts that message. The oldest blocks go with each commit, some
-//  hundreds with one, so an idle spool keeps what is too old until then. A block is
-//  as old as its stamp, which never decreases in a spool: when the clock is set back nothing goes
-//  early. What every cursor has acknowledged is kept no longer when there is no room for what comes:
-//  under the spool's limit, or on the disk. On a full disk an append still gives ENOSPC then, and the
-//  next transaction begins with making the room: try again.
+//  stands behind it, and its `lagged` counts that message. The oldest blocks go with each commit,
+//  some hundreds with one, so an idle spool keeps what is too old until then. A block is as old as
+//  its stamp, which never decreases in a spool: when the clock is set back nothing goes early. What
+//  every cursor has acknowledged is kept no longer when there is no room for what comes: under the
+//  spool's limit, or on the disk. On a full disk an append still gives ENOSPC then, and the next
+//  transaction begins with making the room: try again.
 //
-//  It is stored: whoever writes the store next goes by it. EINVAL: no transaction, no such spool, or
-//  nothing would be kept at all (unacked false, and a limit of 0); EIO, ENOMEM.
+//  It is stored: whoever writes the store next goes by it. EINVAL: no transaction, no such spool,
+//  or nothing would be kept at all (unacked false, and a limit of 0); EIO, ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_set_retention (zspool_store_t *self, uint32_t spool,
                                 const zspool_retention_t *retention);
@@ -203,10 +203,11 @@ ZSPOOL_EXPORT int
 
 //  Find the message that a start means: a search, in the order of log2 of the number of blocks for
 //  a time. What is given in *sequence fits zspool_store_cursor (), zspool_store_seek_cursor () and
-//  zspool_reader_seek (): the sequence of a message, which need not be there, ZSPOOL_START_FIRST, or
-//  ZSPOOL_START_NEW (also for a time at which nothing was stored yet). A time is that of storing,
-//  and a block has one: messages that came a moment before may be at its start. In a transaction
-//  what is appended there counts, too. EINVAL: no such spool, no such start; EIO, ENOMEM.
+//  zspool_reader_seek (): the sequence of a message, which need not be there, ZSPOOL_START_FIRST,
+//  or ZSPOOL_START_NEW (also for a time at which nothing was stored yet). A time is that of
+//  storing, and a block has one: messages that came a moment before may be at its start. In a
+//  transaction what is appended there counts, too. EINVAL: no such spool, no such start; EIO,
+//  ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_find_start (zspool_store_t *self, uint32_t spool, const zspool_start_t *start,
                              uint64_t *sequence);
@@ -221,7 +222,8 @@ ZSPOOL_EXPORT int
 //  Let a cursor stand before the message `start`, as zspool_store_cursor () does, in a transaction:
 //  forward, so that what lies between counts as acknowledged, or back, so that what is still stored
 //  is pending again. What was acknowledged out of order is forgotten, and its generation is raised:
-//  tickets given before are stale. EINVAL: no transaction, no such cursor, or start is 0; EIO, ENOMEM.
+//  tickets given before are stale. EINVAL: no transaction, no such cursor, or start is 0; EIO,
+//  ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_seek_cursor (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t start);
 

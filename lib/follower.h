@@ -59,8 +59,8 @@ void
     zspool_follower_set_filter (zspool_follower_t *self, zspool_filter_t *filter);
 
 //  Have the next message at hand, in self->record of self->block. ENOENT: there is none for now;
-//  ECORRUPT: a damaged block was passed over, zspool_reader_damage () tells which, go on; ELIMIT: so
-//  much was passed over for the filter that it is time to look at something else, go on; or what
+//  ECORRUPT: a damaged block was passed over, zspool_reader_damage () tells which, go on; ELIMIT:
+//  so much was passed over for the filter that it is time to look at something else, go on; or what
 //  zspool_reader_next () gives.
 int
     zspool_follower_peek (zspool_follower_t *self);

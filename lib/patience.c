@@ -4,7 +4,8 @@
 
 #include "patience.h"
 
-//  Nobody is waited for a while, for longer than the last time if that has not been over for as long.
+//  Nobody is waited for a while, for longer than the last time if that has not been over for as
+//  long.
 static void
 s_lose (zspool_patience_t *self, int64_t now_ms)
 {

@@ -2,17 +2,19 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Blocks come in bursts that no high-water mark would hold, so a publisher waits for pipes that are full. It
-//  must not let one slow subscriber slow the rest, so it goes on without waiting, and ZeroMQ drops messages for
-//  whoever is at its high-water mark, in two cases:
-//  - a message has been refused for too long without a break: somebody hangs. Then nobody is waited for
+//  Blocks come in bursts that no high-water mark would hold, so a publisher waits for pipes that
+//  are full. It must not let one slow subscriber slow the rest, so it goes on without waiting, and
+//  ZeroMQ drops messages for whoever is at its high-water mark, in two cases:
+//  - a message has been refused for too long without a break: somebody hangs. Then nobody is waited
+//    for
 //    for a while; when that soon happens again the while doubles, so a subscriber that hangs costs the others
 //    ever less.
-//  - what is being published has become too old: somebody cannot keep up. Then nobody is waited for until
+//  - what is being published has become too old: somebody cannot keep up. Then nobody is waited for
+//    until
 //    the publisher has caught up.
 //
-//  Until it has first caught up with what is stored, as after a restart, age is no reason: then only a
-//  subscriber that takes nothing at all is left behind.
+//  Until it has first caught up with what is stored, as after a restart, age is no reason: then
+//  only a subscriber that takes nothing at all is left behind.
 //
 //  Pure memory. Times are milliseconds of the caller's monotonic clock.
 
@@ -39,8 +41,8 @@ typedef struct {
     uint64_t times;          //  how often patience was lost
 } zspool_patience_t;
 
-//  The message at hand, stored so long ago, was refused. Returns whether to wait; if not, nobody is waited for
-//  from now on.
+//  The message at hand, stored so long ago, was refused. Returns whether to wait; if not, nobody is
+//  waited for from now on.
 bool
     zspool_patience_refused (zspool_patience_t *self, int64_t age_ms, int64_t now_ms);
 

@@ -2,17 +2,18 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Under `sent` a message is acknowledged when it was sent, under `settled` when settle.h has it so; and when
-//  a peer has gone the outlet goes back to the floor. Not at once: ZeroMQ tells that a connection has
-//  ended shortly before it ends its pipe, and what is sent between goes there too. So nothing is sent for
-//  a moment, then it goes back; if another peer goes meanwhile, it goes back once more, without holding
-//  again.
+//  Under `sent` a message is acknowledged when it was sent, under `settled` when settle.h has it
+//  so; and when a peer has gone the outlet goes back to the floor. Not at once: ZeroMQ tells that a
+//  connection has ended shortly before it ends its pipe, and what is sent between goes there too.
+//  So nothing is sent for a moment, then it goes back; if another peer goes meanwhile, it goes back
+//  once more, without holding again.
 //
 //  Pure memory. Times are milliseconds of the caller's monotonic clock.
 //
 //  Invariants
 //  1. floor <= sent_to; the floor never falls within a generation.
-//  2. The floor never passes a message that the policy has not acknowledged, or that is not of another topic.
+//  2. The floor never passes a message that the policy has not acknowledged, or that is not of
+//  another topic.
 
 #ifndef ZSPOOL_PLAIN_H_INCLUDED
 #define ZSPOOL_PLAIN_H_INCLUDED
@@ -74,7 +75,8 @@ void
 void
     zspool_plain_seek (zspool_plain_t *self, uint64_t floor);
 
-//  Whether something has changed since zspool_plain_take_change (), and whether more will by itself.
+//  Whether something has changed since zspool_plain_take_change (), and whether more will by
+//  itself.
 bool
     zspool_plain_changed (const zspool_plain_t *self);
 static inline bool
@@ -83,8 +85,8 @@ zspool_plain_at_rest (const zspool_plain_t *self)
     return self->floor == self->sent_to && !zspool_plain_changed (self);
 }
 
-//  What changed, as one allocation (free ()) without entries; spool, cursor and generation are the caller's to
-//  set. NULL when nothing did, or memory is out.
+//  What changed, as one allocation (free ()) without entries; spool, cursor and generation are the
+//  caller's to set. NULL when nothing did, or memory is out.
 zspool_cursor_change_t *
     zspool_plain_take_change (zspool_plain_t *self);
 

@@ -180,8 +180,8 @@ int
 bool
     zspool_store_trim_is_due (zspool_store_t *self);
 
-//  When the next block is to go for its age, microseconds since 1970: then a commit removes it, even
-//  with nothing else. INT64_MAX: none is, by what is known now.
+//  When the next block is to go for its age, microseconds since 1970: then a commit removes it,
+//  even with nothing else. INT64_MAX: none is, by what is known now.
 int64_t
     zspool_store_trim_due_us (zspool_store_t *self);
 
@@ -243,7 +243,8 @@ int
 //  Decide whether the transaction that begins writes blocks as one value each, or in single pages.
 void
     zspool_store_choose_layout (zspool_store_t *self);
-//  The disk is full and a transaction is to begin: have free pages of the file for it, if that can be.
+//  The disk is full and a transaction is to begin: have free pages of the file for it, if that can
+//  be.
 int
     zspool_store_find_pages (zspool_store_t *self);
 //  Make sure that the open transaction may take so much more of the file, for a spool. ENOSPC.
@@ -277,7 +278,8 @@ extern const zspool_retention_t zspool_retention_queue;
 int
     zspool_store_give_way (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
                            size_t blocks_max, bool *more);
-//  The same, whoever has acknowledged them: cursors that had not then stand behind, and have lagged.
+//  The same, whoever has acknowledged them: cursors that had not then stand behind, and have
+//  lagged.
 int
     zspool_store_drop_oldest (zspool_store_t *self, zspool_spool_state_t *spool, uint64_t bytes,
                               size_t blocks_max);

@@ -90,8 +90,8 @@ s_come (s_setup_t *self, const char *letters, size_t bytes, bool indexed)
     zspool_follower_live (&self->follower, block);
 }
 
-//  The follower's next message, from `from` on, must be the next that matches. Gives its sequence, or
-//  0: there is none.
+//  The follower's next message, from `from` on, must be the next that matches. Gives its sequence,
+//  or 0: there is none.
 static uint64_t
 s_check_peek (s_setup_t *self, uint64_t from)
 {

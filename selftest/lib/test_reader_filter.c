@@ -1,5 +1,5 @@
-//  test_reader_filter.c - tests of a reader with a filter: blocks passed over by their index, and what
-//  of them is read for that
+//  test_reader_filter.c - tests of a reader with a filter: blocks passed over by their index, and
+//  what of them is read for that
 //
 //  SPDX-License-Identifier: MPL-2.0
 
