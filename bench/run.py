@@ -117,7 +117,7 @@ def options_parser():
     add('--zspool', metavar='PATH', help='the command (default: the built one, or the one in PATH)')
     add('--programs', metavar='DIR', help='where bench_push and the others were built')
     add('--dir', default='.', help='where stores go: a real disk, 12 GB free (default: .)')
-    add('--rounds', type=int, metavar='N', help='default 5: some 20 minutes')
+    add('--rounds', type=int, metavar='N', help='default 5: some 30 minutes')
     add('--quick', action='store_true',
         help=f'one round, shorter windows, --scale {QUICK_SCALE}: a first look, a few minutes')
     add('--full', action='store_true',
