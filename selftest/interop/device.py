@@ -34,6 +34,7 @@ QUEUE_OPTIONS = os.environ.get("ZSPOOL_QUEUE_OPTIONS", "").split()
 
 _processes = []     #  started by the test that runs
 _sockets = []       #  likewise
+_ports = set()      #  that were given out
 
 
 class Skip(Exception):
@@ -64,12 +65,15 @@ def stays_so(condition, what, for_s):
 #  ---- endpoints
 
 def free_port():
-    """A TCP port that nobody listens on, below those of outgoing connections."""
+    """A TCP port that nobody listens on, below those of outgoing connections; never the same twice."""
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
+        if port in _ports:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                _ports.add(port)
                 return port
             except OSError:
                 pass
