@@ -163,7 +163,9 @@ zspool_store_commit (zspool_store_t *self)
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK && index < self->spools_count; index++)
         rc = s_write_spool (self, &self->spools [index]);
-    if (rc == ZSPOOL_OK && self->record.next_spool != self->committed.next_spool)
+    if (rc == ZSPOOL_OK
+        && (self->record.next_spool != self->committed.next_spool
+            || self->record.format != self->committed.format))
         rc = zspool_state_put_store (self->txn, self->state, &self->record);
     if (rc) {
         zspool_store_rollback (self);
@@ -317,6 +319,8 @@ s_write_block (zspool_store_t *self, zspool_spool_state_t *spool, const zspool_b
     int rc = zspool_blocks_write (self->txn, spool->table, block, self->chunked);
     if (rc)
         return zspool_store_fail_code (self, rc);
+    if (zspool_block_topics (block) > 0)
+        zspool_store_need_format (self, ZSPOOL_FORMAT_STREAMS);
     size_t size = zspool_block_size (block);
     self->layout_left_bytes -= size < self->layout_left_bytes? size: self->layout_left_bytes;
     if (size > self->layout_block_bytes)

@@ -114,6 +114,15 @@ zspool_minus (uint64_t from, uint64_t much)
 bool
     zspool_store_is_in_txn (const zspool_store_t *self);
 
+//  The open transaction writes what only who knows this format understands: others are to refuse the
+//  store from then on.
+static inline void
+zspool_store_need_format (zspool_store_t *self, uint32_t format)
+{
+    if (self->record.format < format)
+        self->record.format = format;
+}
+
 zspool_spool_state_t *
     zspool_store_find_spool (zspool_store_t *self, uint32_t spool);
 zspool_cursor_state_t *

@@ -205,7 +205,7 @@ zspool_store_origin (zspool_store_t *self, zspool_origin_t *origin)
     if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT)
         return zspool_store_fail_code (self, rc);
     memset (origin, 0, sizeof *origin);
-    origin->format = ZSPOOL_FORMAT_VERSION;
+    origin->format = self->record.format;
     origin->created_us = self->record.created_us;
     origin->kind = (zspool_origin_kind_t) record.kind;
     origin->copied_us = record.copied_us;

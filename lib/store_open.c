@@ -259,7 +259,9 @@ s_create (zspool_store_t *self)
         rc = zspool_engine_begin (self->engine, &self->txn);
     if (rc)
         return rc;
-    zspool_store_record_t record = { .created_us = zspool_now_us (), .next_spool = 1 };
+    zspool_store_record_t record = {
+        .created_us = zspool_now_us (), .next_spool = 1, .format = ZSPOOL_FORMAT_QUEUES
+    };
     rc = zspool_store_draw_incarnation (&record.incarnation);
     if (rc == ZSPOOL_OK)
         rc = zspool_engine_table (self->engine, ZSPOOL_STATE_TABLE, &self->state);

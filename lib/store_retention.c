@@ -54,6 +54,7 @@ zspool_store_set_retention (zspool_store_t *self, uint32_t spool_id,
     int rc = zspool_state_put_retention (self->txn, self->state, spool_id, retention);
     if (rc)
         return zspool_store_fail_code (self, rc);
+    zspool_store_need_format (self, ZSPOOL_FORMAT_STREAMS);
     spool->retention = *retention;
     spool->changed = true;
     return ZSPOOL_OK;

@@ -156,6 +156,7 @@ zspool_store_delete_cursor (zspool_store_t *self, uint32_t spool_id, uint32_t cu
         rc = zspool_state_put_deleted (self->txn, self->state, spool_id, ++spool->now.cursors_deleted);
     if (rc)
         return zspool_store_fail_code (self, rc);
+    zspool_store_need_format (self, ZSPOOL_FORMAT_STREAMS);
     //  It stays in memory until the transaction's end has decided.
     zspool_cursor_destroy (&cursor->tracker);
     cursor->deleted = cursor->changed = spool->changed = true;

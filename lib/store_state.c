@@ -115,7 +115,7 @@ int
 zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_store_record_t *store)
 {
     uint8_t value [24 + CHECKSUM_BYTES];
-    put_u32 (value, ZSPOOL_FORMAT_VERSION);
+    put_u32 (value, store->format);
     put_u64 (value + 4, store->incarnation);
     put_u64 (value + 12, (uint64_t) store->created_us);
     put_u32 (value + 20, store->next_spool);
@@ -131,6 +131,7 @@ s_get_store (zspool_bytes_t value, zspool_store_record_t *store)
         return ZSPOOL_EVERSION;
     if (value.size != 24)
         return ZSPOOL_ECORRUPT;
+    store->format = get_u32 (value.data);
     store->incarnation = get_u64 (value.data + 4);
     store->created_us = (int64_t) get_u64 (value.data + 12);
     store->next_spool = get_u32 (value.data + 20);

@@ -10,13 +10,16 @@
 #include "zspool_store.h"
 
 #define ZSPOOL_STATE_TABLE "state"
-#define ZSPOOL_FORMAT_VERSION 1
+#define ZSPOOL_FORMAT_VERSION 2    //  newest that is known
+#define ZSPOOL_FORMAT_QUEUES 1     //  a store that holds nothing but queues, and has lost no cursor
+#define ZSPOOL_FORMAT_STREAMS 2    //  history, deleted cursors, blocks with an index
 
 //  The store
 typedef struct {
     uint64_t incarnation; //  random, of this store's life
     int64_t created_us;   //  microseconds since 1970, UTC
     uint32_t next_spool;  //  number of the next spool created
+    uint32_t format;      //  of the store: what one must know who opens it
 } zspool_store_record_t;
 
 //  What it was made from; there is none for a store that was created empty
