@@ -12,6 +12,18 @@ from stream import *
 WORDS = ["a", "b", "ab", "c", ""]
 
 
+def test_the_account_finds_what_is_wrong():
+    expected = [1, 3, 5, 7]
+    check_feed([1, 3, 1, 3, 5, 7], expected)
+    check_feed([1, 5, 3, 5, 7], expected, departures=1)
+    for wrong in ([1, 3, 5], [3, 5, 7], [1, 3, 4, 5, 7], [1, 5, 3, 5, 7], [1, 3, 7, 5, 7], []):
+        try:
+            check_feed(wrong, expected)
+        except AssertionError:
+            continue
+        raise AssertionError(f"{wrong} is found right")
+
+
 def test_each_feed_gets_its_topics_once_and_in_order():
     feeds = [Feed("all"), Feed("prefix", "a."), Feed("one", "b.*"), Feed("many", "*.y.#"),
              Feed("two", "a.x", "#.z"), Feed("none", "nothing.*"), Feed("sub", "#.y.#", sub=True),
