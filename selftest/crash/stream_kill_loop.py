@@ -149,6 +149,8 @@ class Ledger:
         self.departures = 0
 
     def note(self):
+        """Take over what was written down; gives what that is."""
+        before = len(self.received)
         for reader in self.readers:
             for name, number, sequence, unchanged in reader.new_records():
                 assert unchanged, f"{self.feed.name}: message {name}:{number} has changed"
@@ -156,6 +158,7 @@ class Ledger:
                 if sequence:
                     known = self.sequences.setdefault(sequence, (name, number))
                     assert known == (name, number), f"{sequence} is {known} and {name}:{number}"
+        return self.received[before:]
 
     def disturb(self, whims):
         """Kill a reader, or let one come."""
@@ -203,11 +206,9 @@ class Account:
                 if matches(ledger.feed.filters, frames[0]):
                     ledger.expected.append(key)
         self.last_sequence, self.lost = state["last_sequence"], state["lost"]
-        for ledger in self.ledgers + [self.published]:
-            ledger.note()
+        noted = [key for ledger in self.ledgers + [self.published] for key in ledger.note()]
         if self.options.durability != "async":
-            unstored = [key for ledger in self.ledgers + [self.published] for key in set(ledger.received)
-                        if key not in self.stored]
+            unstored = [key for key in noted if key not in self.stored]
             assert not unstored and self.lost == 0, f"{len(unstored)} were forwarded and are not stored"
 
     def check(self):
