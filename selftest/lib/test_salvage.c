@@ -6,6 +6,7 @@
 //  store is sound.
 
 #include "kit.h"
+#include "salvage_keep.h"
 #include "zspool_salvage.h"
 
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #define CARRIED_FIRST 5000             //  sequence of blocks that are in messages
 #define CARRIED_BYTES 77
 #define ROUNDS 60                      //  of random damage, for each kind
+#define TICKS_FIRST 100001             //  sequence of blocks with an index: it tells whose they are
 
 //  A block that the undamaged store holds
 typedef struct {
@@ -105,12 +107,14 @@ s_append_carrier (zspool_store_t *store, uint32_t spool, size_t padding)
 
 //  Append blocks that have an index, whole and in chunks.
 static void
-s_append_indexed (zspool_store_t *store, uint32_t spool)
+s_append_indexed (zspool_store_t *store, const char *name)
 {
     static const char *const topics [] = { "a", "b.c", "a", "a", "" };
+    uint32_t spool;
     CHECK_OK (zspool_store_begin (store));
+    CHECK_OK (zspool_keep_spool (store, name, TICKS_FIRST, &spool));
     for (uint64_t count = 0; count < 6; count++) {
-        zspool_block_t *block = kit_block_new_topics (1 + 5 * count, topics, 5, 1200, true);
+        zspool_block_t *block = kit_block_new_topics (TICKS_FIRST + 5 * count, topics, 5, 1200, true);
         CHECK (zspool_block_topics (block) == 3);
         store->chunked = count >= 3;
         CHECK_OK (zspool_store_append (store, spool, block));
@@ -160,7 +164,7 @@ s_create (bool chunked, size_t *size)
     uint32_t carriers = kit_spool (store, "carriers");
     for (size_t padding = 0; padding < 3 * ZSPOOL_PAGE_BYTES; padding = 2 * padding + 50)
         s_append_carrier (store, carriers, padding);
-    s_append_indexed (store, kit_spool (store, "ticks"));
+    s_append_indexed (store, "ticks");
     zspool_spool_info_t info;
     s_expected_count = 0;
     for (size_t index = 0; zspool_store_spool_info (store, index, &info) == ZSPOOL_OK; index++)
