@@ -55,7 +55,7 @@ zspool_sender_open (zspool_sender_t *self, int hwm)
     self->socket = zsock_resolve (self->zsock);
     zsock_set_immediate (self->zsock, 1);
     if (self->type == ZMQ_XPUB
-        && (zspool_subscribers_watch (self->socket) || s_set_waiting (self, true)))
+        && (zspool_subscribers_watch (self->socket, self->drops) || s_set_waiting (self, true)))
         return ZSPOOL_ENOMEM;
     return ZSPOOL_OK;
 }

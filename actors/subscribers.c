@@ -20,10 +20,10 @@ zspool_subscribers_init (zspool_subscribers_t *self, size_t needed, bool exclusi
 }
 
 int
-zspool_subscribers_watch (void *socket)
+zspool_subscribers_watch (void *socket, bool each)
 {
-    int on = 1;
-    return zmq_setsockopt (socket, ZMQ_XPUB_VERBOSER, &on, sizeof on);
+    int verboser = each;
+    return zmq_setsockopt (socket, ZMQ_XPUB_VERBOSER, &verboser, sizeof verboser);
 }
 
 //  A peer has subscribed, its message begins with 1, or not any more, 0; anything else is none of

@@ -4,8 +4,8 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  Part of an outlet, on its thread. Subscriptions of one peer come one by one: publishing begins
-//  when enough are there and none has come for a moment. They are counted, each of each peer; over
-//  any transport.
+//  when enough are there and none has come for a moment. They are counted, each of each peer, over
+//  any transport; of an exclusive peer, which ends with the last of them, its topics.
 
 #ifndef ZSPOOL_SUBSCRIBERS_H_INCLUDED
 #define ZSPOOL_SUBSCRIBERS_H_INCLUDED
@@ -21,16 +21,18 @@ typedef struct {
     size_t needed;            //  subscriptions that publishing waits for; 0: it does not wait
     bool exclusive;           //  it stops when there are none any more
     bool open;                //  messages are published
-    uint64_t count;           //  subscriptions
+    uint64_t count;           //  subscriptions, or topics when exclusive
     int64_t changed_ms;       //  when one came last
 } zspool_subscribers_t;
 
 void
     zspool_subscribers_init (zspool_subscribers_t *self, size_t needed, bool exclusive);
 
-//  Let the socket tell each subscription. Returns 0 or -1.
+//  Let the socket tell of each subscription, or of each topic that anybody wants. A peer that
+//  subscribes to a topic twice is told of twice, and of its end once: only topics can be counted
+//  down to none. Returns 0 or -1.
 int
-    zspool_subscribers_watch (void *socket);
+    zspool_subscribers_watch (void *socket, bool each);
 
 //  Take in what has come, a bounded number at a time. Returns whether the last subscriber has gone.
 bool

@@ -72,6 +72,26 @@ def test_unsubscribing_stops_it_and_subscribing_goes_on():
     device.stop()
 
 
+def test_subscriber_that_asks_twice_for_a_topic_has_left_all_the_same():
+    device, feed = feed_sub_device()
+    target = publisher(device.endpoint_in)
+    received = []
+    for turn in range(3):
+        device.wait_subscribed(0, "feed")
+        send(target, topical(turn * 200, turn * 200 + 100))
+        device.wait_stored(turn * 200 + 100)
+        source = feed.reader()
+        source.subscribe(b"")
+        source.subscribe(b"a")
+        source.subscribe(b"a")
+        send(target, topical(turn * 200 + 100, turn * 200 + 200))
+        received += take_all(source, range(turn * 200, turn * 200 + 200))
+        device.wait_acknowledged("feed")
+        source.close()
+    assert received == list(range(600))
+    device.stop()
+
+
 def test_subscriber_killed_again_and_again_misses_nothing():
     device, feed = feed_sub_device("--settle", "1000", filters=("a", "#.z"), settle=False)
     target, whims = publisher(device.endpoint_in), random.Random(3)
