@@ -23,11 +23,11 @@ def fill(device, target, first=0):
     """Publish until the device says that its disk is full; give the number of the next."""
     number = first
     while not is_full(device):
-        send(target, [[b"ab"[at % 2:][:1], PADDING, b"%d" % at] for at in range(number, number + 50)])
-        number += 50
+        send(target, [[b"ab"[at % 2:][:1], PADDING, b"%d" % at] for at in range(number, number + 200)])
+        number += 200
         assert number - first < DISK_MIB * 200, "the disk does not get full"
         #  No more than the disk can take in one go: the rest would only wait in our memory.
-        wait_until(lambda: is_full(device) or device.info()["last_sequence"] > number - 1000, "it is stored")
+        wait_until(lambda: is_full(device) or device.info()["last_sequence"] > number - 2000, "it is stored")
     return number
 
 
@@ -95,7 +95,7 @@ def test_history_gives_way_before_the_publisher_is_held():
     feed = Feed("feed")
     device = stream_that_fills("--keep-age", "1d", feeds=[feed])
     target, source = publisher(device.endpoint_in), feed.reader()
-    count = DISK_MIB * 200
+    count = DISK_MIB * 150
     for first in range(0, count, 100):
         send(target, [[b"a", PADDING, b"%d" % number] for number in range(first, first + 100)])
         assert numbers(receive(source, 100)) == list(range(first, first + 100))
