@@ -34,6 +34,9 @@ command_flush (void)
 }
 
 static void
+s_report (const char *format, va_list arguments) __attribute__ ((format (printf, 1, 0)));
+
+static void
 s_report (const char *format, va_list arguments)
 {
     command_flush ();

@@ -161,8 +161,9 @@ s_parse_option (replay_t *self, int option)
     case OPTION_COUNT: self->count = command_number (1, UINT64_MAX); break;
     case OPTION_PACE: s_parse_pace (self); break;
     case OPTION_FOLLOW: self->follow = true; break;
-    case SENDING_SUBSCRIBERS: self->subscribers_given = true; //  fall through
-    default: sending_option (&self->sending, option);
+    default:
+        self->subscribers_given = self->subscribers_given || option == SENDING_SUBSCRIBERS;
+        sending_option (&self->sending, option);
     }
 }
 

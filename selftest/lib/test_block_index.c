@@ -450,8 +450,8 @@ TEST (test_block_index_of_one_message_needs_the_room_that_is_told)
             size_t record_bytes = zspool_block_record_bytes (2, topic_bytes + 500);
             zspool_block_t *block = s_new (zspool_block_bytes_with_index (record_bytes, topic_bytes) - less);
             CHECK (zspool_block_has_room (block, zspool_block_capacity (block), topic_bytes));
-            CHECK_OK (s_append (block, "ab" + 2 - topic_bytes, 500, 1));
-            CHECK_CODE (s_append (block, "ab" + 2 - topic_bytes, 500, 1), ZSPOOL_EFULL);
+            CHECK_OK (s_append (block, &"ab" [2 - topic_bytes], 500, 1));
+            CHECK_CODE (s_append (block, &"ab" [2 - topic_bytes], 500, 1), ZSPOOL_EFULL);
             s_check_sealed (&block, less? 0: 1);
         }
     CHECK_EQ_U64 (zspool_block_bytes_with_index (5000, ZSPOOL_TOPIC_BYTES_MAX + 1), 5000);
