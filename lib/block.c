@@ -65,7 +65,7 @@ zspool_block_new (size_t capacity)
 zspool_block_t *
 zspool_block_ref (zspool_block_t *self)
 {
-    atomic_fetch_add_explicit (&self->refs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit (&self->refs, 1, memory_order_release);
     return self;
 }
 
@@ -89,6 +89,9 @@ zspool_block_destroy (zspool_block_t **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    //  It may be given back in one of libzmq's threads: after all that was done before the
+    //  reference was taken, whatever way it came.
+    (void) atomic_load_explicit (&self->refs, memory_order_acquire);
     //  Whoever fills a block has the only reference to it.
     if (self->dictionary)
         s_drop_dictionary (self);
