@@ -59,7 +59,10 @@ s_load (const char *file, char *said, size_t said_size)
     int out = dup (STDOUT_FILENO);
     zconfig_t *config = NULL;
     if (caught && out >= 0 && dup2 (fileno (caught), STDOUT_FILENO) >= 0) {
-        config = zconfig_load (file);
+        //  Not zconfig_load (), which leaks memory when the file is not ZPL.
+        zchunk_t *text = zchunk_slurp (file, 0);
+        config = text? zconfig_chunk_load (text): NULL;
+        zchunk_destroy (&text);
         fflush (stdout);
         dup2 (out, STDOUT_FILENO);
         rewind (caught);

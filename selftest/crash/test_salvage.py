@@ -69,8 +69,8 @@ def test_a_device_goes_on_with_what_was_saved():
     first, last = int(lost[0][0]), int(lost[0][1] or lost[0][0])
     run("verify", "saved")
     after = numbers("saved")
-    assert after == {sequence: number for sequence, number in before.items()
-                     if not first <= sequence <= last}
+    kept = {sequence: number for sequence, number in before.items() if not first <= sequence <= last}
+    assert after == kept, (first, last, floor, sorted(after.items() ^ kept.items())[:20], saved.stdout)
     device = Device("--ack", "explicit", store="saved")
     source, acks = consumer(device.endpoint_out), producer(device.ack_in)
     wanted = {message(number) for sequence, number in after.items() if sequence > floor}
