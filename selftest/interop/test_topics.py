@@ -103,7 +103,8 @@ def test_dump_does_not_read_what_its_filter_passes_over():
     damage(b"secret" * 100)
     assert sequences("--filter", "a") == [*range(1, 201), *range(203, 403)]
     _, reason = dump("--filter", "b", status=1)
-    assert "messages 201 to 202 cannot be read" in reason, reason
+    #  Whether the two came in one block is chance.
+    assert re.search("messages 201 to 20[12] cannot be read", reason), reason
 
 
 def test_dump_refuses_a_filter_too_long():
