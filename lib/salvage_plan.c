@@ -418,9 +418,7 @@ s_place_beside (zspool_plan_t *self, const zspool_found_block_t *block)
             }
         }
     }
-    //  Where records are lost it may be of a spool that nothing else tells of.
-    bool may_be_of_another = self->records_lost && block->proven;
-    if (!s_is_ours (self, block) || (fits == 0 && known > 0 && !may_be_of_another))
+    if (!s_is_ours (self, block) || (fits == 0 && known > 0))
         return ZSPOOL_OK; //  let go by the store, or never its own
     //  A message may hold a block, of this store even: what lies anywhere must be just what is
     //  missing.

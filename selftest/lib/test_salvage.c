@@ -38,7 +38,6 @@ static size_t s_expected_count;
 typedef struct {
     zspool_salvage_result_t result;
     uint64_t lost;                     //  messages told of one by one
-    uint64_t beside;                   //  messages that were found by themselves
     uint64_t cursors;
     uint64_t cursors_lost;
     uint64_t named_anew;
@@ -142,10 +141,13 @@ s_expect_spool (zspool_store_t *store, const zspool_spool_info_t *info)
     zspool_reader_destroy (&reader);
 }
 
+//  When the tables and records of two spools are gone, nothing tells whose a block is but numbers
+//  and times: a further spool, with an index, is there only where nothing is damaged.
+//
 //  A closed store with blocks in pages of their own, in leaves, and in chunks; with several spools,
 //  some of it acknowledged, removed and used again. Gives its file, as far as it is used.
 static uint8_t *
-s_create (bool chunked, size_t *size)
+s_create (bool chunked, bool indexed, size_t *size)
 {
     zspool_store_t *store = kit_open (KIT_STORE, ZSPOOL_WRITE);
     uint32_t orders = kit_spool (store, "orders"), dead = kit_spool (store, "orders.dead");
@@ -164,7 +166,8 @@ s_create (bool chunked, size_t *size)
     uint32_t carriers = kit_spool (store, "carriers");
     for (size_t padding = 0; padding < 3 * ZSPOOL_PAGE_BYTES; padding = 2 * padding + 50)
         s_append_carrier (store, carriers, padding);
-    s_append_indexed (store, "ticks");
+    if (indexed)
+        s_append_indexed (store, "ticks");
     zspool_spool_info_t info;
     s_expected_count = 0;
     for (size_t index = 0; zspool_store_spool_info (store, index, &info) == ZSPOOL_OK; index++)
@@ -190,7 +193,6 @@ s_note_spool (void *arg, const zspool_salvage_spool_t *spool)
     s_told_t *told = (s_told_t *) arg;
     printf ("%s: %" PRIu64 " messages, %" PRIu64 " beside, %" PRIu64 " lost, %" PRIu64 " cursors, %" PRIu64 " lost\n",
             spool->name, spool->messages, spool->beside, spool->lost, spool->cursors, spool->cursors_lost);
-    told->beside += spool->beside;
     told->cursors += spool->cursors;
     told->cursors_lost += spool->cursors_lost;
     told->named_anew += spool->is_named_anew;
@@ -233,26 +235,22 @@ s_has_block (zspool_store_t *store, const s_expected_t *expected)
     return found;
 }
 
-//  Check that a spool holds nothing but what was stored in it. When its table and that of the ticks
-//  are gone, blocks of these may fit nothing else by numbers and times: they are told of as found
-//  beside.
+//  Check that a spool holds nothing but what was stored in it.
 static void
-s_check_spool (zspool_store_t *store, const zspool_spool_info_t *info, const s_told_t *told)
+s_check_spool (zspool_store_t *store, const zspool_spool_info_t *info)
 {
     zspool_reader_t *reader = zspool_reader_new (store, info->id);
     zspool_block_t *block = NULL;
     bool is_known = strncmp (info->name, "orders", 6) == 0;
     while (zspool_reader_next (reader, &block) == ZSPOOL_OK) {
-        bool is_tick = zspool_block_topics (block) > 0;
-        CHECK (!is_known || !is_tick || told->beside > 0);
-        if (is_known && !is_tick)
+        if (is_known)
             kit_check_block (block);
         zspool_record_t record;
         zspool_block_rewind (block, &record);
         while (zspool_block_next (block, &record)) {
             CHECK (record.data_bytes != CARRIED_BYTES);
             bool is_dead = record.data_bytes == 60 || record.data_bytes == 400;
-            CHECK (!is_known || is_tick || is_dead == streq (info->name, "orders.dead"));
+            CHECK (!is_known || is_dead == streq (info->name, "orders.dead"));
         }
         zspool_block_destroy (&block);
     }
@@ -268,7 +266,7 @@ s_check_saved (const uint8_t *bytes, size_t size, const s_told_t *told)
     size_t lost = 0;
     kit_check_sound (store);
     for (size_t index = 0; zspool_store_spool_info (store, index, &info) == ZSPOOL_OK; index++)
-        s_check_spool (store, &info, told);
+        s_check_spool (store, &info);
     for (size_t index = 0; index < s_expected_count; index++) {
         const s_expected_t *expected = &s_expected [index];
         bool is_whole = memmem (bytes, size, expected->bytes, expected->size) != NULL;
@@ -309,7 +307,7 @@ static void
 s_check_undamaged (bool chunked)
 {
     size_t size, lost;
-    uint8_t *bytes = s_create (chunked, &size);
+    uint8_t *bytes = s_create (chunked, true, &size);
     s_told_t told = s_round (bytes, size, &lost);
     CHECK (told.result.complete && !told.result.searched);
     CHECK_EQ_U64 (lost, 0);
@@ -332,7 +330,7 @@ TEST (test_salvage_sound_store_with_chunks_is_saved_whole)
 TEST (test_salvage_keeps_cursors_numbers_and_acknowledgements)
 {
     size_t size;
-    uint8_t *bytes = s_create (false, &size);
+    uint8_t *bytes = s_create (false, false, &size);
     s_write (bytes, size);
     s_salvage ();
     zspool_store_t *old = kit_open (KIT_STORE, ZSPOOL_READ), *saved = kit_open (SAVED, ZSPOOL_WRITE);
@@ -371,7 +369,7 @@ s_check_flipped (bool chunked)
 {
     kit_chance_t chance = kit_chance_new ();
     size_t size, lost, worst = 0;
-    uint8_t *bytes = s_create (chunked, &size), *damaged = (uint8_t *) zmalloc (size);
+    uint8_t *bytes = s_create (chunked, false, &size), *damaged = (uint8_t *) zmalloc (size);
     for (int round = 0; round < ROUNDS; round++) {
         memcpy (damaged, bytes, size);
         for (uint64_t flips = 1 + kit_below (&chance, 30); flips > 0; flips--)
@@ -399,7 +397,7 @@ TEST_WITH_LIMIT (test_salvage_flipped_bytes_among_chunks_lose_no_whole_block, 30
 TEST_WITH_LIMIT (test_salvage_each_page_damaged_loses_no_whole_block, 300)
 {
     size_t size, lost;
-    uint8_t *bytes = s_create (false, &size), *damaged = (uint8_t *) zmalloc (size);
+    uint8_t *bytes = s_create (false, false, &size), *damaged = (uint8_t *) zmalloc (size);
     kit_chance_t chance = kit_chance_new ();
     //  The head of a page, and a run of zeros anywhere in it
     for (size_t page = 0; page < size / ZSPOOL_PAGE_BYTES; page += 1 + kit_below (&chance, 8)) {
@@ -420,7 +418,7 @@ TEST_WITH_LIMIT (test_salvage_zeroed_ranges_lose_no_whole_block, 300)
 {
     kit_chance_t chance = kit_chance_new ();
     size_t size, lost;
-    uint8_t *bytes = s_create (false, &size), *damaged = (uint8_t *) zmalloc (size);
+    uint8_t *bytes = s_create (false, false, &size), *damaged = (uint8_t *) zmalloc (size);
     for (int round = 0; round < ROUNDS; round++) {
         memcpy (damaged, bytes, size);
         size_t from = kit_below (&chance, size), length = kit_below (&chance, size / 4);
@@ -436,7 +434,7 @@ TEST_WITH_LIMIT (test_salvage_file_cut_off_loses_no_whole_block, 300)
 {
     kit_chance_t chance = kit_chance_new ();
     size_t size, lost;
-    uint8_t *bytes = s_create (false, &size);
+    uint8_t *bytes = s_create (false, false, &size);
     for (int round = 0; round < ROUNDS; round++)
         s_round (bytes, 16 * ZSPOOL_PAGE_BYTES + kit_below (&chance, size - 16 * ZSPOOL_PAGE_BYTES), &lost);
     free (bytes);
@@ -448,7 +446,7 @@ static void
 s_check_without_first_pages (bool chunked, int pages)
 {
     size_t size, lost;
-    uint8_t *bytes = s_create (chunked, &size);
+    uint8_t *bytes = s_create (chunked, false, &size);
     memset (bytes, 0, (size_t) pages * ZSPOOL_PAGE_BYTES);
     s_told_t told = s_round (bytes, size, &lost);
     CHECK_EQ_U64 (lost, 0);
@@ -473,7 +471,7 @@ TEST (test_salvage_goes_nowhere_where_something_is)
     char reason [ZSPOOL_SALVAGE_REASON_BYTES];
     zspool_salvage_result_t result;
     size_t size;
-    uint8_t *bytes = s_create (false, &size);
+    uint8_t *bytes = s_create (false, false, &size);
     CHECK_CODE (zspool_salvage ("none", SAVED, NULL, &result, reason), ZSPOOL_ENOENT);
     CHECK_CODE (zspool_salvage (KIT_STORE, KIT_STORE, NULL, &result, reason), ZSPOOL_EEXIST);
     CHECK_CODE (zspool_salvage (KIT_STORE, "none/" SAVED, NULL, &result, reason), ZSPOOL_ENOENT);
@@ -507,7 +505,7 @@ TEST (test_salvage_store_in_use_is_refused)
     zspool_salvage_result_t result;
     int pipes [4];
     size_t size;
-    free (s_create (false, &size));
+    free (s_create (false, false, &size));
     CHECK (pipe (pipes) == 0 && pipe (pipes + 2) == 0);
     pid_t pid = kit_fork (s_hold_store, pipes);
     CHECK (read (pipes [0], &byte, 1) == 1);
