@@ -32,7 +32,6 @@ zspool_store_floor_before (zspool_store_t *self, zspool_spool_state_t *spool, ui
     return ZSPOOL_OK;
 }
 
-
 //  ------------------------------------------------------------------------------------------------
 //  Finding
 

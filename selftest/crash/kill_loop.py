@@ -266,6 +266,17 @@ def kill_loop(options):
     return finish(device, consumers, producers, account)
 
 
+def wait_quiet(device):
+    """Wait until nothing more comes: what producers still hold does when their peers are connected again."""
+    counts = []
+
+    def quiet():
+        counts.append(device.info()["last_sequence"])
+        time.sleep(0.05)
+        return len(counts) > 10 and counts[-1] == counts[-10]
+    wait_until(quiet, "nothing more comes in")
+
+
 def finish(device, consumers, producers, account):
     """Let everything arrive, stop, and settle the account."""
     def all_arrived():
@@ -273,14 +284,7 @@ def finish(device, consumers, producers, account):
             account.note(at.new_records())
         state = device.info()
         return state["pending"] == 0 and state["last_sequence"]
-    #  What producers still hold comes when their peers are connected again.
-    counts = []
-
-    def quiet():
-        counts.append(device.info()["last_sequence"])
-        time.sleep(0.05)
-        return len(counts) > 10 and counts[-1] == counts[-10]
-    wait_until(quiet, "nothing more comes from the producers")
+    wait_quiet(device)
     wait_until(all_arrived, "everything is acknowledged", 60)
     time.sleep(0.1)
     for at in consumers:
@@ -309,23 +313,28 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def main():
-    if sys.argv[1:2] == ["--consume"]:
-        consume(*sys.argv[2:5], int(sys.argv[5]))
-    options = parse(sys.argv[1:])
+def run_by_hand(loop, options, keep):
+    """Run a loop in a directory of its own; print its summary. With `keep` the directory of one that fails stays."""
     directory = tempfile.mkdtemp()
     os.chdir(directory)
     failed = True
     try:
-        print(kill_loop(options))
+        print(loop(options))
         failed = False
     finally:
         clean_up()
         os.chdir("/")
-        if not (failed and options.keep):
+        if not (failed and keep):
             shutil.rmtree(directory, ignore_errors=True)
         else:
             print("kept", directory)
+
+
+def main():
+    if sys.argv[1:2] == ["--consume"]:
+        consume(*sys.argv[2:5], int(sys.argv[5]))
+    options = parse(sys.argv[1:])
+    run_by_hand(kill_loop, options, options.keep)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,12 @@ import os
 import random
 import struct
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from stream import *
-from kill_loop import TICKET
+from kill_loop import TICKET, run_by_hand, wait_quiet
 from recorder import Recorder
 
 RECORD = struct.Struct("<IIQ?")         #  publisher, number, sequence, unchanged
@@ -293,13 +292,7 @@ def finish(device, publishers, account):
     for reader in [reader for ledger in account.ledgers for reader in ledger.readers]:
         if not reader.process:
             reader.start()
-    counts = []
-
-    def quiet():
-        counts.append(device.info()["last_sequence"])
-        time.sleep(0.05)
-        return len(counts) > 10 and counts[-1] == counts[-10]
-    wait_until(quiet, "nothing more comes from the publishers")
+    wait_quiet(device)
     device.wait_acknowledged(*(ledger.feed.name for ledger in account.ledgers), limit_s=60)
     time.sleep(0.1)
     device.stop()
@@ -330,19 +323,7 @@ def main():
     if sys.argv[1:2] == ["--read"]:
         read(*sys.argv[2:6], int(sys.argv[6]))
     options = parse(sys.argv[1:])
-    directory = tempfile.mkdtemp()
-    os.chdir(directory)
-    failed = True
-    try:
-        print(kill_loop(options))
-        failed = False
-    finally:
-        clean_up()
-        os.chdir("/")
-        if not (failed and options.keep_directory):
-            shutil.rmtree(directory, ignore_errors=True)
-        else:
-            print("kept", directory)
+    run_by_hand(kill_loop, options, options.keep_directory)
 
 
 if __name__ == "__main__":

@@ -444,3 +444,42 @@ kit_edit_block (const char *directory, uint32_t spool, uint64_t first, uint16_t 
         CHECK_OK (zspool_txn_delete (txn, table, key));
     kit_engine_commit (&engine);
 }
+
+//  ------------------------------------------------------------------------------------------------
+//  What a test begins with
+
+kit_setup_t
+kit_setup (void)
+{
+    kit_setup_t self;
+    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    self.spool = kit_spool (self.store, "main");
+    self.cursor = kit_cursor (self.store, self.spool, "main", ZSPOOL_START_FIRST);
+    return self;
+}
+
+void
+kit_reopen (kit_setup_t *self)
+{
+    zspool_store_destroy (&self->store);
+    self->store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+}
+
+void
+kit_done (kit_setup_t *self)
+{
+    kit_check_sound (self->store);
+    zspool_store_destroy (&self->store);
+}
+
+void
+kit_append_at (kit_setup_t *self, uint32_t count, size_t bytes, int64_t stored_us)
+{
+    uint64_t next_sequence = 0;
+    int64_t newest_us;
+    CHECK_OK (zspool_store_numbering (self->store, self->spool, &next_sequence, &newest_us));
+    zspool_block_t *block = kit_block_new (next_sequence, count, bytes);
+    zspool_block_stamp (block, next_sequence, stored_us, zspool_store_incarnation (self->store));
+    CHECK_OK (zspool_store_append_stamped (self->store, self->spool, block));
+    zspool_block_destroy (&block);
+}

@@ -94,6 +94,25 @@ uint32_t
 uint32_t
     kit_cursor (zspool_store_t *store, uint32_t spool, const char *name, uint64_t start);
 
+//  A store with the spool `main` and a cursor of that name, which a test begins with; closed and
+//  opened again; and looked over and closed
+typedef struct {
+    zspool_store_t *store;
+    uint32_t spool;
+    uint32_t cursor;
+} kit_setup_t;
+
+kit_setup_t
+    kit_setup (void);
+void
+    kit_reopen (kit_setup_t *self);
+void
+    kit_done (kit_setup_t *self);
+
+//  Append a block of `count` messages stamped with this time, in the open transaction.
+void
+    kit_append_at (kit_setup_t *self, uint32_t count, size_t bytes, int64_t stored_us);
+
 //  Append a block of `count` messages, each numbered as its sequence, in a transaction of its own;
 //  or in the open one.
 void

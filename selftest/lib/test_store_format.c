@@ -5,26 +5,9 @@
 
 #include "kit.h"
 
-typedef struct {
-    zspool_store_t *store;
-    uint32_t spool;
-    uint32_t cursor;
-} s_setup_t;
-
-static s_setup_t
-s_setup (void)
-{
-    s_setup_t self;
-    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    self.spool = kit_spool (self.store, "main");
-    self.cursor = kit_cursor (self.store, self.spool, "main", ZSPOOL_START_FIRST);
-    CHECK_OK (zspool_store_begin (self.store));
-    return self;
-}
-
 //  End the transaction, and give the format that the store has when it is opened again.
 static uint32_t
-s_format (s_setup_t *self, bool commit)
+s_format (kit_setup_t *self, bool commit)
 {
     zspool_origin_t origin;
     if (commit)
@@ -40,7 +23,8 @@ static const zspool_retention_t s_history = { ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP
 
 TEST (test_store_format_of_a_queue_is_1)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
+    CHECK_OK (zspool_store_begin (self.store));
     zspool_frame_t frame = { "text", 4 };
     CHECK_OK (zspool_store_put (self.store, self.spool, &frame, 1, NULL));
     CHECK_EQ_U64 (s_format (&self, true), 1);
@@ -48,14 +32,16 @@ TEST (test_store_format_of_a_queue_is_1)
 
 TEST (test_store_format_with_history_is_2)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
+    CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_set_retention (self.store, self.spool, &s_history));
     CHECK_EQ_U64 (s_format (&self, true), 2);
 }
 
 TEST (test_store_format_stays_when_the_transaction_is_dropped)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
+    CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_set_retention (self.store, self.spool, &s_history));
     zspool_store_rollback (self.store);
     CHECK_OK (zspool_store_begin (self.store));
@@ -64,14 +50,16 @@ TEST (test_store_format_stays_when_the_transaction_is_dropped)
 
 TEST (test_store_format_after_a_cursor_was_deleted_is_2)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
+    CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_delete_cursor (self.store, self.spool, self.cursor));
     CHECK_EQ_U64 (s_format (&self, true), 2);
 }
 
 TEST (test_store_format_with_indexed_blocks_is_2)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
+    CHECK_OK (zspool_store_begin (self.store));
     static const char *const topics [] = { "a", "b" };
     zspool_block_t *plain = kit_block_new_topics (1, topics, 2, 100, false);
     zspool_block_t *indexed = kit_block_new_topics (3, topics, 2, 100, true);

@@ -12,38 +12,8 @@
 #define OVERHEAD 104                   //  of a block, bytes
 #define BLOCK_BYTES(count, bytes) ((count) * ((bytes) + 8) + OVERHEAD)
 
-typedef struct {
-    zspool_store_t *store;
-    uint32_t spool;
-    uint32_t cursor;
-} s_setup_t;
-
-static s_setup_t
-s_setup (void)
-{
-    s_setup_t self;
-    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    self.spool = kit_spool (self.store, "main");
-    self.cursor = kit_cursor (self.store, self.spool, "main", ZSPOOL_START_FIRST);
-    return self;
-}
-
-static void
-s_done (s_setup_t *self)
-{
-    kit_check_sound (self->store);
-    zspool_store_destroy (&self->store);
-}
-
-static void
-s_reopen (s_setup_t *self)
-{
-    zspool_store_destroy (&self->store);
-    self->store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-}
-
 static int
-s_try_keep (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
+s_try_keep (kit_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
 {
     zspool_retention_t retention = { age_us, bytes, messages, unacked };
     return zspool_store_set_retention (self->store, self->spool, &retention);
@@ -51,7 +21,7 @@ s_try_keep (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages,
 
 //  Set a retention, in a transaction of its own.
 static void
-s_keep (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
+s_keep (kit_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
 {
     CHECK_OK (zspool_store_begin (self->store));
     CHECK_OK (s_try_keep (self, age_us, bytes, messages, unacked));
@@ -59,7 +29,7 @@ s_keep (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, boo
 }
 
 static void
-s_check_kept (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
+s_check_kept (kit_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t messages, bool unacked)
 {
     zspool_retention_t retention;
     CHECK_OK (zspool_store_retention (self->store, self->spool, &retention));
@@ -69,46 +39,33 @@ s_check_kept (s_setup_t *self, uint64_t age_us, uint64_t bytes, uint64_t message
     CHECK_EQ_I64 (retention.unacked, unacked);
 }
 
-//  Append a block stamped with this time, in the open transaction.
-static void
-s_append_at (s_setup_t *self, uint32_t count, size_t bytes, int64_t stored_us)
-{
-    uint64_t next_sequence = 0;
-    int64_t newest_us;
-    CHECK_OK (zspool_store_numbering (self->store, self->spool, &next_sequence, &newest_us));
-    zspool_block_t *block = kit_block_new (next_sequence, count, bytes);
-    zspool_block_stamp (block, next_sequence, stored_us, zspool_store_incarnation (self->store));
-    CHECK_OK (zspool_store_append_stamped (self->store, self->spool, block));
-    zspool_block_destroy (&block);
-}
-
 //  Append blocks of ten messages, stored so many seconds ago each, one more than the next
 static void
-s_append_aged (s_setup_t *self, int blocks, int64_t newest_s)
+s_append_aged (kit_setup_t *self, int blocks, int64_t newest_s)
 {
     int64_t now_us = zspool_now_us ();
     CHECK_OK (zspool_store_begin (self->store));
     for (int block = 0; block < blocks; block++)
-        s_append_at (self, 10, 100, now_us - (newest_s + blocks - 1 - block) * US_PER_S);
+        kit_append_at (self, 10, 100, now_us - (newest_s + blocks - 1 - block) * US_PER_S);
     CHECK_OK (zspool_store_commit (self->store));
 }
 
 static void
-s_ack_to (s_setup_t *self, uint64_t last)
+s_ack_to (kit_setup_t *self, uint64_t last)
 {
     kit_ack (self->store, self->spool, self->cursor,
              kit_cursor_info (self->store, self->spool, self->cursor).floor + 1, last);
 }
 
 static uint64_t
-s_first (s_setup_t *self)
+s_first (kit_setup_t *self)
 {
     return kit_spool_info (self->store, self->spool).first_sequence;
 }
 
 //  A commit of nothing
 static void
-s_commit (s_setup_t *self)
+s_commit (kit_setup_t *self)
 {
     CHECK_OK (zspool_store_begin (self->store));
     CHECK_OK (zspool_store_commit (self->store));
@@ -118,43 +75,43 @@ s_commit (s_setup_t *self)
 
 TEST (test_store_retention_is_a_queues_unless_set)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_check_kept (&self, NONE, NONE, 0, true);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_is_durable_and_readers_see_it)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     zspool_retention_t retention;
     s_keep (&self, 5, 6, 7, true);
-    s_reopen (&self);
+    kit_reopen (&self);
     s_check_kept (&self, 5, 6, 7, true);
     s_keep (&self, NONE, 6, NONE, false);
     zspool_store_destroy (&self.store);
     self.store = kit_open (KIT_STORE, ZSPOOL_READ);
     s_check_kept (&self, NONE, 6, NONE, false);
     CHECK_CODE (zspool_store_retention (self.store, 77, &retention), ZSPOOL_EINVAL);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_that_is_rolled_back_was_not_set)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, 10, true);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (s_try_keep (&self, NONE, NONE, 0, true));
     s_check_kept (&self, NONE, NONE, 0, true);
     zspool_store_rollback (self.store);
     s_check_kept (&self, NONE, NONE, 10, true);
-    s_reopen (&self);
+    kit_reopen (&self);
     s_check_kept (&self, NONE, NONE, 10, true);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_of_a_queue_has_no_record)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     zspool_bytes_t key = { (const uint8_t *) "R\0\0\0\1", 5 }, value;
     s_keep (&self, NONE, NONE, 10, true);
     s_keep (&self, NONE, NONE, 0, true);
@@ -162,14 +119,14 @@ TEST (test_store_retention_of_a_queue_has_no_record)
     CHECK_OK (zspool_view_take (self.store->view));
     CHECK_CODE (zspool_txn_get (self.store->view, self.store->state, key, &value), ZSPOOL_ENOENT);
     zspool_view_release (self.store->view);
-    s_reopen (&self);
+    kit_reopen (&self);
     s_check_kept (&self, NONE, NONE, 0, true);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_that_makes_no_sense_gives_einval)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     CHECK_CODE (s_try_keep (&self, NONE, NONE, 1, true), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_CODE (s_try_keep (&self, NONE, NONE, 0, false), ZSPOOL_EINVAL);
@@ -180,12 +137,12 @@ TEST (test_store_retention_that_makes_no_sense_gives_einval)
     self.spool = 1;
     CHECK_OK (zspool_store_commit (self.store));
     s_check_kept (&self, NONE, NONE, 0, true);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_whose_record_is_damaged_keeps_everything_and_is_found)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     zspool_bytes_t key = { (const uint8_t *) "R\0\0\0\1", 5 };
     s_keep (&self, NONE, NONE, 10, true);
     zspool_store_destroy (&self.store);
@@ -202,14 +159,14 @@ TEST (test_store_retention_whose_record_is_damaged_keeps_everything_and_is_found
     CHECK (kit_verify (self.store) > 0);
     s_keep (&self, NONE, NONE, 50, true);
     CHECK_EQ_U64 (s_first (&self), 51);
-    s_done (&self);
+    kit_done (&self);
 }
 
 //  ---- each limit
 
 TEST (test_store_retention_by_count_keeps_at_least_so_many)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, 35, true);
     s_append_aged (&self, 10, 0);
     CHECK_EQ_U64 (s_first (&self), 1);
@@ -220,12 +177,12 @@ TEST (test_store_retention_by_count_keeps_at_least_so_many)
     s_keep (&self, NONE, NONE, 30, true);
     CHECK_EQ_U64 (s_first (&self), 71);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 0);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_by_bytes_keeps_at_least_so_many)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     uint64_t block = BLOCK_BYTES (10, 100);
     s_append_aged (&self, 10, 0);
     s_keep (&self, NONE, 5 * block, NONE, true);
@@ -236,12 +193,12 @@ TEST (test_store_retention_by_bytes_keeps_at_least_so_many)
     CHECK_EQ_U64 (s_first (&self), 51);
     s_keep (&self, NONE, 4 * block, NONE, true);
     CHECK_EQ_U64 (s_first (&self), 61);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_by_age_removes_what_is_older)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_append_aged (&self, 10, 1000); //  1009 to 1000 s ago
     s_ack_to (&self, 95);            //  a queue: nine blocks are gone
     CHECK_EQ_U64 (s_first (&self), 91);
@@ -251,12 +208,12 @@ TEST (test_store_retention_by_age_removes_what_is_older)
     uint64_t first = s_first (&self);
     CHECK (first >= 151 && first <= 161); //  older than 500 s; the test may take a while
     CHECK_EQ_U64 (first % 10, 1);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_removes_nothing_early_when_the_clock_is_set_back)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, US_PER_S, NONE, NONE, true);
     //  They were stored when the clock was an hour ahead; what comes next cannot be older.
     s_append_aged (&self, 5, -3600);
@@ -265,12 +222,12 @@ TEST (test_store_retention_removes_nothing_early_when_the_clock_is_set_back)
     s_commit (&self);
     CHECK_EQ_U64 (s_first (&self), 1);
     CHECK (zspool_store_trim_due_us (self.store) > zspool_now_us () + 3500 * US_PER_S);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_by_several_limits_goes_by_the_first_exceeded)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     uint64_t block = BLOCK_BYTES (10, 100);
     s_keep (&self, 600 * US_PER_S, 8 * block, 90, true);
     s_append_aged (&self, 12, 10);
@@ -280,12 +237,12 @@ TEST (test_store_retention_by_several_limits_goes_by_the_first_exceeded)
     CHECK_EQ_U64 (s_first (&self), 91); //  by count
     s_keep (&self, US_PER_S, 8 * block, 30, true);
     CHECK_EQ_U64 (s_first (&self), 0);  //  by age
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_works_a_bounded_number_of_blocks_a_commit)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, NONE, true);
     s_append_aged (&self, ZSPOOL_TRIM_BLOCKS_MAX + 10, 0);
     s_ack_to (&self, 10 * (ZSPOOL_TRIM_BLOCKS_MAX + 10));
@@ -296,14 +253,14 @@ TEST (test_store_retention_works_a_bounded_number_of_blocks_a_commit)
     s_commit (&self);
     CHECK_EQ_U64 (s_first (&self), 10 * (ZSPOOL_TRIM_BLOCKS_MAX + 5) + 1);
     CHECK (!zspool_store_trim_is_due (self.store));
-    s_done (&self);
+    kit_done (&self);
 }
 
 //  ---- cursors
 
 TEST (test_store_retention_keeps_what_a_cursor_has_not_acknowledged)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, US_PER_S, 1000, 10, true);
     uint32_t slow = kit_cursor (self.store, self.spool, "slow", ZSPOOL_START_FIRST);
     s_append_aged (&self, 10, 100);
@@ -316,12 +273,12 @@ TEST (test_store_retention_keeps_what_a_cursor_has_not_acknowledged)
     CHECK_EQ_U64 (s_first (&self), 0);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, slow).lagged, 0);
     CHECK_EQ_U64 (zspool_store_dropped_to (self.store, self.spool), 0);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_without_unacked_moves_cursors_and_counts_what_they_lost)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     uint32_t ahead = kit_cursor (self.store, self.spool, "ahead", ZSPOOL_START_FIRST);
     s_append_aged (&self, 10, 0);
     kit_ack (self.store, self.spool, ahead, 1, 25);
@@ -337,15 +294,15 @@ TEST (test_store_retention_without_unacked_moves_cursors_and_counts_what_they_lo
     CHECK_EQ_U64 (info.generation, 1);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, ahead).lagged, 5);
     CHECK_EQ_U64 (zspool_store_dropped_to (self.store, self.spool), 30);
-    s_reopen (&self);
+    kit_reopen (&self);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 22);
     kit_ack (self.store, self.spool, self.cursor, 31, 100);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_without_unacked_counts_nothing_that_was_acknowledged_in_the_same_commit)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, 50, false);
     s_append_aged (&self, 5, 0);
     CHECK_OK (zspool_store_begin (self.store));
@@ -355,24 +312,24 @@ TEST (test_store_retention_without_unacked_counts_nothing_that_was_acknowledged_
     CHECK_OK (zspool_store_commit (self.store));
     CHECK_EQ_U64 (s_first (&self), 21);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 12);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_without_cursors_goes_by_its_limits_and_a_queue_keeps_all)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     self.spool = kit_spool (self.store, "nobody");
     s_append_aged (&self, 10, 100);
     s_commit (&self);
     CHECK_EQ_U64 (s_first (&self), 1);
     s_keep (&self, NONE, NONE, 20, true);
     CHECK_EQ_U64 (s_first (&self), 81);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_ends_with_the_transaction_that_is_rolled_back)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_append_aged (&self, 10, 0);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (s_try_keep (&self, NONE, NONE, 20, false));
@@ -381,12 +338,12 @@ TEST (test_store_retention_ends_with_the_transaction_that_is_rolled_back)
     s_commit (&self);
     CHECK_EQ_U64 (s_first (&self), 1);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 0);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_passes_a_damaged_block)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, NONE, true);
     s_append_aged (&self, 10, 0);
     s_ack_to (&self, 100);
@@ -412,34 +369,34 @@ TEST (test_store_retention_passes_a_damaged_block)
 
 TEST (test_store_retention_tells_when_the_next_block_is_to_go)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), INT64_MAX);
     s_keep (&self, 600 * US_PER_S, NONE, NONE, true);
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), INT64_MAX);
     int64_t now_us = zspool_now_us ();
     CHECK_OK (zspool_store_begin (self.store));
-    s_append_at (&self, 10, 100, now_us - 100 * US_PER_S);
-    s_append_at (&self, 10, 100, now_us - 50 * US_PER_S);
+    kit_append_at (&self, 10, 100, now_us - 100 * US_PER_S);
+    kit_append_at (&self, 10, 100, now_us - 50 * US_PER_S);
     CHECK_OK (zspool_store_commit (self.store));
     //  What is not acknowledged need not be waited for.
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), INT64_MAX);
     s_ack_to (&self, 10);
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), now_us + 500 * US_PER_S);
-    s_reopen (&self);
+    kit_reopen (&self);
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), now_us + 500 * US_PER_S);
     s_keep (&self, 60 * US_PER_S, NONE, NONE, false);
     CHECK_EQ_U64 (s_first (&self), 11);
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), now_us + 10 * US_PER_S);
     s_keep (&self, NONE, NONE, NONE, true);
     CHECK_EQ_I64 (zspool_store_trim_due_us (self.store), INT64_MAX);
-    s_done (&self);
+    kit_done (&self);
 }
 
 //  ---- room
 
 TEST (test_store_retention_gives_way_at_the_limit_before_anything_is_refused)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, NONE, true);
     CHECK_OK (zspool_store_set_limit (self.store, self.spool, MIB, ZSPOOL_ON_FULL_PAUSE));
     for (int block = 0; block < 10; block++)
@@ -455,12 +412,12 @@ TEST (test_store_retention_gives_way_at_the_limit_before_anything_is_refused)
     CHECK_OK (zspool_store_commit (self.store));
     CHECK_EQ_U64 (s_first (&self), 91);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 0);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_gives_way_before_unacknowledged_messages_are_dropped)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, NONE, true);
     CHECK_OK (zspool_store_set_limit (self.store, self.spool, MIB, ZSPOOL_ON_FULL_DROP_OLDEST));
     for (int block = 0; block < 10; block++)
@@ -473,12 +430,12 @@ TEST (test_store_retention_gives_way_before_unacknowledged_messages_are_dropped)
     kit_append (self.store, self.spool, 10, 10000);
     CHECK_EQ_U64 (s_first (&self), 41);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, self.cursor).lagged, 5);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_gives_way_in_blocks_to_messages_put_one_by_one)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     uint8_t bytes [1000];
     zspool_frame_t frame = { bytes, sizeof bytes };
     s_keep (&self, NONE, NONE, NONE, true);
@@ -497,12 +454,12 @@ TEST (test_store_retention_gives_way_in_blocks_to_messages_put_one_by_one)
     CHECK_EQ_U64 (kit_read (self.store, self.spool, 1), info.messages);
     //  Blocks of the old, and some of the new, each of many messages.
     CHECK (info.blocks - (900 - (info.first_sequence - 1)) <= 8);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_retention_of_a_steady_stream_has_a_steady_file)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     s_keep (&self, NONE, NONE, 2000, true);
     uint64_t turned_bytes = 0;
     for (int turn = 0; turn < 20; turn++) {
@@ -519,5 +476,5 @@ TEST (test_store_retention_of_a_steady_stream_has_a_steady_file)
     }
     CHECK (zspool_store_file_bytes (self.store) <= turned_bytes + turned_bytes / 4);
     CHECK (zspool_store_file_bytes (self.store) < 6 * MIB);
-    s_done (&self);
+    kit_done (&self);
 }

@@ -16,49 +16,6 @@
 #define CURSORS 2
 
 typedef struct {
-    zspool_store_t *store;
-    uint32_t spool;
-    uint32_t cursor;
-} s_setup_t;
-
-static s_setup_t
-s_setup (void)
-{
-    s_setup_t self;
-    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    self.spool = kit_spool (self.store, "main");
-    self.cursor = kit_cursor (self.store, self.spool, "main", ZSPOOL_START_FIRST);
-    return self;
-}
-
-static void
-s_done (s_setup_t *self)
-{
-    kit_check_sound (self->store);
-    zspool_store_destroy (&self->store);
-}
-
-static void
-s_reopen (s_setup_t *self)
-{
-    zspool_store_destroy (&self->store);
-    self->store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-}
-
-//  Append a block stamped with this time, in the open transaction.
-static void
-s_append_at (s_setup_t *self, uint32_t count, size_t bytes, int64_t stored_us)
-{
-    uint64_t next_sequence = 0;
-    int64_t newest_us;
-    CHECK_OK (zspool_store_numbering (self->store, self->spool, &next_sequence, &newest_us));
-    zspool_block_t *block = kit_block_new (next_sequence, count, bytes);
-    zspool_block_stamp (block, next_sequence, stored_us, zspool_store_incarnation (self->store));
-    CHECK_OK (zspool_store_append_stamped (self->store, self->spool, block));
-    zspool_block_destroy (&block);
-}
-
-typedef struct {
     struct { uint64_t first; uint32_t count; uint64_t bytes; int64_t stored_us; } blocks [BLOCKS_MAX];
     size_t begin, end;
     bool acked [CURSORS] [BLOCKS_MAX * 10];  //  by sequence
@@ -107,7 +64,7 @@ s_model_commit (s_model_t *model, int64_t now_us)
 }
 
 static void
-s_check_model (s_setup_t *self, const s_model_t *model, const uint32_t cursors [CURSORS])
+s_check_model (kit_setup_t *self, const s_model_t *model, const uint32_t cursors [CURSORS])
 {
     zspool_spool_info_t info = kit_spool_info (self->store, self->spool);
     uint64_t messages = 0, bytes = 0;
@@ -128,7 +85,7 @@ s_check_model (s_setup_t *self, const s_model_t *model, const uint32_t cursors [
 
 //  Acknowledge a few messages somewhere above the floor, if they are all pending.
 static void
-s_ack_some (s_setup_t *self, s_model_t *model, kit_chance_t *chance, int cursor, uint32_t id)
+s_ack_some (kit_setup_t *self, s_model_t *model, kit_chance_t *chance, int cursor, uint32_t id)
 {
     uint64_t floor = model->floors [cursor];
     if (floor >= model->last)
@@ -164,7 +121,7 @@ s_any_retention (kit_chance_t *chance)
 
 TEST (test_store_retention_at_random_does_what_a_naive_list_does)
 {
-    s_setup_t self = s_setup ();
+    kit_setup_t self = kit_setup ();
     kit_chance_t chance = kit_chance_new ();
     uint32_t cursors [CURSORS] = { self.cursor, kit_cursor (self.store, self.spool, "other", 1) };
     static s_model_t model;
@@ -181,7 +138,7 @@ TEST (test_store_retention_at_random_does_what_a_naive_list_does)
         if (kit_below (&chance, 3)) {
             uint32_t count = 1 + (uint32_t) kit_below (&chance, 10);
             int64_t stored_us = now_us - (1500 - step) / 30 * 3600 * US_PER_S;
-            s_append_at (&self, count, 20, stored_us);
+            kit_append_at (&self, count, 20, stored_us);
             model.blocks [model.end].first = model.last + 1;
             model.blocks [model.end].count = count;
             model.blocks [model.end].bytes = BLOCK_BYTES (count, 20);
@@ -202,7 +159,7 @@ TEST (test_store_retention_at_random_does_what_a_naive_list_does)
         free (before);
         s_check_model (&self, &model, cursors);
         if (kit_below (&chance, 100) == 0)
-            s_reopen (&self);
+            kit_reopen (&self);
     }
-    s_done (&self);
+    kit_done (&self);
 }

@@ -9,23 +9,14 @@
 
 #define US_PER_S ((int64_t) 1000000)
 
-typedef struct {
-    zspool_store_t *store;
-    uint32_t spool;
-    uint32_t cursor;
-} s_setup_t;
-
 //  A store that keeps everything, with blocks of ten messages each
-static s_setup_t
+static kit_setup_t
 s_setup (int blocks)
 {
     static const zspool_retention_t all = {
         ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, ZSPOOL_KEEP_UNLIMITED, true
     };
-    s_setup_t self;
-    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
-    self.spool = kit_spool (self.store, "main");
-    self.cursor = kit_cursor (self.store, self.spool, "main", ZSPOOL_START_FIRST);
+    kit_setup_t self = kit_setup ();
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_set_retention (self.store, self.spool, &all));
     for (int block = 0; block < blocks; block++)
@@ -34,21 +25,14 @@ s_setup (int blocks)
     return self;
 }
 
-static void
-s_done (s_setup_t *self)
-{
-    kit_check_sound (self->store);
-    zspool_store_destroy (&self->store);
-}
-
 static zspool_cursor_info_t
-s_info (s_setup_t *self)
+s_info (kit_setup_t *self)
 {
     return kit_cursor_info (self->store, self->spool, self->cursor);
 }
 
 static uint64_t
-s_find (s_setup_t *self, zspool_start_kind_t kind, uint64_t number, int64_t time_us)
+s_find (kit_setup_t *self, zspool_start_kind_t kind, uint64_t number, int64_t time_us)
 {
     zspool_start_t start = { kind, number, time_us };
     uint64_t sequence = 0;
@@ -57,40 +41,28 @@ s_find (s_setup_t *self, zspool_start_kind_t kind, uint64_t number, int64_t time
 }
 
 static void
-s_seek (s_setup_t *self, uint64_t start)
+s_seek (kit_setup_t *self, uint64_t start)
 {
     CHECK_OK (zspool_store_begin (self->store));
     CHECK_OK (zspool_store_seek_cursor (self->store, self->spool, self->cursor, start));
     CHECK_OK (zspool_store_commit (self->store));
 }
 
-static void
-s_append_at (s_setup_t *self, uint32_t count, int64_t stored_us)
-{
-    uint64_t next_sequence = 0;
-    int64_t newest_us;
-    CHECK_OK (zspool_store_numbering (self->store, self->spool, &next_sequence, &newest_us));
-    zspool_block_t *block = kit_block_new (next_sequence, count, 20);
-    zspool_block_stamp (block, next_sequence, stored_us, zspool_store_incarnation (self->store));
-    CHECK_OK (zspool_store_append_stamped (self->store, self->spool, block));
-    zspool_block_destroy (&block);
-}
-
 //  ---- finding
 
 TEST (test_store_find_start_gives_the_ends_and_sequences_as_they_are)
 {
-    s_setup_t self = s_setup (3);
+    kit_setup_t self = s_setup (3);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_FIRST, 0, 0), ZSPOOL_START_FIRST);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_NEW, 0, 0), ZSPOOL_START_NEW);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_SEQUENCE, 17, 0), 17);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_SEQUENCE, 1000, 0), 1000);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_find_start_counts_the_last_messages_and_no_gaps)
 {
-    s_setup_t self = s_setup (3);
+    kit_setup_t self = s_setup (3);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 1, 0), 30);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 30, 0), 1);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 31, 0), ZSPOOL_START_FIRST);
@@ -113,16 +85,16 @@ TEST (test_store_find_start_counts_the_last_messages_and_no_gaps)
     zspool_store_destroy (&self.store);
     self.store = kit_open (KIT_STORE, ZSPOOL_READ);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 11, 0), 60);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_find_start_finds_the_first_block_stored_at_a_time)
 {
-    s_setup_t self = s_setup (0);
+    kit_setup_t self = s_setup (0);
     int64_t base_us = 1000 * US_PER_S;
     CHECK_OK (zspool_store_begin (self.store));
     for (int64_t block = 0; block < 500; block++)
-        s_append_at (&self, (uint32_t) (1 + block % 7), base_us + block / 2 * US_PER_S);
+        kit_append_at (&self, (uint32_t) (1 + block % 7), 20, base_us + block / 2 * US_PER_S);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_TIME, 0, base_us + US_PER_S), 1 + 1 + 2);
     CHECK_OK (zspool_store_commit (self.store));
     uint64_t first = 1;
@@ -137,15 +109,15 @@ TEST (test_store_find_start_finds_the_first_block_stored_at_a_time)
     }
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_TIME, 0, INT64_MIN), 1);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_TIME, 0, base_us + 249 * US_PER_S + 1), ZSPOOL_START_NEW);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_find_start_passes_damaged_blocks)
 {
-    s_setup_t self = s_setup (0);
+    kit_setup_t self = s_setup (0);
     CHECK_OK (zspool_store_begin (self.store));
     for (int64_t block = 0; block < 20; block++)
-        s_append_at (&self, 10, (1000 + block) * US_PER_S);
+        kit_append_at (&self, 10, 20, (1000 + block) * US_PER_S);
     CHECK_OK (zspool_store_commit (self.store));
     zspool_store_destroy (&self.store);
     zspool_txn_t *txn;
@@ -165,7 +137,7 @@ TEST (test_store_find_start_passes_damaged_blocks)
 
 TEST (test_store_find_start_counts_what_the_transaction_appends)
 {
-    s_setup_t self = s_setup (3);
+    kit_setup_t self = s_setup (3);
     uint8_t bytes [8];
     zspool_frame_t frame = { bytes, sizeof bytes };
     CHECK_OK (zspool_store_begin (self.store));
@@ -174,12 +146,12 @@ TEST (test_store_find_start_counts_what_the_transaction_appends)
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 2, 0), 30);
     zspool_store_rollback (self.store);
     CHECK_EQ_U64 (s_find (&self, ZSPOOL_FROM_LAST, 2, 0), 29);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_find_start_that_is_none_gives_einval)
 {
-    s_setup_t self = s_setup (1);
+    kit_setup_t self = s_setup (1);
     uint64_t sequence = 7;
     zspool_start_t start = { ZSPOOL_FROM_SEQUENCE, 0, 0 };
     CHECK_CODE (zspool_store_find_start (self.store, self.spool, &start, &sequence), ZSPOOL_EINVAL);
@@ -190,12 +162,12 @@ TEST (test_store_find_start_that_is_none_gives_einval)
     start.kind = ZSPOOL_FROM_FIRST;
     CHECK_CODE (zspool_store_find_start (self.store, 77, &start, &sequence), ZSPOOL_EINVAL);
     CHECK_EQ_U64 (sequence, 7);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_find_start_fits_a_reader_and_a_cursor)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     zspool_reader_t *reader = zspool_reader_new (self.store, self.spool);
     zspool_block_t *block;
     zspool_reader_seek (reader, s_find (&self, ZSPOOL_FROM_LAST, 15, 0));
@@ -207,14 +179,14 @@ TEST (test_store_find_start_fits_a_reader_and_a_cursor)
     zspool_reader_destroy (&reader);
     uint32_t cursor = kit_cursor (self.store, self.spool, "late", s_find (&self, ZSPOOL_FROM_LAST, 15, 0));
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, cursor).floor, 35);
-    s_done (&self);
+    kit_done (&self);
 }
 
 //  ---- moving
 
 TEST (test_store_seek_back_makes_stored_messages_pending_again)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     kit_ack (self.store, self.spool, self.cursor, 1, 42);
     kit_ack (self.store, self.spool, self.cursor, 45, 46);
     s_seek (&self, 11);
@@ -229,12 +201,12 @@ TEST (test_store_seek_back_makes_stored_messages_pending_again)
     kit_ack (self.store, self.spool, self.cursor, 11, 50);
     CHECK_EQ_U64 (s_info (&self).pending, 0);
     CHECK_EQ_I64 (s_info (&self).pending_us, 0);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_forward_passes_messages_and_what_was_acknowledged_out_of_order)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     kit_ack (self.store, self.spool, self.cursor, 15, 16);
     kit_ack (self.store, self.spool, self.cursor, 33, 34);
     s_seek (&self, 31);
@@ -244,12 +216,12 @@ TEST (test_store_seek_forward_passes_messages_and_what_was_acknowledged_out_of_o
     CHECK_EQ_U64 (info.lagged, 0);
     kit_ack (self.store, self.spool, self.cursor, 31, 35);
     CHECK_EQ_U64 (s_info (&self).floor, 35);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_stops_at_the_ends_of_what_is_stored)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_trim (self.store, self.spool, 20));
     CHECK_OK (zspool_store_commit (self.store));
@@ -263,12 +235,12 @@ TEST (test_store_seek_stops_at_the_ends_of_what_is_stored)
     CHECK_EQ_U64 (s_info (&self).floor, 50);
     kit_append (self.store, self.spool, 10, 100);
     CHECK_EQ_U64 (s_info (&self).pending, 10);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_is_durable)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     kit_ack (self.store, self.spool, self.cursor, 15, 16);
     s_seek (&self, 13);
     zspool_store_destroy (&self.store);
@@ -276,12 +248,12 @@ TEST (test_store_seek_is_durable)
     CHECK_EQ_U64 (s_info (&self).floor, 12);
     CHECK_EQ_U64 (s_info (&self).generation, 2);
     CHECK_EQ_U64 (s_info (&self).pending, 38);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_that_is_rolled_back_did_not_happen)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     kit_ack (self.store, self.spool, self.cursor, 15, 16);
     zspool_cursor_info_t before = s_info (&self);
     CHECK_OK (zspool_store_begin (self.store));
@@ -293,12 +265,12 @@ TEST (test_store_seek_that_is_rolled_back_did_not_happen)
     CHECK_EQ_MEM (&after, sizeof after, &before, sizeof before);
     kit_ack (self.store, self.spool, self.cursor, 1, 14);
     CHECK_EQ_U64 (s_info (&self).floor, 16);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_makes_changes_of_the_generation_before_void)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     zspool_cursor_t *tracker;
     CHECK_OK (zspool_store_track_cursor (self.store, self.spool, self.cursor, &tracker));
     CHECK_OK (zspool_cursor_cover (tracker, 1, 10));
@@ -311,23 +283,23 @@ TEST (test_store_seek_makes_changes_of_the_generation_before_void)
     CHECK_EQ_U64 (s_info (&self).floor, 5);
     free (change);
     zspool_cursor_destroy (&tracker);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_lets_a_queue_remove_what_was_passed)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_set_retention (self.store, self.spool, &zspool_retention_queue));
     CHECK_OK (zspool_store_seek_cursor (self.store, self.spool, self.cursor, 35));
     CHECK_OK (zspool_store_commit (self.store));
     CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).first_sequence, 31);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_seek_that_makes_no_sense_gives_einval)
 {
-    s_setup_t self = s_setup (1);
+    kit_setup_t self = s_setup (1);
     CHECK_CODE (zspool_store_seek_cursor (self.store, self.spool, self.cursor, 1), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_CODE (zspool_store_seek_cursor (self.store, self.spool, self.cursor, 0), ZSPOOL_EINVAL);
@@ -335,13 +307,13 @@ TEST (test_store_seek_that_makes_no_sense_gives_einval)
     CHECK_CODE (zspool_store_seek_cursor (self.store, 77, self.cursor, 1), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_commit (self.store));
     CHECK_EQ_U64 (s_info (&self).generation, 1);
-    s_done (&self);
+    kit_done (&self);
 }
 
 //  ---- deleting
 
 static void
-s_delete (s_setup_t *self, uint32_t cursor)
+s_delete (kit_setup_t *self, uint32_t cursor)
 {
     CHECK_OK (zspool_store_begin (self->store));
     CHECK_OK (zspool_store_delete_cursor (self->store, self->spool, cursor));
@@ -350,7 +322,7 @@ s_delete (s_setup_t *self, uint32_t cursor)
 
 //  How many cursors are listed
 static size_t
-s_count_cursors (s_setup_t *self)
+s_count_cursors (kit_setup_t *self)
 {
     zspool_cursor_info_t info;
     size_t count = 0;
@@ -361,7 +333,7 @@ s_count_cursors (s_setup_t *self)
 
 TEST (test_store_delete_cursor_is_durable_and_frees_its_name)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     uint32_t other = kit_cursor (self.store, self.spool, "other", ZSPOOL_START_FIRST), found;
     kit_ack (self.store, self.spool, other, 12, 13);
     s_delete (&self, other);
@@ -373,12 +345,12 @@ TEST (test_store_delete_cursor_is_durable_and_frees_its_name)
     found = kit_cursor (self.store, self.spool, "other", ZSPOOL_START_FIRST);
     CHECK (found != other);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, found).pending, 50);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_delete_cursor_leaves_no_record)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     uint32_t other = kit_cursor (self.store, self.spool, "other", ZSPOOL_START_FIRST);
     kit_ack (self.store, self.spool, other, 12, 13);
     kit_ack (self.store, self.spool, other, 22, 23);
@@ -390,12 +362,12 @@ TEST (test_store_delete_cursor_leaves_no_record)
     CHECK_CODE (zspool_walk_next_entry (&walk, &entry), ZSPOOL_ENOENT);
     zspool_walk_close (&walk);
     zspool_view_release (self.store->view);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_delete_cursor_lets_go_what_only_that_held)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     uint32_t other = kit_cursor (self.store, self.spool, "other", ZSPOOL_START_FIRST);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_OK (zspool_store_set_retention (self.store, self.spool, &zspool_retention_queue));
@@ -409,12 +381,12 @@ TEST (test_store_delete_cursor_lets_go_what_only_that_held)
     CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).first_sequence, 31);
     kit_append (self.store, self.spool, 10, 100);
     CHECK_EQ_U64 (kit_spool_info (self.store, self.spool).messages, 30);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_delete_cursor_that_is_rolled_back_did_not_happen)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     uint32_t other = kit_cursor (self.store, self.spool, "other", ZSPOOL_START_FIRST), again;
     kit_ack (self.store, self.spool, self.cursor, 1, 3);
     kit_ack (self.store, self.spool, self.cursor, 15, 16);
@@ -433,12 +405,12 @@ TEST (test_store_delete_cursor_that_is_rolled_back_did_not_happen)
     CHECK_EQ_U64 (s_count_cursors (&self), 2);
     kit_ack (self.store, self.spool, self.cursor, 4, 14);
     CHECK_EQ_U64 (s_info (&self).floor, 16);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_delete_cursor_and_create_it_anew_in_one_transaction)
 {
-    s_setup_t self = s_setup (5);
+    kit_setup_t self = s_setup (5);
     uint32_t again;
     kit_ack (self.store, self.spool, self.cursor, 1, 33);
     CHECK_OK (zspool_store_begin (self.store));
@@ -448,16 +420,16 @@ TEST (test_store_delete_cursor_and_create_it_anew_in_one_transaction)
     CHECK_EQ_U64 (s_count_cursors (&self), 1);
     CHECK_EQ_U64 (kit_cursor_info (self.store, self.spool, again).floor, 20);
     kit_ack (self.store, self.spool, again, 21, 50);
-    s_done (&self);
+    kit_done (&self);
 }
 
 TEST (test_store_delete_cursor_that_makes_no_sense_gives_einval)
 {
-    s_setup_t self = s_setup (1);
+    kit_setup_t self = s_setup (1);
     CHECK_CODE (zspool_store_delete_cursor (self.store, self.spool, self.cursor), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_begin (self.store));
     CHECK_CODE (zspool_store_delete_cursor (self.store, self.spool, 77), ZSPOOL_EINVAL);
     CHECK_CODE (zspool_store_delete_cursor (self.store, 77, self.cursor), ZSPOOL_EINVAL);
     CHECK_OK (zspool_store_commit (self.store));
-    s_done (&self);
+    kit_done (&self);
 }
