@@ -2,6 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
+//  The service has all spools: BLOCK and STORED tell it the spool in `number`, DROPPED in a
+//  zspool_seek_t, which is the pointer, with the sequence as floor.
+//
 //  24 bytes, so that ZeroMQ keeps them inside its message and nothing is allocated. A pointer
 //  handed over belongs to the receiver from then on.
 
@@ -29,7 +32,10 @@ typedef enum {
     HANDOFF_FULL,       //  writer to inlet; number: why there is no room for its blocks, minus a code of
                         //  zspool_error_t; 0: there is room again
     HANDOFF_DROPPED,    //  writer to outlet; number: last sequence dropped at the spool's limit
-    HANDOFF_SEEK,       //  writer to outlet; pointer: a zspool_seek_t: its cursor was moved, durably
+    HANDOFF_SEEK,       //  writer to outlet, and service; pointer: a zspool_seek_t: a cursor was moved, durably
+    HANDOFF_BATCH,      //  service to writer; pointer: a zspool_batch_t, to be stored as a whole. Writer to
+                        //  service: it is durable (number 0), or, a transaction, was refused (minus a code)
+    HANDOFF_JOB,        //  service to writer; pointer: a zspool_store_job_t. Writer to service: it was done
     HANDOFF_FAILED      //  writer to all: the store has failed. Outlet to writer: reading it has
 } zspool_handoff_kind_t;
 

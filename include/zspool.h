@@ -116,5 +116,7 @@
 #include "zspool_device.h"
 #include "zspool_filter.h"
 #include "zspool_control.h"
+#include "zspool_consumer.h"
+#include "zspool_producer.h"
 
 #endif

@@ -51,7 +51,11 @@ typedef enum {
     ZSPOOL_ESYSTEM = -21,   //  the system refused something else; errno says what
     ZSPOOL_ETIMEDOUT = -22, //  it took longer than it may
     ZSPOOL_ECANCELED = -23, //  the caller said so
-    ZSPOOL_EBUSY = -24      //  it is in use
+    ZSPOOL_EBUSY = -24,     //  it is in use
+    ZSPOOL_EFENCED = -25,   //  a newer producer of the same name has taken over
+    ZSPOOL_EORDER = -26,    //  messages before it are missing
+    ZSPOOL_EPROTOCOL = -27, //  bytes that are not the protocol, or a command out of its state
+    ZSPOOL_ELOST = -28      //  the connection is lost, and with it what the other side knew of it
 } zspool_error_t;
 
 //  A short English phrase for a code of zspool_error_t, never NULL. The string is static.

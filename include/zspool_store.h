@@ -31,6 +31,7 @@ extern "C" {
 #define ZSPOOL_NAME_MAX 127         //  longest name of a spool or a cursor, bytes
 #define ZSPOOL_SPOOLS_MAX 1000      //  most spools in a store
 #define ZSPOOL_CURSORS_MAX 1000     //  most cursors on a spool
+#define ZSPOOL_PRODUCERS_MAX 100000 //  most named producers in a store
 #define ZSPOOL_MAP_BYTES (1ULL << 40) //  default size of the memory map: the most a store can hold
 #define ZSPOOL_MAP_BYTES_MIN (64ULL << 20)
 
@@ -255,6 +256,53 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_store_ack (zspool_store_t *self, uint32_t spool, uint32_t cursor, uint64_t first,
                       uint64_t last);
+
+//  Find a producer by name and give its number; in a transaction, create it when it is not there.
+//  Producers are numbered in the store, whatever spools they put into. *epoch is how often it was
+//  opened anew, *last the number of its last message that is stored. Each may be NULL. EINVAL (not a
+//  name, as of spools), ENOENT, ELIMIT (ZSPOOL_PRODUCERS_MAX), ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *producer, uint32_t *epoch,
+                           uint64_t *last);
+
+//  Say, in a transaction, that a producer was opened anew, or how far it has got: durable and
+//  visible with the messages of the same transaction, or not at all. So who stores a message and
+//  this in one transaction, and looks at `last` before, stores each message once. EINVAL: no
+//  transaction, no such producer, or last would fall; ENOMEM, EIO.
+ZSPOOL_EXPORT int
+    zspool_store_set_producer (zspool_store_t *self, uint32_t producer, uint32_t epoch, uint64_t last);
+
+//  ------------------------------------------------------------------------------------------------
+//  Tables of the application's own, in the same transactions: what is put there is durable and
+//  visible together with the messages appended and acknowledged in the transaction, or not at all.
+//  Names are as of spools, and tables and spools do not know each other's. Keys have 1 to
+//  ZSPOOL_TABLE_KEY_MAX bytes, and are ordered as by memcmp (); values up to ZSPOOL_TABLE_VALUE_MAX.
+
+#define ZSPOOL_TABLES_MAX 100                 //  most tables in a store
+#define ZSPOOL_TABLE_KEY_MAX 500              //  bytes
+#define ZSPOOL_TABLE_VALUE_MAX (16 * 1024 * 1024)
+
+//  Find a table by name and give its number; in a transaction, create it when it is not there. EINVAL,
+//  ENOENT, ELIMIT, ENOMEM. What was created is gone when the transaction is rolled back.
+ZSPOOL_EXPORT int
+    zspool_store_table (zspool_store_t *self, const char *name, uint32_t *table);
+
+//  In a transaction: put a value under a key, replacing what was there; delete one (ENOENT: there is
+//  none). EINVAL: no transaction, no such table, key or value; ENOSPC: the disk is full, nothing was
+//  changed, and the transaction can go on.
+ZSPOOL_EXPORT int
+    zspool_store_table_put (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t value);
+ZSPOOL_EXPORT int
+    zspool_store_table_delete (zspool_store_t *self, uint32_t table, zspool_frame_t key);
+
+//  Get the value of a key, or the pair with the first key at or behind one (empty: the first of
+//  all). In a transaction as changed there, else as committed last. What is given is a copy, valid
+//  until the next call of one of these two on the store. ENOENT: there is none; EINVAL, EIO, ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_table_get (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t *value);
+ZSPOOL_EXPORT int
+    zspool_store_table_next (zspool_store_t *self, uint32_t table, zspool_frame_t from, zspool_frame_t *key,
+                             zspool_frame_t *value);
 
 //  Remove the blocks that hold only messages up to `sequence`, whoever acknowledged them, in a
 //  transaction; cursors that stood before are moved up to it. EINVAL; ENOSPC only when the disk is

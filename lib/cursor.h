@@ -62,6 +62,11 @@ zspool_cursor_t *
 void
     zspool_cursor_destroy (zspool_cursor_t **self_p);
 
+//  A copy that knows the same, and has changed as the original: what one is told from then on the
+//  other does not know. NULL when memory is out.
+zspool_cursor_t *
+    zspool_cursor_clone (const zspool_cursor_t *self);
+
 //  Make a block known: it holds `messages` from `first_sequence`. Blocks come in order of sequence;
 //  the sequences skipped between two (or between floor and the first) hold nothing and count as
 //  acknowledged. A block that is known already, or lies at or below the floor, is ignored. Must be

@@ -33,6 +33,10 @@ zspool_strerror (int code)
     case ZSPOOL_ETIMEDOUT: return "it took too long";
     case ZSPOOL_ECANCELED: return "interrupted";
     case ZSPOOL_EBUSY: return "it is in use";
+    case ZSPOOL_EFENCED: return "a newer producer of that name has taken over";
+    case ZSPOOL_EORDER: return "messages before it are missing";
+    case ZSPOOL_EPROTOCOL: return "not the protocol, or out of turn";
+    case ZSPOOL_ELOST: return "the connection is lost";
     default: return "unknown error";
     }
 }

@@ -7,10 +7,11 @@
 
 #include "zspool_start.h"
 
-//  One allocation (free ()), for the outlet that delivers through the cursor
+//  One allocation (free ()), for the outlet, or the service, that delivers through the cursor
 typedef struct {
+    uint32_t spool;
     uint32_t cursor;
-    uint32_t generation;      //  from now on
+    uint32_t generation;      //  from now on; 0, for the service: it was deleted
     uint64_t floor;           //  where it stands: nothing above was sent in this generation
 } zspool_seek_t;
 
