@@ -100,7 +100,7 @@ s_do_cursor_job (zspool_commit_t *self, zspool_store_t *store)
     zspool_spool_state_t *spool = zspool_store_find_spool (store, job->spool);
     zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, job->cursor): NULL;
     if (job->rc == ZSPOOL_OK && cursor)
-        *job->seek = (zspool_seek_t){ job->cursor, cursor->now.generation, cursor->now.floor };
+        *job->seek = (zspool_seek_t){ job->spool, job->cursor, cursor->now.generation, cursor->now.floor };
     return job->rc == ZSPOOL_EINVAL? ZSPOOL_OK: job->rc;
 }
 
