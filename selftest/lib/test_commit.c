@@ -219,7 +219,7 @@ TEST (test_commit_moves_a_cursor_behind_what_it_stores)
 {
     s_setup_t self;
     s_setup (&self);
-    zspool_seek_t seek = { 0, 0, 0 };
+    zspool_seek_t seek = { 0, 0, 0, 0 };
     zspool_cursor_job_t job = { .spool = self.spools [0], .cursor = self.cursors [0], .seek = &seek, .rc = -77 };
     job.start = (zspool_start_t){ ZSPOOL_FROM_LAST, 3, 0 };
     s_add_block (&self, 0, 10, 100);
@@ -258,7 +258,7 @@ TEST (test_commit_refuses_to_move_a_cursor_that_is_not_there_and_stores_the_rest
 {
     s_setup_t self;
     s_setup (&self);
-    zspool_seek_t seek = { 0, 0, 0 };
+    zspool_seek_t seek = { 0, 0, 0, 0 };
     zspool_cursor_job_t job = { .spool = self.spools [0], .cursor = 77, .seek = &seek };
     job.start = (zspool_start_t){ ZSPOOL_FROM_NEW, 0, 0 };
     s_add_block (&self, 0, 10, 100);
