@@ -336,7 +336,7 @@ zspool_parts_create_actors (zspool_parts_t *self)
             return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
         memset (&self->outlets [index], 0, sizeof self->outlets [index]);
     }
-    zspool_writer_args_t writer = { self->store, &self->lane, 1 };
+    zspool_writer_args_t writer = { .store = self->store, .lanes = &self->lane, .lanes_count = 1 };
     self->writer_actor = zspool_writer_new (&writer);
     if (!self->writer_actor)
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");

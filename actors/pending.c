@@ -11,42 +11,47 @@
 #define RETRY_MS 100         //  what was full is tried again after this
 #define CHANGES_WAIT_MS 60   //  longest that cursor changes wait for an append to ride on
 #define TRIM_WAIT_MS 10      //  acknowledged blocks that are left over wait this long
-#define ASYNC_BLOCKS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 2) //  async: with so many waiting commit early
+#define ASYNC_UNITS_MAX (ZSPOOL_WRITER_BLOCKS_MAX / 2) //  async: with so many waiting commit early
 
 int
-zspool_pending_init (zspool_pending_t *self, size_t blocks_max)
+zspool_pending_init (zspool_pending_t *self, size_t units_max)
 {
     memset (self, 0, sizeof *self);
-    self->blocks = (zspool_pending_block_t *) calloc (blocks_max, sizeof *self->blocks);
-    self->blocks_max = blocks_max;
-    return self->blocks? ZSPOOL_OK: ZSPOOL_ENOMEM;
+    self->units = (zspool_pending_unit_t *) calloc (units_max, sizeof *self->units);
+    self->units_max = units_max;
+    return self->units? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
 void
 zspool_pending_destroy (zspool_pending_t *self)
 {
-    while (self->blocks_count > 0)
-        zspool_pending_drop_block (self);
+    for (size_t index = 0; index < self->units_count; index++) {
+        zspool_block_destroy (&self->units [index].block);
+        zspool_batch_destroy (&self->units [index].batch);
+    }
+    self->units_count = 0;
     zspool_pending_drop_changes (self, self->changes_count, 0);
-    free (self->blocks);
-    self->blocks = NULL;
+    free (self->units);
+    self->units = NULL;
 }
 
-zspool_pending_block_t *
-zspool_pending_add_block (zspool_pending_t *self)
+zspool_pending_unit_t *
+zspool_pending_add (zspool_pending_t *self)
 {
-    assert (self->blocks_count < self->blocks_max);
-    zspool_pending_block_t *added = zspool_pending_at (self, self->blocks_count++);
+    assert (self->units_count < self->units_max);
+    zspool_pending_unit_t *added = &self->units [self->units_count++];
     memset (added, 0, sizeof *added);
     return added;
 }
 
 void
-zspool_pending_drop_block (zspool_pending_t *self)
+zspool_pending_close_up (zspool_pending_t *self, size_t count)
 {
-    zspool_block_destroy (&zspool_pending_at (self, 0)->block);
-    self->blocks_first = (self->blocks_first + 1) % self->blocks_max;
-    self->blocks_count--;
+    size_t left = 0;
+    for (size_t index = 0; index < self->units_count; index++)
+        if (index >= count || self->units [index].block || self->units [index].batch)
+            self->units [left++] = self->units [index];
+    self->units_count = left;
 }
 
 static bool
@@ -88,20 +93,21 @@ zspool_pending_drop_changes (zspool_pending_t *self, size_t count, int64_t now_m
 void
 zspool_pending_fill (const zspool_pending_t *self, zspool_commit_t *commit)
 {
-    size_t bytes = 0;
-    commit->blocks_count = commit->changes_count = 0;
-    while (commit->blocks_count < self->blocks_count
-           && commit->blocks_count < ZSPOOL_COMMIT_BLOCKS_MAX && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
-        zspool_pending_block_t *block = zspool_pending_at (self, commit->blocks_count);
-        bytes += zspool_block_size (block->block);
-        commit->blocks [commit->blocks_count] = block->block;
-        commit->spools [commit->blocks_count++] = block->spool;
+    size_t bytes = 0, blocks = 0;
+    commit->units_count = commit->changes_count = 0;
+    while (commit->units_count < self->units_count && commit->units_count < ZSPOOL_COMMIT_UNITS_MAX
+           && bytes < ZSPOOL_COMMIT_BYTES_MAX) {
+        const zspool_pending_unit_t *waiting = &self->units [commit->units_count];
+        blocks += waiting->batch? waiting->batch->blocks_count: 1;
+        if (blocks > ZSPOOL_COMMIT_BLOCKS_MAX && commit->units_count > 0)
+            break;
+        bytes += waiting->bytes;
+        zspool_commit_unit_t *unit = &commit->units [commit->units_count++];
+        unit->batch = waiting->batch;
+        unit->block = (zspool_batch_block_t){ waiting->block, waiting->spool };
     }
-    while (commit->changes_count < self->changes_count
-           && commit->changes_count < ZSPOOL_COMMIT_CHANGES_MAX) {
+    for (; commit->changes_count < self->changes_count; commit->changes_count++)
         commit->changes [commit->changes_count] = self->changes [commit->changes_count];
-        commit->changes_count++;
-    }
 }
 
 int64_t
@@ -116,18 +122,19 @@ zspool_pending_due_ms (const zspool_pending_t *self, const zspool_room_t *room, 
     if (trim_due && ended_ms + TRIM_WAIT_MS < due_ms)
         due_ms = ended_ms + TRIM_WAIT_MS;
     size_t bytes = 0;
-    for (size_t index = 0; index < self->blocks_count; index++) {
-        const zspool_pending_block_t *block = zspool_pending_at (self, index);
-        bytes += zspool_block_size (block->block);
-        int64_t block_due_ms = block->due_ms;
-        if (block->async && (!block->published || block->urgent))
-            block_due_ms = 0; //  held at the ceiling, or waited for
-        if (room->full)
-            block_due_ms = ended_ms + RETRY_MS;
-        else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_BLOCKS_MAX)
-            block_due_ms = 0;
-        if (block_due_ms < due_ms)
-            due_ms = block_due_ms;
+    for (size_t index = 0; index < self->units_count; index++) {
+        const zspool_pending_unit_t *unit = &self->units [index];
+        bool waits = room->full == ZSPOOL_ENOSPC || (room->full && unit->waits);
+        bytes += waits? 0: unit->bytes;
+        int64_t unit_due_ms = unit->due_ms;
+        if (unit->async && (!unit->published || unit->urgent))
+            unit_due_ms = 0; //  held at the ceiling, or waited for
+        if (waits)
+            unit_due_ms = ended_ms + RETRY_MS;
+        else if (bytes > ZSPOOL_COMMIT_BYTES_MAX / 2 || index == ASYNC_UNITS_MAX)
+            unit_due_ms = 0;
+        if (unit_due_ms < due_ms)
+            due_ms = unit_due_ms;
     }
     return due_ms;
 }

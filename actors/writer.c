@@ -12,17 +12,18 @@
 //  again when something was acknowledged, or after a while); failed (a commit failed: nothing is
 //  accepted, forwarded or confirmed any more).
 //
-//  Invariants
-//  1. sync: a block goes to outlets, and is confirmed to its inlet, only after the commit that
-//  stored it.
-//  2. async: a block goes to outlets only when its last sequence is at or below the committed
-//  ceiling.
-//  3. Blocks are committed in the order they were numbered in.
+//  Invariants, besides those of lanes.h
+//  1. A block is confirmed to its inlet, and a batch given back to the service, only after the
+//     commit that stored it; but a transaction that finds no room is refused.
+//  2. Blocks of a spool are committed in the order they were numbered in, and so are batches that
+//     share a producer.
+//  3. All changes of cursors that came before a batch or a job are in a commit before it, or in its
+//     own.
 
 #include "writer.h"
 #include "keeping.h"
+#include "lanes.h"
 #include "mover.h"
-#include "pending.h"
 #include "rate.h"
 #include "request.h"
 #include "seeker.h"
@@ -31,24 +32,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES_MAX 64
+#define LANES_MAX 64         //  with inlets and outlets
 #define STALLED_MS 1000      //  a commit that takes longer shows as `stalled`
 #define READERS_CHECK_MS 10000
 
 typedef struct {
     zsock_t *pipe;                  //  commands
-    uint64_t incarnation;           //  of the store
     zspool_store_t *store;
     zactor_t *committer;            //  runs commits; NULL: we do
     bool committing;                //  the committer has the commit
     bool terminated;
     zspool_room_t room;             //  whether the last commit had room
     bool failed;
-    zspool_writer_lane_t lanes [LANES_MAX];
-    uint64_t ceilings [LANES_MAX];  //  async: committed ceiling of each lane
-    uint64_t dropped_to [LANES_MAX]; //  outlets know that what ends here was dropped at the limit
-    bool stopping [LANES_MAX];      //  the limit is to hold no more
-    size_t lanes_count;
+    zspool_lanes_t lanes;
+    zspool_spool_defaults_t defaults; //  of spools that the service opens
+    zspool_store_job_t *jobs;       //  what it wants done, in the order it came; that of the commit under way included
+    zspool_store_job_t **jobs_end;
+    size_t jobs_count;
+    size_t batches_count;           //  of those that wait
     zspool_pending_t pending;       //  what waits for a commit, that under way included
     int64_t commit_began_ms;
     int64_t commit_ended_ms;
@@ -69,7 +70,7 @@ typedef struct {
     zspool_mover_t mover;           //  what is to be moved between spools
     bool holding;                   //  a move is to be numbered in a lane: take no blocks before that
     zspool_commit_t commit;         //  under way or last
-    zmq_pollitem_t *items;          //  pipe, committer, then each lane's inlet and outlets
+    zmq_pollitem_t *items;          //  pipe, committer, service, then each lane's inlet and outlets
     size_t items_count;
     char reason [ZSPOOL_REASON_MAX];
 } self_t;
@@ -107,19 +108,27 @@ s_committer (zsock_t *pipe, void *args)
 //  Constructor and destructor
 
 static void
+s_drop_jobs (self_t *self)
+{
+    while (self->jobs) {
+        zspool_store_job_t *job = self->jobs;
+        self->jobs = job->next;
+        zspool_job_destroy (&job);
+    }
+    self->jobs_end = &self->jobs;
+    self->jobs_count = 0;
+}
+
+static void
 s_self_destroy (self_t **self_p)
 {
     self_t *self = *self_p;
     zactor_destroy (&self->committer);
     zspool_pending_destroy (&self->pending);
+    s_drop_jobs (self);
     zspool_mover_destroy (&self->mover);
     zspool_store_destroy (&self->store);
-    for (size_t lane = 0; lane < self->lanes_count; lane++) {
-        zsock_destroy (&self->lanes [lane].inlet);
-        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            zsock_destroy (&self->lanes [lane].outlets [index].pipe);
-        free (self->lanes [lane].outlets);
-    }
+    zspool_lanes_destroy (&self->lanes, true);
     free (self->items);
     free (self);
     *self_p = NULL;
@@ -138,41 +147,33 @@ s_list_items (self_t *self)
 {
     s_poll_for (self, zsock_resolve (self->pipe));
     s_poll_for (self, self->committer? zsock_resolve (self->committer): NULL);
-    if (!self->committer)
-        self->items [1].fd = -1;
-    for (size_t lane = 0; lane < self->lanes_count; lane++) {
-        s_poll_for (self, zsock_resolve (self->lanes [lane].inlet));
-        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            s_poll_for (self, zsock_resolve (self->lanes [lane].outlets [index].pipe));
+    s_poll_for (self, self->lanes.service? zsock_resolve (self->lanes.service): NULL);
+    for (size_t index = 1; index < self->items_count; index++)
+        if (!self->items [index].socket)
+            self->items [index].fd = -1;
+    for (size_t lane = 0; lane < self->lanes.inlets_count; lane++) {
+        const zspool_writer_lane_t *given = &self->lanes.lanes [lane].given;
+        s_poll_for (self, zsock_resolve (given->inlet));
+        for (size_t index = 0; index < given->outlets_count; index++)
+            s_poll_for (self, zsock_resolve (given->outlets [index].pipe));
     }
-}
-
-//  What each cursor of a lane has lost
-static void
-s_look_up_lagged (self_t *self, zspool_writer_lane_t *lane)
-{
-    for (size_t index = 0; index < lane->outlets_count; index++)
-        lane->outlets [index].lagged =
-            zspool_store_lagged (self->store, lane->spool, lane->outlets [index].cursor);
-}
-
-//  The outlet that delivers through a cursor; NULL: none does
-static zspool_writer_outlet_t *
-s_outlet_of (self_t *self, uint32_t spool, uint32_t cursor)
-{
-    for (size_t index = 0; index < self->lanes_count; index++) {
-        zspool_writer_lane_t *lane = &self->lanes [index];
-        for (size_t at = 0; lane->spool == spool && at < lane->outlets_count; at++)
-            if (lane->outlets [at].cursor == cursor)
-                return &lane->outlets [at];
-    }
-    return NULL;
 }
 
 static bool
 s_is_used (void *arg, uint32_t spool, uint32_t cursor)
 {
-    return s_outlet_of ((self_t *) arg, spool, cursor) != NULL;
+    return zspool_lanes_outlet (&((self_t *) arg)->lanes, spool, cursor) != NULL;
+}
+
+//  Free what the constructor has made.
+static void
+s_free (self_t *self)
+{
+    zactor_destroy (&self->committer);
+    zspool_pending_destroy (&self->pending);
+    zspool_lanes_destroy (&self->lanes, false);
+    free (self->items);
+    free (self);
 }
 
 static self_t *
@@ -181,71 +182,30 @@ s_self_new (const zspool_writer_args_t *args)
     self_t *self = (self_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->lanes_count = args->lanes_count;
-    int rc = zspool_pending_init (&self->pending, args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX);
-    size_t items = 2;
+    size_t items = 3;
     bool async = false;
     for (size_t lane = 0; lane < args->lanes_count; lane++) {
-        self->lanes [lane] = args->lanes [lane];
-        self->ceilings [lane] = args->lanes [lane].next_sequence - 1 + ZSPOOL_CEILING_WINDOW;
         items += 1 + args->lanes [lane].outlets_count;
         async = async || args->lanes [lane].async;
     }
     self->items = (zmq_pollitem_t *) calloc (items, sizeof *self->items);
+    int rc = zspool_pending_init (&self->pending,
+                                  args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX + ZSPOOL_WRITER_BATCHES_MAX);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_lanes_init (&self->lanes, args);
     if (rc == ZSPOOL_OK && self->items && async)
         self->committer = zactor_new (s_committer, args->store);
     if (rc || !self->items || (async && !self->committer)) {
-        zspool_pending_destroy (&self->pending);
-        free (self->items);
-        free (self);
+        s_free (self);
         return NULL;
     }
     self->store = self->mover.store = self->seeker.store = args->store;
     self->seeker.is_used = s_is_used;
     self->seeker.arg = self;
-    self->incarnation = zspool_store_incarnation (args->store);
-    for (size_t lane = 0; lane < self->lanes_count; lane++)
-        s_look_up_lagged (self, &self->lanes [lane]);
+    self->defaults = args->defaults;
+    self->jobs_end = &self->jobs;
     zspool_keeping_init (&self->keeping, args->store, args->lanes [0].spool);
     return self;
-}
-
-//  ------------------------------------------------------------------------------------------------
-//  Handing on
-
-//  Give each outlet of the lane a reference to the block.
-static void
-s_publish (self_t *self, zspool_pending_block_t *waiting)
-{
-    zspool_writer_lane_t *lane = &self->lanes [waiting->lane];
-    for (size_t index = 0; index < lane->outlets_count; index++) {
-        zspool_block_t *block = zspool_block_ref (waiting->block);
-        if (zspool_handoff_send (zsock_resolve (lane->outlets [index].pipe), HANDOFF_BLOCK, block, 0))
-            zspool_block_destroy (&block);
-    }
-    waiting->published = true;
-}
-
-//  Under `async`, publish what the ceiling allows.
-static void
-s_publish_ahead (self_t *self)
-{
-    for (size_t index = 0; index < self->pending.blocks_count; index++) {
-        zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, index);
-        if (waiting->async && !waiting->published
-            && zspool_block_last_sequence (waiting->block) <= self->ceilings [waiting->lane])
-            s_publish (self, waiting);
-    }
-}
-
-static void
-s_tell_all (self_t *self, zspool_handoff_kind_t kind)
-{
-    for (size_t lane = 0; lane < self->lanes_count; lane++) {
-        zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), kind, NULL, 0);
-        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            zspool_handoff_send (zsock_resolve (self->lanes [lane].outlets [index].pipe), kind, NULL, 0);
-    }
 }
 
 //  Running or full -> failed
@@ -256,7 +216,7 @@ s_fail (self_t *self, const char *reason)
         return;
     self->failed = true;
     snprintf (self->reason, sizeof self->reason, "%s", reason);
-    s_tell_all (self, HANDOFF_FAILED);
+    zspool_lanes_tell_all (&self->lanes, HANDOFF_FAILED);
     zspool_mover_fail (&self->mover);
     zspool_seeker_fail (&self->seeker);
     zstr_sendx (self->pipe, "FAILED", self->reason, NULL);
@@ -265,21 +225,34 @@ s_fail (self_t *self, const char *reason)
 //  ------------------------------------------------------------------------------------------------
 //  Commits
 
-//  Measure a commit: it stored the first blocks that wait.
+//  Messages of a unit
+static uint64_t
+s_messages (const zspool_pending_unit_t *unit)
+{
+    uint64_t messages = unit->block? zspool_block_count (unit->block): 0;
+    for (size_t index = 0; unit->batch && index < unit->batch->blocks_count; index++)
+        messages += zspool_block_count (unit->batch->blocks [index].block);
+    return messages;
+}
+
+//  Measure a commit by what it stored.
 static void
-s_measure (self_t *self, size_t count)
+s_measure (self_t *self)
 {
     int64_t now_us = zclock_usecs ();
     uint64_t messages = 0, bytes = 0;
-    for (size_t index = 0; index < count; index++) {
-        const zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, index);
-        messages += zspool_block_count (waiting->block);
-        bytes += zspool_block_size (waiting->block);
-        zspool_measure_add (&self->t2, now_us - waiting->handed_us, zspool_block_count (waiting->block),
-                            now_us);
+    for (size_t index = 0; index < self->commit.units_count; index++) {
+        const zspool_pending_unit_t *unit = &self->pending.units [index];
+        if (self->commit.units [index].rc)
+            continue;
+        uint64_t count = s_messages (unit);
+        messages += count;
+        bytes += unit->bytes;
+        if (count > 0)
+            zspool_measure_add (&self->t2, now_us - unit->handed_us, count, now_us);
     }
     zspool_measure_add (&self->commit_time, self->commit.commit_us, 1, now_us);
-    if (count == 0)
+    if (messages == 0)
         return;
     zspool_measure_add (&self->commit_messages, (int64_t) messages, 1, now_us);
     zspool_measure_add (&self->commit_bytes, (int64_t) bytes, 1, now_us);
@@ -289,67 +262,54 @@ s_measure (self_t *self, size_t count)
     zspool_rate_note (&self->byte_rate, self->stored_bytes, now_us);
 }
 
-//  The first blocks that wait are durable: hand on and confirm each, and let it go.
+//  Give a batch back to the service, with its result.
 static void
-s_stored_blocks (self_t *self, size_t count)
+s_give_back (self_t *self, zspool_pending_unit_t *unit, int rc)
 {
-    uint64_t stored [LANES_MAX] = { 0 };
-    while (count-- > 0) {
-        zspool_pending_block_t *waiting = zspool_pending_at (&self->pending, 0);
-        if (!waiting->published)
-            s_publish (self, waiting);
-        self->ceilings [waiting->lane] =
-            zspool_block_last_sequence (waiting->block) + ZSPOOL_CEILING_WINDOW;
-        stored [waiting->lane]++;
-        zspool_pending_drop_block (&self->pending);
+    self->batches_count--;
+    if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_BATCH, unit->batch, (uint64_t) -rc) == 0)
+        unit->batch = NULL;
+    zspool_batch_destroy (&unit->batch);
+}
+
+//  Whether a batch is not to wait any longer
+static bool
+s_is_refused (const zspool_batch_t *batch, int rc)
+{
+    return rc == ZSPOOL_ESTALE || (batch->whole && (rc == ZSPOOL_ENOSPC || rc == ZSPOOL_ELIMIT));
+}
+
+//  What the commit has stored is handed on and confirmed, and let go; what it refused is given back;
+//  the rest waits. The last block of a spool that was refused gives its numbers back.
+static void
+s_settle_units (self_t *self)
+{
+    bool refused = false;
+    for (size_t index = 0; index < self->commit.units_count; index++) {
+        zspool_pending_unit_t *unit = &self->pending.units [index];
+        int rc = self->commit.units [index].rc;
+        unit->waits = rc != ZSPOOL_OK;
+        if (rc == ZSPOOL_OK)
+            zspool_lanes_stored (&self->lanes, unit);
+        if (rc == ZSPOOL_OK && unit->block)
+            zspool_block_destroy (&unit->block);
+        else if (unit->batch && (rc == ZSPOOL_OK || s_is_refused (unit->batch, rc))) {
+            refused = refused || rc;
+            s_give_back (self, unit, rc);
+        }
     }
-    for (size_t index = 0; index < self->lanes_count; index++) {
-        zspool_writer_lane_t *lane = &self->lanes [index];
-        if (stored [index] == 0)
-            continue;
-        zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_STORED, NULL, stored [index]);
-        if (!lane->async)
-            zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, stored [index]);
-        for (size_t at = 0; lane->async && at < lane->outlets_count; at++)
-            zspool_handoff_send (zsock_resolve (lane->outlets [at].pipe), HANDOFF_STORED, NULL, 0);
-    }
+    zspool_pending_close_up (&self->pending, self->commit.units_count);
+    if (refused)
+        zspool_lanes_number_anew (&self->lanes, &self->pending);
+    zspool_lanes_confirm (&self->lanes);
 }
 
 //  Take in whether there was room, and tell the inlets.
 static void
 s_note_room (self_t *self, int full)
 {
-    if (!zspool_room_update (&self->room, full, s_now_ms (), self->store))
-        return;
-    for (size_t lane = 0; lane < self->lanes_count; lane++)
-        zspool_handoff_send (zsock_resolve (self->lanes [lane].inlet), HANDOFF_FULL, NULL,
-                             (uint64_t) -self->room.told);
-}
-
-//  Tell outlets what was dropped at the limit, before they get what was stored for it.
-static void
-s_note_dropped (self_t *self)
-{
-    for (size_t index = 0; index < self->lanes_count; index++) {
-        zspool_writer_lane_t *lane = &self->lanes [index];
-        uint64_t dropped_to = zspool_store_dropped_to (self->store, lane->spool);
-        if (dropped_to == self->dropped_to [index])
-            continue;
-        s_look_up_lagged (self, lane);
-        self->dropped_to [index] = dropped_to;
-        for (size_t at = 0; at < lane->outlets_count; at++)
-            zspool_handoff_send (zsock_resolve (lane->outlets [at].pipe), HANDOFF_DROPPED, NULL, dropped_to);
-    }
-}
-
-//  The lane whose spool this is; lanes_count: there is none
-static size_t
-s_lane_of (const self_t *self, uint32_t spool)
-{
-    size_t lane = 0;
-    while (lane < self->lanes_count && self->lanes [lane].spool != spool)
-        lane++;
-    return lane;
+    if (zspool_room_update (&self->room, full, s_now_ms (), self->store))
+        zspool_lanes_tell_inlets (&self->lanes, HANDOFF_FULL, (uint64_t) -self->room.told);
 }
 
 //  A move was made, or refused. What it brought to a lane's spool is forwarded like anything that
@@ -358,14 +318,11 @@ static void
 s_moved (self_t *self)
 {
     zspool_move_t *move = self->commit.move;
-    size_t lane = s_lane_of (self, move->to);
-    if (move->rc == ZSPOOL_OK && move->block && lane < self->lanes_count) {
-        zspool_pending_block_t moved = { .block = move->block, .lane = lane };
-        zspool_store_numbering (self->store, move->to, &self->lanes [lane].next_sequence,
-                                &self->lanes [lane].stored_us);
-        self->ceilings [lane] = zspool_block_last_sequence (move->block) + ZSPOOL_CEILING_WINDOW;
-        s_publish (self, &moved);
-    }
+    zspool_lane_t *lane = zspool_lanes_find (&self->lanes, move->to);
+    if (move->rc == ZSPOOL_OK && move->block && lane)
+        zspool_lanes_moved (&self->lanes, lane, move->block);
+    if (lane)
+        zspool_lanes_number_anew (&self->lanes, &self->pending);
     self->holding = false;
     zspool_mover_done (&self->mover);
 }
@@ -381,9 +338,9 @@ s_choose_move (self_t *self)
     commit->move = move;
     if (!move)
         return;
-    self->holding = move->block && s_lane_of (self, move->to) < self->lanes_count;
+    self->holding = move->block && zspool_lanes_find (&self->lanes, move->to);
     bool whole = commit->changes_count == self->pending.changes_count
-                 && (!self->holding || commit->blocks_count == self->pending.blocks_count);
+                 && (!self->holding || commit->units_count == self->pending.units_count);
     if (whole)
         return;
     if (self->room.full) {
@@ -393,16 +350,35 @@ s_choose_move (self_t *self)
     commit->move = NULL;
 }
 
-//  A cursor was moved or deleted, or that was refused: its outlet goes on from where it stands now.
+//  A cursor was moved or deleted, or that was refused: who delivers through it goes on from where it
+//  stands now.
 static void
 s_sought (self_t *self)
 {
     zspool_cursor_job_t *job = self->commit.cursor_job;
-    zspool_writer_outlet_t *outlet = s_outlet_of (self, job->spool, job->cursor);
-    if (job->rc == ZSPOOL_OK && !job->deletes && outlet
-        && zspool_handoff_send (zsock_resolve (outlet->pipe), HANDOFF_SEEK, job->seek, 0) == 0)
-        job->seek = NULL;
+    if (job->rc == ZSPOOL_OK)
+        zspool_lanes_sought (&self->lanes, &job->seek);
     zspool_seeker_done (&self->seeker);
+}
+
+//  The jobs of the commit were done, or refused: give them back.
+static void
+s_finish_jobs (self_t *self)
+{
+    for (size_t index = 0; index < self->commit.jobs_count; index++) {
+        zspool_store_job_t *job = self->jobs;
+        self->jobs = job->next;
+        self->jobs_count--;
+        job->next = NULL;
+        zspool_job_finish (job, self->store);
+        if (job->rc == ZSPOOL_OK && job->kind == ZSPOOL_JOB_OPEN_SPOOL
+            && !zspool_lanes_open (&self->lanes, job->spool))
+            job->rc = ZSPOOL_ENOMEM;
+        if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_JOB, job, 0))
+            zspool_job_destroy (&job);
+    }
+    if (!self->jobs)
+        self->jobs_end = &self->jobs;
 }
 
 static void
@@ -417,17 +393,34 @@ s_commit_ended (self_t *self)
     self->commits++;
     self->commit_us = self->commit.commit_us;
     s_note_room (self, self->commit.full == ZSPOOL_EFULL? 0: self->commit.full);
-    s_note_dropped (self);
+    zspool_lanes_note_dropped (&self->lanes);
     self->trim_due = zspool_store_trim_is_due (self->store);
-    s_measure (self, self->commit.blocks_stored);
-    s_stored_blocks (self, self->commit.blocks_stored);
+    s_measure (self);
+    s_settle_units (self);
     zspool_pending_drop_changes (&self->pending, self->commit.changes_stored, self->commit_ended_ms);
     if (self->commit.move)
         s_moved (self);
     if (self->commit.cursor_job)
         s_sought (self);
+    s_finish_jobs (self);
     zspool_keeping_update (&self->keeping, self->commit_ended_ms);
-    s_publish_ahead (self);
+    zspool_lanes_publish_ahead (&self->lanes, &self->pending);
+}
+
+//  Let the commit being prepared do what the service wants done. A move may have been prepared that
+//  acknowledges on a cursor: then later.
+static void
+s_choose_jobs (self_t *self)
+{
+    zspool_commit_t *commit = &self->commit;
+    commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
+    commit->jobs_count = 0;
+    if (self->mover.count > 0 || commit->units_count < self->pending.units_count)
+        return;
+    for (zspool_store_job_t *job = self->jobs; job; job = job->next) {
+        job->defaults = &self->defaults;
+        commit->jobs [commit->jobs_count++] = job;
+    }
 }
 
 //  Take what waits into a commit, and run it here or on the committer.
@@ -437,15 +430,16 @@ s_begin_commit (self_t *self)
     zspool_commit_t *commit = &self->commit;
     zspool_pending_fill (&self->pending, commit);
     s_choose_move (self);
-    //  A move may have been prepared that acknowledges on the cursor.
-    commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
+    s_choose_jobs (self);
     if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
         zspool_store_check_readers (self->store);
         self->readers_checked_ms = self->commit_ended_ms;
     }
-    for (size_t lane = 0; lane < self->lanes_count; lane++)
-        if (self->stopping [lane] && !self->lanes [lane].drops_oldest)
-            zspool_store_set_limit (self->store, self->lanes [lane].spool, 0, ZSPOOL_ON_FULL_PAUSE);
+    for (size_t index = 0; index < self->lanes.inlets_count; index++) {
+        const zspool_lane_t *lane = &self->lanes.lanes [index];
+        if (lane->stopping && !lane->given.drops_oldest)
+            zspool_store_set_limit (self->store, lane->given.spool, 0, ZSPOOL_ON_FULL_PAUSE);
+    }
     self->committing = true;
     self->commit_began_ms = s_now_ms ();
     if (self->committer)
@@ -463,7 +457,7 @@ s_commit_due_ms (self_t *self)
 {
     if (self->failed || self->committing)
         return INT64_MAX;
-    if (self->mover.count > 0 || self->seeker.count > 0)
+    if (self->mover.count > 0 || self->seeker.count > 0 || self->jobs)
         return 0;
     int64_t due_ms = zspool_pending_due_ms (&self->pending, &self->room, self->trim_due,
                                             self->commit_ended_ms);
@@ -474,43 +468,63 @@ s_commit_due_ms (self_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Handlers
 
-//  Number a block of a lane's inlet and let it wait for its commit.
-static void
-s_accept_block (self_t *self, size_t lane_index, zspool_block_t *block, int64_t handed_us)
+//  A unit was added: number it, and let it wait for its commit.
+static int
+s_accept (self_t *self, zspool_pending_unit_t *unit, int64_t handed_us)
 {
-    if (self->failed || self->pending.blocks_count == self->pending.blocks_max) {
-        assert (self->failed);
+    const zspool_writer_lane_t *lane = &self->lanes.lanes [unit->lane].given;
+    int rc = zspool_lanes_stamp (&self->lanes, unit);
+    unit->async = lane->async;
+    //  Half the interval is for the commit itself.
+    unit->due_ms = s_now_ms () + (lane->async && !unit->urgent? lane->commit_interval_ms / 2: 0);
+    unit->handed_us = handed_us;
+    if (rc == ZSPOOL_OK)
+        zspool_lanes_publish_ahead (&self->lanes, &self->pending);
+    return rc;
+}
+
+static void
+s_accept_block (self_t *self, size_t lane, zspool_block_t *block, int64_t handed_us)
+{
+    if (self->failed) {
         zspool_block_destroy (&block);
         return;
     }
-    zspool_writer_lane_t *lane = &self->lanes [lane_index];
-    int64_t now_us = zspool_now_us ();
-    if (now_us > lane->stored_us)
-        lane->stored_us = now_us;
-    zspool_block_stamp (block, lane->next_sequence, lane->stored_us, self->incarnation);
-    lane->next_sequence = zspool_block_last_sequence (block) + 1;
-    zspool_pending_block_t *waiting = zspool_pending_add_block (&self->pending);
-    waiting->block = block;
-    waiting->lane = lane_index;
-    waiting->spool = lane->spool;
-    waiting->async = lane->async;
-    //  Half the interval is for the commit itself.
-    waiting->due_ms = s_now_ms () + (lane->async? lane->commit_interval_ms / 2: 0);
-    waiting->handed_us = handed_us;
-    if (!lane->async)
+    zspool_pending_unit_t *unit = zspool_pending_add (&self->pending);
+    unit->block = block;
+    unit->lane = lane;
+    unit->spool = self->lanes.lanes [lane].given.spool;
+    s_accept (self, unit, handed_us);
+    if (unit->async)
+        zspool_handoff_send (zsock_resolve (self->lanes.lanes [lane].given.inlet), HANDOFF_TAKEN, NULL, 1);
+}
+
+static void
+s_accept_batch (self_t *self, zspool_batch_t *batch)
+{
+    if (self->failed) {
+        zspool_batch_destroy (&batch);
         return;
-    if (zspool_block_last_sequence (block) <= self->ceilings [lane_index])
-        s_publish (self, waiting);
-    zspool_handoff_send (zsock_resolve (lane->inlet), HANDOFF_TAKEN, NULL, 1);
+    }
+    zspool_pending_unit_t *unit = zspool_pending_add (&self->pending);
+    unit->batch = batch;
+    unit->urgent = batch->urgent || batch->whole;
+    self->batches_count++;
+    if (s_accept (self, unit, batch->handed_us)) {
+        s_give_back (self, unit, ZSPOOL_EINVAL);
+        self->pending.units_count--;
+    }
 }
 
 //  Somebody waits for what an inlet has handed over.
 static void
 s_flush_lane (self_t *self, size_t lane)
 {
-    for (size_t index = 0; index < self->pending.blocks_count; index++)
-        if (zspool_pending_at (&self->pending, index)->lane == lane)
-            zspool_pending_at (&self->pending, index)->urgent = true;
+    for (size_t index = 0; index < self->pending.units_count; index++) {
+        zspool_pending_unit_t *unit = &self->pending.units [index];
+        if (unit->block && unit->lane == lane)
+            unit->urgent = true;
+    }
 }
 
 static void
@@ -523,7 +537,7 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
         else if (handoff.kind == HANDOFF_FLUSH)
             s_flush_lane (self, lane);
         else if (handoff.kind == HANDOFF_STOP)
-            self->stopping [lane] = true;
+            self->lanes.lanes [lane].stopping = true;
 }
 
 //  Keep a cursor's change for the next commit.
@@ -566,6 +580,45 @@ s_handle_outlet (self_t *self, void *socket)
 }
 
 static void
+s_accept_job (self_t *self, zspool_store_job_t *job)
+{
+    if (self->failed) {
+        zspool_job_destroy (&job);
+        return;
+    }
+    job->next = NULL;
+    *self->jobs_end = job;
+    self->jobs_end = &job->next;
+    self->jobs_count++;
+}
+
+//  Whether there is room for whatever the service may say next
+static bool
+s_may_hear_service (const self_t *self)
+{
+    return !self->holding && self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX
+           && self->batches_count < ZSPOOL_WRITER_BATCHES_MAX && self->jobs_count < ZSPOOL_WRITER_JOBS_MAX;
+}
+
+static void
+s_handle_service (self_t *self, void *socket)
+{
+    zspool_handoff_t handoff;
+    while (s_may_hear_service (self) && zspool_handoff_recv (socket, &handoff) == 0) {
+        if (handoff.kind == HANDOFF_BATCH)
+            s_accept_batch (self, (zspool_batch_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_CHANGE)
+            s_accept_change (self, (zspool_cursor_change_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_JOB)
+            s_accept_job (self, (zspool_store_job_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_BURY)
+            s_accept_burial (self, socket, (zspool_move_t *) handoff.pointer);
+        else
+            s_fail (self, "reading the store failed");
+    }
+}
+
+static void
 s_add_lagged (const zspool_writer_lane_t *lane, zmsg_t *status)
 {
     for (size_t index = 0; index < lane->outlets_count; index++) {
@@ -584,16 +637,16 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_addstr (status, self->failed? "failed": stalled? "stalled": self->room.told? "full": "running");
     zmsg_addstr (status, "store/full");
     zmsg_addstr (status, zspool_room_status (&self->room));
-    zspool_reply_add (status, "store/last_sequence", self->lanes [0].next_sequence - 1);
+    zspool_reply_add (status, "store/last_sequence", self->lanes.lanes [0].given.next_sequence - 1);
     zspool_reply_add (status, "store/commits", self->commits);
     zspool_reply_add (status, "store/commit_us", (uint64_t) self->commit_us);
-    zspool_reply_add (status, "store/waiting", self->pending.blocks_count);
+    zspool_reply_add (status, "store/waiting", self->pending.units_count);
     zspool_keeping_status (&self->keeping, self->committing, status);
     int64_t process;
     zspool_reply_add (status, "store/oldest_reader_commits",
                       zspool_store_oldest_reader (self->store, &process));
-    for (size_t lane = 0; lane < self->lanes_count; lane++)
-        s_add_lagged (&self->lanes [lane], status);
+    for (size_t lane = 0; lane < self->lanes.inlets_count; lane++)
+        s_add_lagged (&self->lanes.lanes [lane].given, status);
     int64_t now_us = zclock_usecs ();
     zspool_reply_add (status, "rate/stored", zspool_rate_get (&self->message_rate, now_us));
     zspool_reply_add (status, "rate/stored_bytes", zspool_rate_get (&self->byte_rate, now_us));
@@ -654,15 +707,17 @@ s_serve (self_t *self)
 {
     if (self->items [1].revents && self->committer)
         s_handle_committer (self);
-    size_t at = 2;
-    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+    size_t at = 3;
+    for (size_t lane = 0; lane < self->lanes.inlets_count; lane++) {
         if (self->items [at].revents && !self->holding)
             s_handle_inlet (self, lane, self->items [at].socket);
         at++;
-        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++, at++)
+        for (size_t index = 0; index < self->lanes.lanes [lane].given.outlets_count; index++, at++)
             if (self->items [at].revents)
                 s_handle_outlet (self, self->items [at].socket);
     }
+    if (self->items [2].revents && self->lanes.service)
+        s_handle_service (self, self->items [2].socket);
     if (self->items [0].revents)
         s_handle_pipe (self);
 }
@@ -672,12 +727,13 @@ s_serve (self_t *self)
 static void
 s_mask_items (self_t *self)
 {
-    size_t at = 2;
-    for (size_t lane = 0; lane < self->lanes_count; lane++) {
+    short for_outlets = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
+    self->items [2].events = s_may_hear_service (self)? ZMQ_POLLIN: 0;
+    size_t at = 3;
+    for (size_t lane = 0; lane < self->lanes.inlets_count; lane++) {
         self->items [at++].events = self->holding? 0: ZMQ_POLLIN;
-        for (size_t index = 0; index < self->lanes [lane].outlets_count; index++)
-            self->items [at++].events =
-                self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
+        for (size_t index = 0; index < self->lanes.lanes [lane].given.outlets_count; index++)
+            self->items [at++].events = for_outlets;
     }
 }
 
@@ -711,16 +767,16 @@ s_finish (self_t *self)
         s_commit_ended (self);
     }
     zactor_destroy (&self->committer);
-    size_t before = SIZE_MAX, left = self->pending.blocks_count + self->pending.changes_count;
+    size_t before = SIZE_MAX, left = self->pending.units_count + self->pending.changes_count;
     while (!self->failed && !self->room.full && left > 0 && left < before) {
         before = left;
         s_begin_commit (self);
-        left = self->pending.blocks_count + self->pending.changes_count;
+        left = self->pending.units_count + self->pending.changes_count;
     }
     zspool_mover_fail (&self->mover);
     zspool_seeker_fail (&self->seeker);
     //  What was forwarded ahead of the store, and finds no room there, keeps its numbers.
-    if (self->pending.blocks_count > 0)
+    if (self->pending.units_count > 0)
         zspool_store_keep_ceilings (self->store);
 }
 
@@ -752,11 +808,7 @@ zspool_writer_new (zspool_writer_args_t *args)
     if (!self)
         return NULL;
     zactor_t *actor = zactor_new (s_writer, self);
-    if (!actor) {
-        zactor_destroy (&self->committer);
-        zspool_pending_destroy (&self->pending);
-        free (self->items);
-        free (self);
-    }
+    if (!actor)
+        s_free (self);
     return actor;
 }

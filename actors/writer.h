@@ -6,10 +6,15 @@
 #define ZSPOOL_WRITER_H_INCLUDED
 
 #include "handoff.h"
+#include "job.h"
 #include "options.h"
 #include "store.h"
 #include <czmq.h>
 
+//  Most batches that the service may have with the writer
+#define ZSPOOL_WRITER_BATCHES_MAX 32
+//  Most jobs likewise
+#define ZSPOOL_WRITER_JOBS_MAX 256
 //  Most blocks that one inlet may have with the writer, not yet durable
 #define ZSPOOL_WRITER_BLOCKS_MAX 32
 //  Under `async`, how far numbers may be given, and messages forwarded, ahead of what is committed
@@ -43,6 +48,9 @@ typedef struct {
     zspool_store_t *store;
     zspool_writer_lane_t *lanes;  //  copied
     size_t lanes_count;
+    zsock_t *service;             //  pipe to the service, which may put into all spools; the writer's from its
+                                  //  start. NULL: there is none
+    zspool_spool_defaults_t defaults; //  of spools that the service opens; they go the way of the first lane
 } zspool_writer_args_t;
 
 //  Requests on the actor's pipe (request.h), with replies:

@@ -25,8 +25,16 @@ typedef enum {
     ZSPOOL_JOB_LIST            //  spool: of its cursors; 0: of all spools. Gives values
 } zspool_job_kind_t;
 
-typedef struct zspool_job zspool_store_job_t;
-struct zspool_job {
+//  What a spool is given that is opened; what it keeps, only when it is created
+typedef struct {
+    zspool_retention_t retention;
+    uint64_t bytes_max;        //  limit; 0: none
+    zspool_on_full_t on_full;
+    uint64_t ceiling_window;   //  as zspool_store_set_ceiling_window () takes it
+} zspool_spool_defaults_t;
+
+typedef struct zspool_store_job zspool_store_job_t;
+struct zspool_store_job {
     zspool_job_kind_t kind;
     int rc;                    //  result: ZSPOOL_OK; what the store says; the rest means nothing then
     char name [ZSPOOL_NAME_MAX + 1];
@@ -40,18 +48,20 @@ struct zspool_job {
     uint64_t sequence;
     uint64_t last_sequence;    //  of a spool
     zspool_start_t start;
+    const zspool_spool_defaults_t *defaults; //  OPEN_SPOOL: the writer's
     uint32_t generation;
     uint64_t floor;
     uint64_t sent_to;
     zspool_cursor_t *tracker;  //  what was delivered and acknowledged; whose it is given to takes it
     zspool_reader_t *reader;   //  likewise
     zspool_block_pool_t *pool; //  for the reader; not ours
-    char **values;             //  names and values in turn; free each, and the array
-    size_t values_count;
+    char **values;             //  names of spools or cursors, and what is to be said of each, in turn
+    size_t values_count;       //  of both together
     uint64_t session;          //  for the service: who asked,
     uint32_t request;          //  by which request,
     uint32_t subscription;     //  for which subscription
     void *owner;               //  likewise
+    zspool_store_job_t *next;  //  for whoever has it in a list
 };
 
 zspool_store_job_t *

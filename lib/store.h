@@ -146,6 +146,11 @@ int
 int
     zspool_store_append_stamped (zspool_store_t *self, uint32_t spool, zspool_block_t *block);
 
+//  Whether the open transaction may take so much more of the file, for several blocks together: then
+//  appending them one by one will mostly find room, too. ENOSPC.
+int
+    zspool_store_has_room (zspool_store_t *self, uint32_t spool, uint64_t bytes);
+
 //  Make room under a spool's limit for so many bytes, in a transaction, by trimming what is
 //  acknowledged and, if the spool is to drop its oldest blocks, doing that; about blocks_max blocks
 //  at most. ELIMIT: what is left must wait for acknowledgements; ETOOBIG: it is more than the

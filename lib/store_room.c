@@ -169,3 +169,14 @@ zspool_store_make_room (zspool_store_t *self, const zspool_spool_state_t *spool,
         s_ask_for_pages (self, needed);
     return rc;
 }
+
+int
+zspool_store_has_room (zspool_store_t *self, uint32_t spool_id, uint64_t bytes)
+{
+    uint64_t txn_bytes = self->txn_bytes;
+    const zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
+    int rc = spool? zspool_store_make_room (self, spool, bytes): ZSPOOL_EINVAL;
+    if (rc == ZSPOOL_OK)
+        self->txn_bytes = txn_bytes;
+    return rc;
+}

@@ -480,17 +480,18 @@ TEST (test_store_full_disk_commit_asks_to_be_repeated_while_history_can_go)
     uint64_t next_sequence = 0, count = 0, repeated = 0;
     int64_t stored_us;
     while (count < 4 * DISK_MIB) {
-        zspool_commit_t commit = { .blocks_count = 1, .spools = { self.spool } };
+        zspool_commit_t commit = { .units_count = 1 };
         CHECK_OK (zspool_store_numbering (self.store, self.spool, &next_sequence, &stored_us));
-        commit.blocks [0] = kit_block_new_stamped (next_sequence, 1, MIB / 2);
-        zspool_block_stamp (commit.blocks [0], next_sequence, zspool_now_us (), 1);
+        zspool_batch_block_t *block = &commit.units [0].block;
+        *block = (zspool_batch_block_t){ kit_block_new_stamped (next_sequence, 1, MIB / 2), self.spool };
+        zspool_block_stamp (block->block, next_sequence, zspool_now_us (), 1);
         zspool_commit_run (&commit, self.store);
         CHECK_OK (commit.rc);
         CHECK (commit.full == 0 || commit.full == ZSPOOL_EFULL);
         repeated += commit.full != 0;
-        count += commit.blocks_stored;
-        zspool_block_destroy (&commit.blocks [0]);
-        if (commit.blocks_stored)
+        count += commit.full == 0;
+        zspool_block_destroy (&block->block);
+        if (commit.full == 0)
             s_ack_oldest (&self, 1);
         CHECK (repeated <= count);
     }
