@@ -265,10 +265,11 @@ ZSPOOL_EXPORT int
     zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *producer, uint32_t *epoch,
                            uint64_t *last);
 
-//  Say, in a transaction, that a producer was opened anew, or how far it has got: durable and
+//  Say, in a transaction, that a producer was opened anew (epoch 0: it was not), or how far it has got:
+//  durable and
 //  visible with the messages of the same transaction, or not at all. So who stores a message and
 //  this in one transaction, and looks at `last` before, stores each message once. EINVAL: no
-//  transaction, no such producer, or last would fall; ENOMEM, EIO.
+//  transaction, the producer was not found in this process, or epoch or last would fall; ENOMEM, EIO.
 ZSPOOL_EXPORT int
     zspool_store_set_producer (zspool_store_t *self, uint32_t producer, uint32_t epoch, uint64_t last);
 

@@ -43,6 +43,7 @@
 //  and flags it does not know.
 
 #include "block_layout.h"
+#include "run.h"
 
 #include <stdlib.h>
 
@@ -260,6 +261,53 @@ zspool_block_append (zspool_block_t *self, const zspool_frame_t *frames, size_t 
                      int64_t arrival_us)
 {
     return zspool_block_append_with (self, frames, count, NULL, 0, arrival_us);
+}
+
+//  Append one record of a run as it is.
+static bool
+s_append_record (zspool_block_t *self, const zspool_record_t *record, int64_t arrival_us)
+{
+    const uint8_t *from = zspool_record_begin (record);
+    size_t size = (size_t) (zspool_record_end (record) - from), offset = self->used;
+    zspool_frame_t topic = zspool_record_topic (record);
+    if (!zspool_block_has_room (self, size, topic.size))
+        return false;
+    if (self->count == 0)
+        self->arrival_us = arrival_us;
+    uint8_t *to = self->bytes + BODY + offset;
+    memcpy (to, from, size);
+    self->used += size;
+    self->count++;
+    if (self->dictionary)
+        s_note_topic (self, offset, to + ((const uint8_t *) topic.data - from), topic.size, arrival_us);
+    return true;
+}
+
+uint32_t
+zspool_block_append_run (zspool_block_t *self, const void *records, size_t size, uint32_t from,
+                         uint32_t count, int64_t arrival_us)
+{
+    zspool_record_t record;
+    memset (&record, 0, sizeof record);
+    if (self->sealed)
+        return 0;
+    while (record.number < from && zspool_run_next (records, size, 0, &record))
+        ;
+    size_t bytes = size - record.next_offset;
+    if (!self->dictionary && bytes <= self->capacity - self->used
+        && count <= ZSPOOL_BLOCK_MESSAGES_MAX - self->count) {
+        memcpy (self->bytes + BODY + self->used, (const uint8_t *) records + record.next_offset, bytes);
+        if (self->count == 0)
+            self->arrival_us = arrival_us;
+        self->used += bytes;
+        self->count += count;
+        return count;
+    }
+    uint32_t appended = 0;
+    while (appended < count && zspool_run_next (records, size, 0, &record)
+           && s_append_record (self, &record, arrival_us))
+        appended++;
+    return appended;
 }
 
 //  Write the index behind the records when it is worth it.

@@ -2,10 +2,11 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Invariant: a sealed block has passed s_check_records (), and an index s_check_index (), or was
+//  Invariant: a sealed block has passed zspool_run_check (), and an index s_check_index (), or was
 //  packed by block.c: so iterating needs no further checks.
 
 #include "block_layout.h"
+#include "run.h"
 
 #include <xxhash.h>
 
@@ -63,54 +64,6 @@ s_padded (size_t size)
     return (size + 3) / 4 * 4;
 }
 
-//  Check that so many bytes are whole properties.
-static bool
-s_are_properties (const uint8_t *at, size_t size)
-{
-    while (size >= PROPERTY_HEAD_BYTES) {
-        size_t taken = PROPERTY_HEAD_BYTES + s_padded (get_u16 (at + 2));
-        if (taken > size)
-            return false;
-        at += taken;
-        size -= taken;
-    }
-    return size == 0;
-}
-
-//  Check that [at, end) holds exactly `count` whole records.
-static int
-s_check_records (const uint8_t *at, const uint8_t *end, uint32_t count)
-{
-    uint8_t flags = 0;
-    for (; count > 0; count--) {
-        if ((size_t) (end - at) < RECORD_HEAD_BYTES)
-            return ZSPOOL_ECORRUPT;
-        size_t body_bytes = get_u32 (at);
-        size_t frames = get_u16 (at + 6);
-        size_t data_bytes = body_bytes - at [5] * sizeof (uint32_t);
-        if (frames == 0 || body_bytes < at [5] * sizeof (uint32_t)
-            || body_bytes > (size_t) (end - at) - RECORD_HEAD_BYTES)
-            return ZSPOOL_ECORRUPT;
-        const uint8_t *sizes = at + RECORD_HEAD_BYTES;
-        if (data_bytes < (frames - 1) * sizeof (uint32_t))
-            return ZSPOOL_ECORRUPT;
-        data_bytes -= (frames - 1) * sizeof (uint32_t);
-        for (size_t index = 0; index < frames - 1; index++) {
-            size_t frame_bytes = get_u32 (sizes + index * sizeof (uint32_t));
-            if (frame_bytes > data_bytes)
-                return ZSPOOL_ECORRUPT;
-            data_bytes -= frame_bytes;
-        }
-        if (!s_are_properties (sizes + (frames - 1) * sizeof (uint32_t), at [5] * sizeof (uint32_t)))
-            return ZSPOOL_ECORRUPT;
-        flags |= at [4];
-        at += RECORD_HEAD_BYTES + body_bytes;
-    }
-    if (at != end)
-        return ZSPOOL_ECORRUPT;
-    return flags? ZSPOOL_EVERSION: ZSPOOL_OK;
-}
-
 uint8_t *
 zspool_block_buffer (zspool_block_t *self, size_t size)
 {
@@ -152,7 +105,7 @@ zspool_block_load (zspool_block_t *self, size_t size)
     size_t stored_bytes = size - BODY - head.index_bytes;
     if (head.body_hash != zspool_block_body_hash (self->bytes, stored_bytes, head.index_bytes))
         return ZSPOOL_ECORRUPT;
-    rc = s_check_records (records, records + stored_bytes, head.count);
+    rc = zspool_run_check (records, stored_bytes, head.count, SIZE_MAX, SIZE_MAX, true);
     if (rc)
         return rc;
     self->count = head.count;
@@ -198,23 +151,7 @@ zspool_block_rewind (const zspool_block_t *self, zspool_record_t *record)
 bool
 zspool_block_next (const zspool_block_t *self, zspool_record_t *record)
 {
-    if (!self->sealed || record->next_offset >= self->used)
-        return false;
-    const uint8_t *at = self->bytes + BODY + record->next_offset;
-    size_t body_bytes = get_u32 (at);
-    size_t sizes_bytes = (get_u16 (at + 6) - 1U) * sizeof (uint32_t);
-    size_t property_bytes = at [5] * sizeof (uint32_t);
-
-    record->sequence = self->first_sequence > 0? self->first_sequence + record->number: 0;
-    record->number++;
-    record->frames = get_u16 (at + 6);
-    record->sizes = at + RECORD_HEAD_BYTES;
-    record->data = record->sizes + sizes_bytes + property_bytes;
-    record->data_bytes = body_bytes - sizes_bytes - property_bytes;
-    record->frame_index = 0;
-    record->frame_offset = 0;
-    record->next_offset += RECORD_HEAD_BYTES + body_bytes;
-    return true;
+    return self->sealed && zspool_run_next (self->bytes + BODY, self->used, self->first_sequence, record);
 }
 
 uint32_t

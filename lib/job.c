@@ -138,7 +138,8 @@ zspool_job_run (zspool_store_job_t *self, zspool_store_t *store)
     case ZSPOOL_JOB_LIST: self->rc = ZSPOOL_OK; break;
     }
     bool harmless = self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT || self->rc == ZSPOOL_ELIMIT
-                    || self->rc == ZSPOOL_EFENCED || self->rc == ZSPOOL_ENOSPC;
+                    || self->rc == ZSPOOL_EFENCED || self->rc == ZSPOOL_ENOSPC
+                    || (self->rc == ZSPOOL_ECORRUPT && self->kind == ZSPOOL_JOB_OPEN_PRODUCER);
     return harmless? ZSPOOL_OK: self->rc;
 }
 

@@ -23,18 +23,21 @@ int
 bool
     zspool_run_next (const void *records, size_t size, uint64_t first_sequence, zspool_record_t *record);
 
-//  Append the messages of a run, from number `from` on, at most `count` of them, to a block that is
-//  being filled: as many as it has room for, also in its index. What they take has been checked.
-//  Returns how many.
+//  Append the last `count` messages of a run, which are those from number `from` on, to a block that
+//  is being filled: the first of them that it has room for, also in its index. The run has been
+//  checked. Returns how many.
 uint32_t
     zspool_block_append_run (zspool_block_t *self, const void *records, size_t size, uint32_t from,
                              uint32_t count, int64_t arrival_us);
 
-//  Where the record that zspool_block_next () gave last starts in its block, and where the next one
-//  will: what lies between two of these is a run.
+//  Where the bytes of a record begin, and end: what lies between two of these in one block is a run.
 const uint8_t *
-    zspool_record_begin (const zspool_block_t *self, const zspool_record_t *record);
+    zspool_record_begin (const zspool_record_t *record);
 const uint8_t *
-    zspool_record_end (const zspool_block_t *self, const zspool_record_t *record);
+    zspool_record_end (const zspool_record_t *record);
+
+//  All records of a block, sealed or being filled, as a run of so many bytes.
+const uint8_t *
+    zspool_block_records (const zspool_block_t *self, size_t *size);
 
 #endif

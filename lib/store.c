@@ -84,6 +84,7 @@ s_rolled_back (zspool_store_t *self)
 {
     self->in_txn = false;
     self->record = self->committed;
+    zspool_store_end_producers (self, false);
     while (self->spools_count > 0 && self->spools [self->spools_count - 1].created)
         zspool_store_free_spool (&self->spools [--self->spools_count]);
     for (size_t index = 0; index < self->spools_count; index++) {
@@ -130,6 +131,7 @@ s_committed (zspool_store_t *self)
 {
     self->in_txn = false;
     self->committed = self->record;
+    zspool_store_end_producers (self, true);
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->committed = spool->now;
@@ -185,8 +187,8 @@ zspool_store_commit (zspool_store_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Spools and cursors by name
 
-static bool
-s_name_is_valid (const char *name)
+bool
+zspool_store_name_is_valid (const char *name)
 {
     size_t length = name? strlen (name): 0;
     if (length == 0 || length > ZSPOOL_NAME_MAX)
@@ -237,7 +239,7 @@ s_named_cursor (zspool_spool_state_t *spool, const char *name)
 int
 zspool_store_spool (zspool_store_t *self, const char *name, uint32_t *spool)
 {
-    if (!self->engine || !s_name_is_valid (name))
+    if (!self->engine || !zspool_store_name_is_valid (name))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a spool: %s", name? name: "");
     zspool_spool_state_t *found = s_named_spool (self, name);
     //  The writer may have created it meanwhile.
@@ -274,7 +276,7 @@ zspool_store_cursor (zspool_store_t *self, uint32_t spool_id, const char *name, 
                      uint32_t *cursor)
 {
     zspool_spool_state_t *spool = zspool_store_find_spool (self, spool_id);
-    if (!spool || start == 0 || !s_name_is_valid (name))
+    if (!spool || start == 0 || !zspool_store_name_is_valid (name))
         return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a cursor: %s", name? name: "");
     zspool_cursor_state_t *found = s_named_cursor (spool, name);
     if (!found && self->mode == ZSPOOL_READ && zspool_store_load_cursors (self, spool) == ZSPOOL_OK)

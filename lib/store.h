@@ -64,6 +64,15 @@ typedef struct {
     size_t cursors_count;
 } zspool_spool_state_t;
 
+//  A producer that was asked for
+typedef struct {
+    uint32_t id;
+    bool created;                     //  in the open transaction
+    bool changed;                     //  likewise
+    zspool_producer_record_t now;     //  as the open transaction has it
+    zspool_producer_record_t committed;
+} zspool_producer_state_t;
+
 struct zspool_store {
     char *directory;
     zspool_mode_t mode;
@@ -91,6 +100,10 @@ struct zspool_store {
     zspool_store_record_t committed;
     zspool_spool_state_t *spools;
     size_t spools_count;
+    zspool_producer_state_t *producers; //  in order of id
+    size_t producers_count;
+    size_t producers_max;             //  room for them
+    bool producers_changed;           //  some, in the open transaction
     char reason [ZSPOOL_REASON_MAX];
 };
 
@@ -237,6 +250,12 @@ int
     zspool_store_load (zspool_store_t *self);
 int
     zspool_store_load_cursors (zspool_store_t *self, zspool_spool_state_t *spool);
+//  Whether that is a name for a spool, a cursor or a producer.
+bool
+    zspool_store_name_is_valid (const char *name);
+//  The transaction has ended: so do producers in memory stand.
+void
+    zspool_store_end_producers (zspool_store_t *self, bool committed);
 //  Make room in memory for one more; NULL when memory is out. The caller raises the count.
 zspool_spool_state_t *
     zspool_store_grow_spools (zspool_store_t *self);

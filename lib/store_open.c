@@ -75,6 +75,9 @@ s_close_engine (zspool_store_t *self)
     free (self->spools);
     self->spools = NULL;
     self->spools_count = 0;
+    free (self->producers);
+    self->producers = NULL;
+    self->producers_count = self->producers_max = 0;
 }
 
 //  Close everything that open () opened.

@@ -16,6 +16,8 @@
 //    'D' spool u32                                    cursors_deleted u32
 //    'R' spool u32                                    age_us u64, bytes u64, messages u64 (each all ones: no
 //                                                     limit), unacked u32 (0: goes all the same)
+//    'P' producer u32                                 epoch u32, last u64, name
+//    'N' name                                         producer u32
 //  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
 //  that of the key. The format number is raised when any of this, or the way blocks are kept,
 //  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
@@ -25,7 +27,7 @@
 //  version that does not know it goes on from the cursor's floor, which says where the dropped
 //  messages end. 'R' came later, too; without it a spool is a queue, and for a version that does not
 //  know it every spool is: it removes what all cursors have acknowledged. 'D' only tells salvage which
-//  cursors need not be looked for.
+//  cursors need not be looked for. 'P' and 'N' came with format 3.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -38,6 +40,7 @@
 #define SMALL_VALUE_MAX 256
 #define RETENTION_VALUE_BYTES 28
 #define SPOOL_VALUE_MIN 69     //  all of it, and one byte of its name
+#define PRODUCER_VALUE_MIN 13  //  likewise
 
 static uint32_t
 s_checksum (zspool_bytes_t key, const uint8_t *value, size_t size)
@@ -390,6 +393,88 @@ zspool_state_get_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spoo
     if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT)
         *cursors_deleted = rc == ZSPOOL_OK? get_u32 (value.data): 0;
     return rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
+}
+
+int
+zspool_state_put_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
+                           const zspool_producer_record_t *record)
+{
+    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
+    put_u32 (value, record->epoch);
+    put_u64 (value + 4, record->last);
+    size_t size = 12 + s_put_name (value + 12, record->name);
+    return s_put (txn, table, s_key_spool (key, 'P', producer), value, size + CHECKSUM_BYTES);
+}
+
+static int
+s_get_producer (zspool_bytes_t value, zspool_producer_record_t *record)
+{
+    int rc = s_get_name (record->name, value, 12);
+    if (rc)
+        return rc;
+    record->epoch = get_u32 (value.data);
+    record->last = get_u64 (value.data + 4);
+    return ZSPOOL_OK;
+}
+
+int
+zspool_state_get_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
+                           zspool_producer_record_t *record)
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'P', producer), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, PRODUCER_VALUE_MIN);
+    return rc? rc: s_get_producer (value, record);
+}
+
+//  The key under which a producer's number stands
+static zspool_bytes_t
+s_key_name (uint8_t key [1 + ZSPOOL_NAME_MAX], const char *name)
+{
+    key [0] = 'N';
+    return (zspool_bytes_t) { key, 1 + s_put_name (key + 1, name) };
+}
+
+int
+zspool_state_put_producer_name (zspool_txn_t *txn, zspool_table_t table, const char *name, uint32_t producer)
+{
+    uint8_t key [1 + ZSPOOL_NAME_MAX], value [4 + CHECKSUM_BYTES];
+    put_u32 (value, producer);
+    return s_put (txn, table, s_key_name (key, name), value, sizeof value);
+}
+
+int
+zspool_state_find_producer (zspool_txn_t *txn, zspool_table_t table, const char *name, uint32_t *producer)
+{
+    uint8_t bytes [1 + ZSPOOL_NAME_MAX];
+    zspool_bytes_t key = s_key_name (bytes, name), value;
+    int rc = zspool_txn_get (txn, table, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 4);
+    if (rc == ZSPOOL_OK)
+        *producer = get_u32 (value.data);
+    return rc;
+}
+
+int
+zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer)
+{
+    zspool_iter_t *iter = NULL;
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t behind = s_key_spool (bytes, 'P' + 1, 0), key, value;
+    int rc = zspool_iter_open (txn, table, &iter);
+    if (rc)
+        return rc;
+    rc = zspool_iter_seek (iter, behind, &key, &value);
+    rc = rc == ZSPOOL_ENOENT? zspool_iter_last (iter, &key, &value):
+         rc == ZSPOOL_OK?     zspool_iter_previous (iter, &key, &value):
+                              rc;
+    if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT)
+        *producer = rc == ZSPOOL_OK && key.size == 5 && key.data [0] == 'P'? get_u32_be (key.data + 1): 0;
+    zspool_iter_close (&iter);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
 }
 
 //  Read an entry from its value, whose checksum is taken off.

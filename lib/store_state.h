@@ -10,9 +10,10 @@
 #include "zspool_store.h"
 
 #define ZSPOOL_STATE_TABLE "state"
-#define ZSPOOL_FORMAT_VERSION 2    //  newest that is known
+#define ZSPOOL_FORMAT_VERSION 3    //  newest that is known
 #define ZSPOOL_FORMAT_QUEUES 1     //  a store that holds nothing but queues, and has lost no cursor
 #define ZSPOOL_FORMAT_STREAMS 2    //  history, deleted cursors, blocks with an index
+#define ZSPOOL_FORMAT_SERVICE 3    //  producers, tables of an application
 
 //  The store
 typedef struct {
@@ -52,6 +53,13 @@ typedef struct {
     uint64_t sent_to;
     uint64_t lagged;           //  messages dropped, not acknowledged; has a record of its own
 } zspool_cursor_record_t;
+
+//  A producer
+typedef struct {
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint32_t epoch;            //  how often it was opened anew
+    uint64_t last;             //  number of its last message stored
+} zspool_producer_record_t;
 
 //  Sequences that were possibly forwarded, and lost
 typedef struct {
@@ -118,6 +126,23 @@ int
 int
     zspool_state_get_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                               uint32_t *cursors_deleted);
+
+//  A producer's record, and its number by its name. ENOENT, ECORRUPT.
+int
+    zspool_state_put_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
+                               const zspool_producer_record_t *record);
+int
+    zspool_state_get_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
+                               zspool_producer_record_t *record);
+int
+    zspool_state_put_producer_name (zspool_txn_t *txn, zspool_table_t table, const char *name,
+                                    uint32_t producer);
+int
+    zspool_state_find_producer (zspool_txn_t *txn, zspool_table_t table, const char *name,
+                                uint32_t *producer);
+//  The highest number that a producer has; 0: there is none
+int
+    zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer);
 
 //  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
 //  database's. ENOENT, ECORRUPT.

@@ -20,6 +20,15 @@ typedef struct {
 } s_setup_t;
 
 static void
+s_open_producers (s_setup_t *self)
+{
+    CHECK_OK (zspool_store_begin (self->store));
+    CHECK_OK (zspool_store_producer (self->store, "a", &self->producers [0], NULL, NULL));
+    CHECK_OK (zspool_store_producer (self->store, "b", &self->producers [1], NULL, NULL));
+    CHECK_OK (zspool_store_commit (self->store));
+}
+
+static void
 s_setup (s_setup_t *self)
 {
     static const char *const names [] = { "one", "two", "three" };
@@ -30,10 +39,7 @@ s_setup (s_setup_t *self)
         self->cursors [index] = kit_cursor (self->store, self->spools [index], "main", 1);
         self->next [index] = 1;
     }
-    CHECK_OK (zspool_store_begin (self->store));
-    CHECK_OK (zspool_store_producer (self->store, "a", &self->producers [0], NULL, NULL));
-    CHECK_OK (zspool_store_producer (self->store, "b", &self->producers [1], NULL, NULL));
-    CHECK_OK (zspool_store_commit (self->store));
+    s_open_producers (self);
 }
 
 static zspool_batch_t *
@@ -187,6 +193,7 @@ TEST (test_commit_batch_on_a_full_disk_leaves_nothing_behind)
     self.store = zspool_store_new (KIT_STORE);
     CHECK_OK (zspool_store_set_map_bytes (self.store, ZSPOOL_MAP_BYTES_MIN));
     CHECK_OK (zspool_store_open (self.store, ZSPOOL_WRITE));
+    s_open_producers (&self);
     uint64_t rounds = 0;
     int rc = ZSPOOL_OK;
     for (; rc == ZSPOOL_OK && rounds < 100; rounds++) {
