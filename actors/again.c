@@ -51,7 +51,7 @@ s_bury (zspool_again_t *self, unsigned deliveries, int64_t now_ms)
         .deliveries = deliveries,
         .reason = ZSPOOL_DEATH_DELIVERIES,
     };
-    return rc? rc: zspool_burial_add (&self->burial, record, &death);
+    return rc? rc: zspool_burial_add (&self->burial, record, &death, NULL);
 }
 
 static int

@@ -6,6 +6,8 @@
 #include "burial.h"
 #include "handoff.h"
 
+#include <stdio.h>
+
 void
 zspool_burial_destroy (zspool_burial_t *self)
 {
@@ -30,11 +32,13 @@ zspool_burial_reserve (zspool_burial_t *self, const zspool_record_t *record)
 }
 
 int
-zspool_burial_add (zspool_burial_t *self, const zspool_record_t *record, const zspool_death_t *death)
+zspool_burial_add (zspool_burial_t *self, const zspool_record_t *record, const zspool_death_t *death,
+                   const char *why)
 {
     zspool_history_t history = { .deaths_ever = 0 };
     (void) zspool_history_read (&history, record); //  one that cannot be read begins anew
     zspool_history_add (&history, self->origin, death);
+    snprintf (history.why, sizeof history.why, "%s", why? why: "");
     return zspool_move_add (self->move, record, &history);
 }
 

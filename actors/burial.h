@@ -50,9 +50,11 @@ zspool_burial_rests (const zspool_burial_t *self, int64_t now_ms)
 int
     zspool_burial_reserve (zspool_burial_t *self, const zspool_record_t *record);
 
-//  Add the message that there is room for, with its history and this death. ENOMEM.
+//  Add the message that there is room for, with its history and this death, and what is to be said
+//  of it to people, or NULL. ENOMEM.
 int
-    zspool_burial_add (zspool_burial_t *self, const zspool_record_t *record, const zspool_death_t *death);
+    zspool_burial_add (zspool_burial_t *self, const zspool_record_t *record, const zspool_death_t *death,
+                       const char *why);
 
 //  Hand what there is to the writer.
 void

@@ -15,7 +15,7 @@
 #ifndef ZSPOOL_GROUP_H_INCLUDED
 #define ZSPOOL_GROUP_H_INCLUDED
 
-#include "burial.h"
+#include "doom.h"
 #include "cursor.h"
 #include "lease.h"
 #include "shelf.h"
@@ -24,19 +24,21 @@
 typedef struct zspool_group zspool_group_t;
 
 //  A consumer, as its group sees it. Owned by its session (session.h).
-typedef struct zspool_subscription {
+typedef struct zspool_subscription zspool_subscription_t;
+struct zspool_subscription {
     uint64_t id;               //  by which leases know it: never 0, never given twice
     uint32_t number;           //  that the client gave it
     bool exclusive;
     bool active;               //  it is its turn to get messages; set by the group
+    bool busy;                 //  it could take nothing in this turn
     uint64_t credit_messages;
     uint64_t credit_bytes;     //  of records; at least one message is covered while it is above 0
     uint64_t in_flight;        //  messages it holds
     zspool_group_t *group;
     void *session;             //  whose it is
-    struct zspool_subscription *next;        //  in its session
-    struct zspool_subscription *group_next;  //  in its group: in order of arrival
-} zspool_subscription_t;
+    zspool_subscription_t *next;        //  in its session
+    zspool_subscription_t *group_next;  //  in its group: in order of arrival
+};
 
 //  A stretch of consecutive messages of a block: what one slice of a DELIVER carries
 typedef struct {
@@ -102,7 +104,7 @@ int
                       uint64_t first, uint64_t last, uint64_t *acked);
 
 //  It gives back what it holds of first..last: to be delivered again at now_ms + delay_ms, or
-//  (dead) moved to the dead letters. ESTALE, ENOMEM.
+//  (dead) moved to the dead letters. ESTALE, ENOMEM; ELIMIT: too many are to be moved already.
 int
     zspool_group_reject (zspool_group_t *self, zspool_subscription_t *subscription, uint32_t generation,
                          uint64_t first, uint64_t last, int64_t now_ms, uint32_t delay_ms, bool dead,
@@ -141,9 +143,14 @@ void
 //  ------------------------------------------------------------------------------------------------
 //  What the service does in turn
 
-//  Deliver what can be delivered now, at most one block's worth for each consumer. True: there may be
-//  more to do at once.
-bool
+//  Deliver what can be delivered now, at most one block's worth for each consumer.
+typedef enum {
+    ZSPOOL_TURN_IDLE,          //  there is nothing, or nobody, or no credit
+    ZSPOOL_TURN_MORE,          //  there may be more to do at once
+    ZSPOOL_TURN_BUSY           //  somebody could take nothing now, or memory was out: try again in a moment
+} zspool_turn_t;
+
+zspool_turn_t
     zspool_group_turn (zspool_group_t *self, int64_t now_ms);
 
 //  When to take a turn at the latest, if nothing comes; INT64_MAX: no need.
@@ -162,13 +169,15 @@ void
 void
     zspool_group_set_dead (zspool_group_t *self, uint32_t dead_spool);
 void
-    zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to);
+    zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to, int64_t now_ms);
 void
     zspool_group_moved (zspool_group_t *self, uint32_t generation, uint64_t floor, uint64_t sent_to,
                         zspool_cursor_t *tracker);
 
 //  For STATUS, and whoever has to find it
 typedef struct {
+    uint32_t spool;
+    const char *spool_name;
     uint32_t cursor_id;
     const char *cursor;
     uint32_t generation;

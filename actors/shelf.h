@@ -25,20 +25,27 @@ typedef struct {
     size_t live_count;
     zspool_block_t *live [ZSPOOL_SHELF_LIVE_MAX]; //  ring, in order of sequence, without a hole
     uint64_t dropped_to;       //  last sequence of the live blocks not kept
-    uint64_t newest;           //  last sequence that came as a live block, or was found in the store
+    uint64_t newest;           //  last sequence that there is, as far as is known
+    uint64_t absent_from;      //  what lies from here to dropped_to is not in the store yet; 0: who knows
     size_t read_next;          //  the one to be replaced next
     zspool_block_t *read [ZSPOOL_SHELF_READ_MAX]; //  read back last
     uint64_t damaged;          //  blocks passed over because they are damaged
 } zspool_shelf_t;
 
+//  The reader is the shelf's; last_sequence: what the store has.
 void
-    zspool_shelf_init (zspool_shelf_t *self, uint32_t spool, const char *name, zspool_reader_t *reader);
+    zspool_shelf_init (zspool_shelf_t *self, uint32_t spool, const char *name, zspool_reader_t *reader,
+                       uint64_t last_sequence);
 void
     zspool_shelf_end (zspool_shelf_t *self);
 
 //  A block has come; the reference is the shelf's. Blocks come in order of sequence.
 void
     zspool_shelf_live (zspool_shelf_t *self, zspool_block_t *block);
+
+//  More was stored: what was not kept may be there now.
+void
+    zspool_shelf_stored (zspool_shelf_t *self);
 
 //  Give the block that holds the message `sequence`, or the first behind it: a reference, the
 //  caller's. With a filter blocks may be passed over that it does not match; *next is the sequence

@@ -24,13 +24,15 @@ extern "C" {
 
 #define ZSPOOL_DEAD_SUFFIX ".dead"   //  NAME.dead holds the dead letters of NAME
 #define ZSPOOL_DELIVERIES_MAX 32767  //  largest `max-deliveries`: counting ends there
+#define ZSPOOL_WHY_MAX 127           //  longest text that a consumer may give for rejecting a message, bytes
 #define ZSPOOL_DEATHS_MAX 16         //  most deaths that a message's history keeps: the latest
 
 typedef struct zspool_dead zspool_dead_t;
 
 //  Why a message died
 typedef enum {
-    ZSPOOL_DEATH_DELIVERIES = 1      //  delivered `max-deliveries` times, and not acknowledged in time
+    ZSPOOL_DEATH_DELIVERIES = 1,     //  delivered `max-deliveries` times, and not acknowledged in time
+    ZSPOOL_DEATH_REJECTED = 2        //  a consumer has said so
 } zspool_death_reason_t;
 
 //  One death. Times are microseconds since 1970, UTC.
@@ -49,6 +51,7 @@ typedef struct {
     uint64_t deaths_ever;              //  how often it has died
     size_t deaths_count;               //  of these, kept:
     zspool_death_t deaths [ZSPOOL_DEATHS_MAX]; //  oldest first
+    char why [ZSPOOL_WHY_MAX + 1];     //  of the last one, what the consumer said who rejected it; or ""
 } zspool_history_t;
 
 //  A dead letter. The record's pointers lead into a block that is valid until the next call.

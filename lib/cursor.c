@@ -242,6 +242,73 @@ zspool_cursor_destroy (zspool_cursor_t **self_p)
     *self_p = NULL;
 }
 
+//  Copy what a block points to. ENOMEM: *to points to nothing.
+static int
+s_copy_block (zspool_cursor_block_t *to, const zspool_cursor_block_t *from)
+{
+    *to = *from;
+    to->counts = NULL;
+    size_t words_bytes = ((from->messages - 1) / ZSPOOL_WORD_BITS + 1) * sizeof (uint64_t);
+    bool has_words = from->messages > ZSPOOL_WORD_BITS;
+    if (has_words) {
+        to->bits.words = (uint64_t *) malloc (words_bytes);
+        if (!to->bits.words)
+            return ZSPOOL_ENOMEM;
+        memcpy (to->bits.words, from->bits.words, words_bytes);
+    }
+    if (!from->counts)
+        return ZSPOOL_OK;
+    to->counts = (uint16_t *) malloc (from->messages * sizeof (uint16_t));
+    if (!to->counts) {
+        if (has_words)
+            free (to->bits.words);
+        return ZSPOOL_ENOMEM;
+    }
+    memcpy (to->counts, from->counts, from->messages * sizeof (uint16_t));
+    return ZSPOOL_OK;
+}
+
+//  A ring with room for what another holds, under the same numbers. ENOMEM.
+static int
+s_copy_ring (zspool_ring_t *to, const zspool_ring_t *from)
+{
+    *to = *from;
+    to->items = NULL;
+    if (from->capacity == 0)
+        return ZSPOOL_OK;
+    to->items = malloc (from->capacity * from->item_bytes);
+    if (!to->items)
+        return ZSPOOL_ENOMEM;
+    memcpy (to->items, from->items, from->capacity * from->item_bytes);
+    return ZSPOOL_OK;
+}
+
+zspool_cursor_t *
+zspool_cursor_clone (const zspool_cursor_t *self)
+{
+    zspool_cursor_t *copy = (zspool_cursor_t *) malloc (sizeof *copy);
+    if (!copy)
+        return NULL;
+    *copy = *self;
+    copy->runs.items = NULL;
+    int rc = s_copy_ring (&copy->blocks, &self->blocks);
+    //  Only what was copied whole is the copy's to free.
+    copy->blocks.end = copy->blocks.first;
+    if (rc == ZSPOOL_OK)
+        rc = s_copy_ring (&copy->runs, &self->runs);
+    for (uint64_t number = self->blocks.first; rc == ZSPOOL_OK && number < self->blocks.end; number++) {
+        rc = s_copy_block (s_block (copy, number), s_block (self, number));
+        copy->blocks.end += rc == ZSPOOL_OK;
+    }
+    if (rc) {
+        copy->dirty_head = NO_BLOCK;
+        for (uint64_t number = copy->blocks.first; number < copy->blocks.end; number++)
+            s_block (copy, number)->dirty = false;
+        zspool_cursor_destroy (&copy);
+    }
+    return copy;
+}
+
 //  What was delivered before this cursor was created is due at once.
 static void
 s_add_to_initial (zspool_cursor_t *self, const zspool_cursor_block_t *block)

@@ -7,15 +7,15 @@
 //    2  origin           the spool's name, without a terminating zero
 //    3  a death          sequence u64, stored_us i64, delivered_us i64, died_us i64, deliveries u32,
 //                        reason u32; one for each death kept, oldest first. May get longer.
-//  All have type 0 (bytes). With the longest name and ZSPOOL_DEATHS_MAX deaths that is 848 bytes of
-//  1,020.
+//  All have type 0 (bytes). With the longest name, the longest text and ZSPOOL_DEATHS_MAX deaths that
+//  is 980 bytes of 1,020.
 
 #include "history.h"
 #include "bytes.h"
 
 #include <assert.h>
 
-enum { PROPERTY_DEATHS_EVER = 1, PROPERTY_ORIGIN = 2, PROPERTY_DEATH = 3 };
+enum { PROPERTY_DEATHS_EVER = 1, PROPERTY_ORIGIN = 2, PROPERTY_DEATH = 3, PROPERTY_WHY = 4 };
 
 #define DEATH_BYTES 40
 
@@ -57,6 +57,8 @@ zspool_history_write (const zspool_history_t *self, uint8_t properties [ZSPOOL_P
         put_u32 (bytes + 36, death->reason);
         used = s_put (properties, used, PROPERTY_DEATH, bytes, sizeof bytes);
     }
+    if (*self->why)
+        used = s_put (properties, used, PROPERTY_WHY, self->why, strlen (self->why));
     return used;
 }
 
@@ -88,6 +90,12 @@ s_take (zspool_history_t *self, const zspool_property_t *property)
             .deliveries = get_u32 (data + 32),
             .reason = get_u32 (data + 36),
         };
+        return true;
+    case PROPERTY_WHY:
+        if (property->size > ZSPOOL_WHY_MAX)
+            return false;
+        memcpy (self->why, data, property->size);
+        self->why [property->size] = 0;
         return true;
     default:
         return true;

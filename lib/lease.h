@@ -62,6 +62,11 @@ uint64_t
 uint64_t
     zspool_leases_return (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last, int64_t due_ms);
 
+//  The same; `each` is called with every part as it was held.
+uint64_t
+    zspool_leases_return_each (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
+                               int64_t due_ms, zspool_lease_fn each, void *arg);
+
 //  What was held past its deadline is held by nobody, and due at once. `each` is called with what
 //  was held, with the consumer that held it. Returns messages.
 uint64_t
@@ -76,11 +81,14 @@ bool
 uint64_t
     zspool_leases_drop (zspool_leases_t *self, uint64_t first, uint64_t last, zspool_lease_fn each, void *arg);
 
-//  When the next lease expires or is due; INT64_MAX: none does. May be early, never late.
+//  When the next lease that is held expires, and when the next that nobody holds is due; INT64_MAX:
+//  there is none.
 int64_t
-    zspool_leases_next_ms (const zspool_leases_t *self);
+    zspool_leases_expiry_ms (const zspool_leases_t *self);
+int64_t
+    zspool_leases_due_ms (const zspool_leases_t *self);
 
-//  How many messages are leased, all together, and to a consumer.
+//  How many messages are leased, all together.
 uint64_t
     zspool_leases_messages (const zspool_leases_t *self);
 

@@ -1,0 +1,448 @@
+//  lease.c - which consumer holds which deliveries of a cursor, until when, and what was given back
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  A treap, ordered by sequence, whose nodes are leases: each node also knows the earliest times of
+//  all below it, so that what expires and what is due is found without looking at the rest. A treap
+//  is a binary tree that stays in balance by random priorities (Seidel and Aragon, 1996). Nodes come
+//  from an array and are known by their numbers, so that it can grow; free ones form a list.
+//
+//  Invariants
+//  1. Leases are disjoint: between two neighbours first > last.
+//  2. A node's `held_ms` is the least due_ms of what is held in its subtree, `due_ms` that of what
+//     nobody holds.
+//
+//  Thread: its owner's.
+
+#include "lease.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE 0                          //  number of no node
+#define MERGE_MS 1                      //  leases whose deadlines are so near become one
+
+typedef struct {
+    zspool_lease_t lease;
+    int64_t held_ms;
+    int64_t due_ms;
+    uint32_t priority;
+    uint32_t left;
+    uint32_t right;                     //  free: the next free one
+} s_node_t;
+
+struct zspool_leases {
+    s_node_t *nodes;                    //  nodes [0] is not used
+    uint32_t nodes_max;                 //  room, that one included
+    uint32_t nodes_used;                //  ever
+    uint32_t free_first;
+    uint32_t free_count;
+    uint32_t root;
+    size_t count;
+    uint64_t messages;
+    uint32_t random;
+};
+
+zspool_leases_t *
+zspool_leases_new (void)
+{
+    zspool_leases_t *self = (zspool_leases_t *) calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->nodes_used = 1;
+    self->random = 2463534242U;
+    if (zspool_leases_reserve (self, 1))
+        zspool_leases_destroy (&self);
+    return self;
+}
+
+void
+zspool_leases_destroy (zspool_leases_t **self_p)
+{
+    if (*self_p) {
+        free ((*self_p)->nodes);
+        free (*self_p);
+    }
+    *self_p = NULL;
+}
+
+int
+zspool_leases_reserve (zspool_leases_t *self, size_t count)
+{
+    size_t room = self->free_count + (self->nodes_max - self->nodes_used);
+    if (self->nodes && room >= count)
+        return ZSPOOL_OK;
+    size_t max = self->nodes_max? 2 * (size_t) self->nodes_max: 64;
+    while (max < self->nodes_used + count)
+        max *= 2;
+    s_node_t *nodes = max < UINT32_MAX? (s_node_t *) realloc (self->nodes, max * sizeof *nodes): NULL;
+    if (!nodes)
+        return ZSPOOL_ENOMEM;
+    self->nodes = nodes;
+    self->nodes_max = (uint32_t) max;
+    return ZSPOOL_OK;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  The tree
+
+static inline s_node_t *
+s_node (const zspool_leases_t *self, uint32_t number)
+{
+    return &self->nodes [number];
+}
+
+//  Take a node for a lease; there is room.
+static uint32_t
+s_new_node (zspool_leases_t *self, const zspool_lease_t *lease)
+{
+    uint32_t number = self->free_first;
+    if (number) {
+        self->free_first = s_node (self, number)->right;
+        self->free_count--;
+    }
+    else
+        number = self->nodes_used++;
+    //  xorshift (Marsaglia, 2003)
+    self->random ^= self->random << 13;
+    self->random ^= self->random >> 17;
+    self->random ^= self->random << 5;
+    *s_node (self, number) = (s_node_t){ .lease = *lease, .priority = self->random };
+    self->count++;
+    self->messages += lease->last - lease->first + 1;
+    return number;
+}
+
+static void
+s_free_node (zspool_leases_t *self, uint32_t number)
+{
+    s_node_t *node = s_node (self, number);
+    self->count--;
+    self->messages -= node->lease.last - node->lease.first + 1;
+    node->right = self->free_first;
+    self->free_first = number;
+    self->free_count++;
+}
+
+static int64_t
+s_earlier_ms (int64_t one_ms, int64_t other_ms)
+{
+    return one_ms < other_ms? one_ms: other_ms;
+}
+
+//  Bring what a node knows of its subtree up to date.
+static void
+s_sum_up (zspool_leases_t *self, uint32_t number)
+{
+    s_node_t *node = s_node (self, number);
+    bool held = node->lease.consumer != ZSPOOL_NOBODY;
+    node->held_ms = held? node->lease.due_ms: INT64_MAX;
+    node->due_ms = held? INT64_MAX: node->lease.due_ms;
+    const uint32_t below [] = { node->left, node->right };
+    for (size_t index = 0; index < 2; index++)
+        if (below [index]) {
+            node->held_ms = s_earlier_ms (node->held_ms, s_node (self, below [index])->held_ms);
+            node->due_ms = s_earlier_ms (node->due_ms, s_node (self, below [index])->due_ms);
+        }
+}
+
+//  Split a tree into the leases that begin below a sequence, and the others.
+static void
+s_split (zspool_leases_t *self, uint32_t tree, uint64_t sequence, uint32_t *below, uint32_t *others)
+{
+    if (!tree) {
+        *below = *others = NONE;
+        return;
+    }
+    s_node_t *node = s_node (self, tree);
+    if (node->lease.first < sequence) {
+        s_split (self, node->right, sequence, &node->right, others);
+        *below = tree;
+    }
+    else {
+        s_split (self, node->left, sequence, below, &node->left);
+        *others = tree;
+    }
+    s_sum_up (self, tree);
+}
+
+//  Join two trees, all of the first below all of the second.
+static uint32_t
+s_join (zspool_leases_t *self, uint32_t below, uint32_t others)
+{
+    if (!below || !others)
+        return below? below: others;
+    s_node_t *low = s_node (self, below), *high = s_node (self, others);
+    if (low->priority > high->priority) {
+        low->right = s_join (self, low->right, others);
+        s_sum_up (self, below);
+        return below;
+    }
+    high->left = s_join (self, below, high->left);
+    s_sum_up (self, others);
+    return others;
+}
+
+static void
+s_insert (zspool_leases_t *self, const zspool_lease_t *lease)
+{
+    uint32_t below, others, number = s_new_node (self, lease);
+    s_sum_up (self, number);
+    s_split (self, self->root, lease->first, &below, &others);
+    self->root = s_join (self, s_join (self, below, number), others);
+}
+
+//  The last node whose lease begins at or below a sequence
+static uint32_t
+s_at_or_below (const zspool_leases_t *self, uint64_t sequence)
+{
+    uint32_t found = NONE, tree = self->root;
+    while (tree) {
+        const s_node_t *node = s_node (self, tree);
+        if (node->lease.first <= sequence) {
+            found = tree;
+            tree = node->right;
+        }
+        else
+            tree = node->left;
+    }
+    return found;
+}
+
+//  Cut the lease that a sequence lies in, if it begins before: what is from there on becomes a lease
+//  of its own. There is room.
+static void
+s_cut (zspool_leases_t *self, uint64_t sequence)
+{
+    uint32_t number = s_at_or_below (self, sequence);
+    if (!number)
+        return;
+    s_node_t *node = s_node (self, number);
+    zspool_lease_t behind = node->lease;
+    if (behind.first == sequence || behind.last < sequence)
+        return;
+    behind.first = sequence;
+    self->messages -= behind.last - sequence + 1;
+    node->lease.last = sequence - 1;
+    s_insert (self, &behind);
+}
+
+//  Take the leases of first..last out as a tree of their own. They were cut there.
+static uint32_t
+s_take_out (zspool_leases_t *self, uint64_t first, uint64_t last)
+{
+    uint32_t below, middle, above = NONE, rest;
+    s_split (self, self->root, first, &below, &rest);
+    if (last == UINT64_MAX)
+        middle = rest;
+    else
+        s_split (self, rest, last + 1, &middle, &above);
+    self->root = s_join (self, below, above);
+    return middle;
+}
+
+//  What to do with each lease of a tree that was taken out
+typedef struct {
+    zspool_leases_t *self;
+    uint64_t consumer;        //  whose leases are meant; others are put back
+    bool anybody;             //  all are meant
+    bool put_back;            //  also those, as:
+    uint64_t new_consumer;
+    int64_t new_due_ms;
+    zspool_lease_fn each;
+    void *arg;
+    uint64_t messages;        //  meant
+} s_change_t;
+
+//  Go through a tree that was taken out, in order, and bring back what is to stay.
+static void
+s_apply (s_change_t *change, uint32_t tree)
+{
+    zspool_leases_t *self = change->self;
+    if (!tree)
+        return;
+    uint32_t left = s_node (self, tree)->left, right = s_node (self, tree)->right;
+    s_apply (change, left);
+    zspool_lease_t lease = s_node (self, tree)->lease;
+    bool meant = change->anybody || lease.consumer == change->consumer;
+    if (meant) {
+        change->messages += lease.last - lease.first + 1;
+        if (change->each)
+            change->each (change->arg, &lease);
+    }
+    s_free_node (self, tree);
+    if (meant && change->put_back) {
+        lease.consumer = change->new_consumer;
+        lease.due_ms = change->new_due_ms;
+    }
+    if (!meant || change->put_back)
+        s_insert (self, &lease);
+    s_apply (change, right);
+}
+
+//  Change what lies in first..last. UINT64_MAX: memory is out, nothing was changed.
+static uint64_t
+s_change (s_change_t *change, uint64_t first, uint64_t last)
+{
+    zspool_leases_t *self = change->self;
+    if (first == 0 || first > last || zspool_leases_reserve (self, 2))
+        return first == 0 || first > last? 0: UINT64_MAX;
+    s_cut (self, first);
+    if (last < UINT64_MAX)
+        s_cut (self, last + 1);
+    s_apply (change, s_take_out (self, first, last));
+    return change->messages;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Granting, taking, returning
+
+int
+zspool_leases_grant (zspool_leases_t *self, uint64_t first, uint64_t last, uint64_t consumer, int64_t due_ms)
+{
+    //  A stream to one consumer is one lease, as long as its deadlines are near: then all of it gets
+    //  the first of these.
+    uint32_t before = first > 1? s_at_or_below (self, first - 1): NONE;
+    zspool_lease_t *near = before? &s_node (self, before)->lease: NULL;
+    if (near && near->last == first - 1 && near->consumer == consumer && consumer != ZSPOOL_NOBODY
+        && due_ms >= near->due_ms && due_ms - near->due_ms <= MERGE_MS) {
+        near->last = last;
+        self->messages += last - first + 1;
+        return ZSPOOL_OK;
+    }
+    if (zspool_leases_reserve (self, 1))
+        return ZSPOOL_ENOMEM;
+    zspool_lease_t lease = { first, last, consumer, due_ms };
+    s_insert (self, &lease);
+    return ZSPOOL_OK;
+}
+
+uint64_t
+zspool_leases_take (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
+                    zspool_lease_fn each, void *arg)
+{
+    s_change_t change = { .self = self, .consumer = consumer, .each = each, .arg = arg };
+    return s_change (&change, first, last);
+}
+
+bool
+zspool_leases_holds (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last)
+{
+    while (first > 0 && first <= last) {
+        uint32_t number = s_at_or_below (self, first);
+        if (!number || s_node (self, number)->lease.last < first || s_node (self, number)->lease.consumer != consumer)
+            return false;
+        if (s_node (self, number)->lease.last >= last)
+            return true;
+        first = s_node (self, number)->lease.last + 1;
+    }
+    return false;
+}
+
+uint64_t
+zspool_leases_extend (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last, int64_t due_ms)
+{
+    s_change_t change = {
+        .self = self, .consumer = consumer, .put_back = true, .new_consumer = consumer, .new_due_ms = due_ms
+    };
+    return s_change (&change, first, last);
+}
+
+uint64_t
+zspool_leases_return_each (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
+                           int64_t due_ms, zspool_lease_fn each, void *arg)
+{
+    s_change_t change = {
+        .self = self, .consumer = consumer, .put_back = true, .new_consumer = ZSPOOL_NOBODY, .new_due_ms = due_ms,
+        .each = each, .arg = arg
+    };
+    return s_change (&change, first, last);
+}
+
+uint64_t
+zspool_leases_return (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last, int64_t due_ms)
+{
+    return zspool_leases_return_each (self, consumer, first, last, due_ms, NULL, NULL);
+}
+
+uint64_t
+zspool_leases_drop (zspool_leases_t *self, uint64_t first, uint64_t last, zspool_lease_fn each, void *arg)
+{
+    s_change_t change = { .self = self, .anybody = true, .each = each, .arg = arg };
+    return s_change (&change, first, last);
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  Time
+
+//  Let what is held past its deadline be held by nobody.
+static uint64_t
+s_expire (zspool_leases_t *self, uint32_t tree, int64_t now_ms, zspool_lease_fn each, void *arg)
+{
+    if (!tree || s_node (self, tree)->held_ms > now_ms)
+        return 0;
+    s_node_t *node = s_node (self, tree);
+    uint64_t messages = s_expire (self, node->left, now_ms, each, arg);
+    if (node->lease.consumer != ZSPOOL_NOBODY && node->lease.due_ms <= now_ms) {
+        messages += node->lease.last - node->lease.first + 1;
+        if (each)
+            each (arg, &node->lease);
+        node->lease.consumer = ZSPOOL_NOBODY;
+        node->lease.due_ms = now_ms;
+    }
+    messages += s_expire (self, node->right, now_ms, each, arg);
+    s_sum_up (self, tree);
+    return messages;
+}
+
+uint64_t
+zspool_leases_expire (zspool_leases_t *self, int64_t now_ms, zspool_lease_fn each, void *arg)
+{
+    return s_expire (self, self->root, now_ms, each, arg);
+}
+
+//  The lowest lease of a tree that nobody holds, and that is due
+static uint32_t
+s_due (const zspool_leases_t *self, uint32_t tree, int64_t now_ms)
+{
+    if (!tree || s_node (self, tree)->due_ms > now_ms)
+        return NONE;
+    const s_node_t *node = s_node (self, tree);
+    uint32_t found = s_due (self, node->left, now_ms);
+    if (!found && node->lease.consumer == ZSPOOL_NOBODY && node->lease.due_ms <= now_ms)
+        found = tree;
+    return found? found: s_due (self, node->right, now_ms);
+}
+
+bool
+zspool_leases_due (zspool_leases_t *self, int64_t now_ms, zspool_lease_t *lease)
+{
+    uint32_t found = s_due (self, self->root, now_ms);
+    if (found)
+        *lease = s_node (self, found)->lease;
+    return found != NONE;
+}
+
+int64_t
+zspool_leases_expiry_ms (const zspool_leases_t *self)
+{
+    return self->root? s_node (self, self->root)->held_ms: INT64_MAX;
+}
+
+int64_t
+zspool_leases_due_ms (const zspool_leases_t *self)
+{
+    return self->root? s_node (self, self->root)->due_ms: INT64_MAX;
+}
+
+uint64_t
+zspool_leases_messages (const zspool_leases_t *self)
+{
+    return self->messages;
+}
+
+size_t
+zspool_leases_count (const zspool_leases_t *self)
+{
+    return self->count;
+}
