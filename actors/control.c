@@ -34,9 +34,9 @@
 //  Number of the application as a client; those of the listener start at 1
 #define APPLICATION 0
 
-//  Parts of a device: from OUTLETS on, each outlet is one. ALL: none of them carries a command out.
+//  Parts of a device: from OUTLETS on, each outlet is one, and the service, which stops with them. ALL: none of them carries a command out.
 typedef enum { WRITER, INLET, OUTLETS, ALL = OUTLETS } s_part_t;
-#define PARTS_MAX (OUTLETS + ZSPOOL_OUTLETS_MAX)
+#define PARTS_MAX (OUTLETS + ZSPOOL_OUTLETS_MAX + 1)
 
 typedef struct self_s self_t;
 typedef struct request_s s_request_t;
@@ -299,8 +299,8 @@ s_end (self_t *self)
     zactor_destroy (&self->parts [WRITER].actor);
 }
 
-//  The inlet has stopped: stop the outlets. The last of them has: stopping -> ended. The
-//  application gets what the inlet said.
+//  The inlet has stopped: stop the outlets, and the service. The last of them has: stopping -> ended.
+//  The application gets what the inlet said, or the service.
 static void
 s_stopped (self_t *self, s_request_t *request, size_t part, zmsg_t **reply_p)
 {
@@ -310,6 +310,13 @@ s_stopped (self_t *self, s_request_t *request, size_t part, zmsg_t **reply_p)
         for (size_t outlet = OUTLETS; outlet < self->parts_count; outlet++)
             self->stopping_outlets += s_pass (self, outlet, "STOP", request->number, NULL) == ZSPOOL_OK;
         return;
+    }
+    //  Whoever could not store something, it is what the application is told.
+    zframe_t *code = zmsg_first (*reply_p);
+    if (code && !zframe_streq (code, "0") && zframe_streq (zmsg_first (request->reply), "0")) {
+        zmsg_destroy (&request->reply);
+        request->reply = *reply_p;
+        *reply_p = NULL;
     }
     if (--self->stopping_outlets > 0)
         return;
@@ -558,6 +565,8 @@ zspool_control_actor_new (const zspool_control_args_t *args)
             snprintf (name, sizeof name, "%s/silent_ms", args->labels [index]);
         s_add_part (self, args->outlets [index], name);
     }
+    if (args->service)
+        s_add_part (self, args->service, "device/service_silent_ms");
     self->about = args->about;
     zactor_t *actor = zactor_new (s_control, self);
     if (!actor) {

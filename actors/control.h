@@ -16,6 +16,7 @@ typedef struct {
     zactor_t **outlets;      //  1 to ZSPOOL_OUTLETS_MAX; the array stays the caller's
     const char *const *labels; //  of these, likewise
     size_t outlets_count;
+    zactor_t *service;       //  NULL: there is none
     zmsg_t *about;           //  names and values that STATUS gives as they are
 } zspool_control_args_t;
 

@@ -29,6 +29,7 @@ struct zspool_device {
     zactor_t *control;     //  NULL while not running
     uint64_t number;       //  of the last request to it
     char *in;              //  endpoint in use; NULL while not running
+    char *service;         //  likewise; NULL also when there is none
     s_ends_t main;         //  likewise
     s_ends_t ends [ZSPOOL_FEEDS_MAX]; //  of feeds, likewise
     bool failed;           //  the writer has said so
@@ -119,7 +120,12 @@ s_start_actors (zspool_device_t *self, zspool_parts_t *parts)
         rc = s_start_outlet (self, parts, index);
     if (rc)
         return rc;
-    char *second;
+    char *second = NULL;
+    rc = parts->service_actor? s_start_actor (parts->service_actor, &self->service, &second): ZSPOOL_OK;
+    zstr_free (&second);
+    if (rc)
+        return s_fail (self, rc, "service %s: %s", self->options.service,
+                       self->service? self->service: zspool_strerror (rc));
     rc = s_start_actor (parts->inlet_actor, &self->in, &second);
     zstr_free (&second);
     if (rc)
@@ -143,7 +149,8 @@ s_about (zspool_device_t *self)
                                    "device/in_type",    self->options.in_type? "sub": "pull",
                                    "device/out",        self->main.out? self->main.out: "",
                                    "device/out_type",   self->options.out_type? "pub": "push",
-                                   "device/ack_in",     self->main.ack_in? self->main.ack_in: "" };
+                                   "device/ack_in",     self->main.ack_in? self->main.ack_in: "",
+                                   "device/service",    self->service? self->service: "" };
     for (size_t index = 0; index < sizeof pairs / sizeof pairs [0]; index++)
         zmsg_addstr (about, pairs [index]);
     for (size_t index = 0; index < self->feeds.count; index++) {
@@ -173,6 +180,7 @@ s_start_control (zspool_device_t *self, zspool_parts_t *parts)
         .outlets = parts->outlet_actors,
         .labels = labels,
         .outlets_count = parts->outlets_count,
+        .service = parts->service_actor,
         .about = s_about (self),
     };
     self->control = zspool_control_actor_new (&args);
@@ -180,7 +188,7 @@ s_start_control (zspool_device_t *self, zspool_parts_t *parts)
         zmsg_destroy (&args.about);
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     }
-    parts->inlet_actor = parts->writer_actor = NULL;
+    parts->inlet_actor = parts->writer_actor = parts->service_actor = NULL;
     memset (parts->outlet_actors, 0, sizeof parts->outlet_actors);
     return ZSPOOL_OK;
 }
@@ -198,6 +206,7 @@ s_forget (zspool_device_t *self)
 {
     zactor_destroy (&self->control);
     zstr_free (&self->in);
+    zstr_free (&self->service);
     s_forget_ends (&self->main);
     for (size_t index = 0; index < ZSPOOL_FEEDS_MAX; index++)
         s_forget_ends (&self->ends [index]);
@@ -344,7 +353,13 @@ zspool_device_reason (zspool_device_t *self)
 const char *
 zspool_device_in (const zspool_device_t *self)
 {
-    return self->in;
+    return self->in && *self->in? self->in: NULL;
+}
+
+const char *
+zspool_device_service (const zspool_device_t *self)
+{
+    return self->service;
 }
 
 const char *

@@ -4,6 +4,7 @@
 
 #include "feeds.h"
 #include "dead.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ zspool_feeds_init (zspool_feeds_t *self)
     memset (self, 0, sizeof *self);
     self->topics = s_new_texts ();
     self->out_filters = s_new_texts ();
-    return self->topics && self->out_filters? ZSPOOL_OK: ZSPOOL_ENOMEM;
+    self->service_spools = s_new_texts ();
+    return self->topics && self->out_filters && self->service_spools? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
 void
@@ -45,6 +47,7 @@ zspool_feeds_destroy (zspool_feeds_t *self)
 {
     zlist_destroy (&self->topics);
     zlist_destroy (&self->out_filters);
+    zlist_destroy (&self->service_spools);
     for (size_t index = 0; index < self->count; index++) {
         zlist_destroy (&self->feeds [index]->filters);
         free (self->feeds [index]);
@@ -64,6 +67,18 @@ s_add_text (zlist_t *texts, const char *option, const char *text, char *reason, 
     if (zlist_size (texts) == ZSPOOL_FILTERS_MAX)
         return s_fail (reason, reason_size, "%s: at most %d can be given", option, ZSPOOL_FILTERS_MAX);
     return zlist_append (texts, (void *) (uintptr_t) text)? ZSPOOL_ENOMEM: ZSPOOL_OK;
+}
+
+//  Add a spool that the service gives.
+static int
+s_add_spool (zlist_t *spools, const char *option, const char *name, char *reason, size_t reason_size)
+{
+    if (!zspool_store_name_is_valid (name))
+        return s_fail (reason, reason_size, "%s: must be a name of 1 to %d bytes without blanks or slashes; not '%.80s'",
+                       option, ZSPOOL_NAME_MAX, name);
+    if (zlist_size (spools) == ZSPOOL_SPOOLS_MAX)
+        return s_fail (reason, reason_size, "%s: at most %d can be given", option, ZSPOOL_SPOOLS_MAX);
+    return zlist_append (spools, (void *) (uintptr_t) name)? ZSPOOL_ENOMEM: ZSPOOL_OK;
 }
 
 //  Cut the name off a value NAME=REST, and give the feed of this name, made if it was not spoken of
@@ -166,6 +181,8 @@ zspool_feeds_set (zspool_feeds_t *self, const char *name, const char *value, cha
         return s_add_text (self->topics, name, value, reason, reason_size);
     if (strcmp (name, "out-filter") == 0)
         return s_add_text (self->out_filters, name, value, reason, reason_size);
+    if (strcmp (name, "service-spool") == 0)
+        return s_add_spool (self->service_spools, name, value, reason, reason_size);
     if (strcmp (name, "feed") != 0 && strcmp (name, "feed-sub") != 0 && strcmp (name, "feed-ack") != 0
         && strcmp (name, "feed-start") != 0)
         return ZSPOOL_ENOENT;
@@ -227,14 +244,18 @@ zspool_feeds_check (const zspool_feeds_t *self, const zspool_options_t *options,
         if (problem)
             return s_fail (reason, reason_size, "feed %s: %s", self->feeds [index]->name, problem);
     }
-    if (!*options->out && self->count == 0)
-        return s_fail (reason, reason_size, "out: an endpoint is required, or a feed");
+    if (!*options->out && self->count == 0 && !*options->service)
+        return s_fail (reason, reason_size, "out: an endpoint is required, or a feed, or a service");
     if (!*options->out && zlist_size (self->out_filters) > 0)
         return s_fail (reason, reason_size, "out-filter: there is no out");
     if (!*options->out && options->hold > 0)
         return s_fail (reason, reason_size, "hold: there is no out");
-    if (options->max_deliveries > 0 && !s_any_is_explicit (self, options))
-        return s_fail (reason, reason_size, "max-deliveries: goes with explicit acknowledgement only");
+    if (!*options->service && zlist_size (self->service_spools) > 0)
+        return s_fail (reason, reason_size, "service-spool: there is no service");
+    if (!*options->service && options->service_admin)
+        return s_fail (reason, reason_size, "service-admin: there is no service");
+    if (options->max_deliveries > 0 && !*options->service && !s_any_is_explicit (self, options))
+        return s_fail (reason, reason_size, "max-deliveries: goes with explicit acknowledgement, or a service, only");
     if (options->in_type != ZSPOOL_IN_SUB && zlist_size (self->topics) > 0)
         return s_fail (reason, reason_size, "topic: goes with the in-type sub only");
     return ZSPOOL_OK;

@@ -27,6 +27,7 @@ typedef struct {
     size_t count;
     zlist_t *topics;                 //  prefixes that a SUB in subscribes to; none: all
     zlist_t *out_filters;            //  texts, of the main outlet
+    zlist_t *service_spools;         //  names of those that the service gives; none: all
 } zspool_feeds_t;
 
 //  ENOMEM.

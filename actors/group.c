@@ -109,6 +109,16 @@ zspool_group_has_filters (const zspool_group_t *self, const zsp_text_t *filters,
     return true;
 }
 
+void
+zspool_group_set_filters (zspool_group_t *self, zspool_filter_t *filter, zsp_text_t *filters, size_t count)
+{
+    zspool_filter_destroy (&self->args.filter);
+    free (self->args.filters);
+    self->args.filter = filter;
+    self->args.filters = filters;
+    self->args.filters_count = count;
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Consumers
 
@@ -257,7 +267,7 @@ s_want_dead (zspool_group_t *self)
     if (self->doom.wanted || self->doom.burial.to)
         return;
     self->doom.wanted = true;
-    self->args.ops->want_dead (self->args.ops->arg, self);
+    self->args.ops->want_dead (self->args.ops->catalog, self);
 }
 
 int

@@ -59,7 +59,8 @@ typedef struct {
     //  The cursor was moved, or the consumer has become active or inactive: send SUBSCRIBED.
     void (*tell) (void *arg, zspool_subscription_t *to, uint32_t generation, uint64_t floor);
     //  Have ZSPOOL_JOB_OPEN_DEAD done; zspool_group_set_dead () will follow.
-    void (*want_dead) (void *arg, zspool_group_t *group);
+    void (*want_dead) (void *catalog, zspool_group_t *group);
+    void *catalog;
     void *writer;              //  ZeroMQ socket where burials and changes are handed over
 } zspool_group_ops_t;
 
@@ -89,6 +90,10 @@ void
 //  Whether these filters, in any order, are those of the group.
 bool
     zspool_group_has_filters (const zspool_group_t *self, const zsp_text_t *filters, size_t count);
+
+//  Have other filters from now on; what is given is the group's, as in its args.
+void
+    zspool_group_set_filters (zspool_group_t *self, zspool_filter_t *filter, zsp_text_t *filters, size_t count);
 
 //  A consumer comes; a consumer leaves, and what it holds is due again at once. EBUSY: one of those
 //  there is exclusive and this is not, or the other way round.

@@ -364,6 +364,10 @@ s_start (self_t *self)
 {
     const char *reason = "out of memory or sockets";
     int rc = ZSPOOL_ENOMEM;
+    if (!*self->endpoints) {
+        zsock_send (self->pipe, "is", ZSPOOL_OK, "");
+        return;
+    }
     self->socket = zspool_socket_new (self->socket_type, self->hwm,
                                       zspool_message_frame_bytes_max (self->message.bytes_max), 0);
     if (self->socket && self->socket_type == ZMQ_SUB)

@@ -14,7 +14,7 @@ typedef struct {
     int socket_type;        //  ZMQ_PULL or ZMQ_SUB
     zlist_t *topics;        //  SUB: prefixes to subscribe to; none, or NULL: all. The caller's, until START
     bool indexed;           //  blocks tell the topics of their messages
-    const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds
+    const char *endpoints;  //  as zsock_attach () takes them; `@` or none binds. "": nothing comes in
     size_t outlets;         //  how many its blocks go to
     int hwm;                //  messages
     size_t message_bytes_max;  //  larger messages are dropped, 1 to ZSPOOL_MESSAGE_BYTES_MAX

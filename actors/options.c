@@ -57,6 +57,8 @@ static const s_option_t s_options [] = {
     { "keep-bytes", SIZE, FIELD (keep_bytes), NONE, 0, ZSPOOL_KEEP_UNLIMITED, "unlimited" },
     { "keep-count", NUMBER, FIELD (keep_count), NONE, 0, ZSPOOL_KEEP_UNLIMITED, "0" },
     { "keep-unacked", CHOICE, FIELD (keep_unacked), "off on", 0, 0, "on" },
+    { "service", TEXT, FIELD (service), NONE, 0, 0, NONE },
+    { "service-admin", CHOICE, FIELD (service_admin), "off on", 0, 0, "off" },
     { "map", SIZE, FIELD (map_bytes), NONE, 64 * MIB, 1ULL << 46, "1T" },
 };
 
@@ -203,8 +205,8 @@ zspool_options_check (const zspool_options_t *self, char *reason, size_t reason_
     const char *problem = NULL;
     if (!*self->store)
         problem = "store: a directory is required";
-    else if (!*self->in)
-        problem = "in: an endpoint is required";
+    else if (!*self->in && !*self->service)
+        problem = "in: an endpoint is required, or a service";
     else if (s_out_is_explicit (self) && !*self->ack_in)
         problem = "ack-in: explicit acknowledgement needs an endpoint for tickets";
     else if (!s_out_is_explicit (self) && *self->ack_in)

@@ -26,6 +26,7 @@ typedef struct {
     char ack_in [ZSPOOL_OPTION_TEXT_MAX + 1]; //  "" unless explicit
     char name [ZSPOOL_OPTION_TEXT_MAX + 1];   //  of the spool
     char start [ZSPOOL_OPTION_TEXT_MAX + 1];  //  where the cursors of feeds begin
+    char service [ZSPOOL_OPTION_TEXT_MAX + 1]; //  endpoint of the service; "": there is none
     uint64_t durability;                      //  zspool_durability_t
     uint64_t ack;                             //  zspool_ack_policy_t
     uint64_t commit_interval_ms;
@@ -46,6 +47,7 @@ typedef struct {
     uint64_t keep_bytes;                      //  likewise
     uint64_t keep_count;                      //  likewise, messages
     uint64_t keep_unacked;                    //  1: what a cursor has not acknowledged stays
+    uint64_t service_admin;                   //  1: clients of the service may purge, and delete cursors
 } zspool_options_t;
 
 void

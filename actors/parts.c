@@ -125,18 +125,25 @@ s_prepare_cursor (zspool_parts_t *self, size_t index)
     return zspool_store_cursor (self->store, self->lane.spool, name, sequence, &outlet->cursor_id);
 }
 
-//  What the spool is to keep, if that is not how it is stored.
-static int
-s_prepare_retention (zspool_parts_t *self)
+//  What a spool of the device is to keep
+static zspool_retention_t
+s_retention (const zspool_options_t *options)
 {
-    const zspool_options_t *options = self->options;
     bool ages = options->keep_age_ms != ZSPOOL_KEEP_UNLIMITED;
-    zspool_retention_t now, wanted = {
+    return (zspool_retention_t){
         .age_us = ages? options->keep_age_ms * 1000: ZSPOOL_KEEP_UNLIMITED,
         .bytes = options->keep_bytes,
         .messages = options->keep_count,
         .unacked = options->keep_unacked,
     };
+}
+
+//  What the spool is to keep, if that is not how it is stored.
+static int
+s_prepare_retention (zspool_parts_t *self)
+{
+    const zspool_options_t *options = self->options;
+    zspool_retention_t now, wanted = s_retention (options);
     int rc = zspool_store_retention (self->store, self->lane.spool, &now);
     if (rc == ZSPOOL_OK
         && (now.age_us != wanted.age_us || now.bytes != wanted.bytes || now.messages != wanted.messages
@@ -243,7 +250,10 @@ zspool_parts_prepare (zspool_parts_t *self)
     self->lane.drops_oldest = options->on_full == ZSPOOL_ON_FULL_DROP_OLDEST;
     self->lane.commit_interval_ms = (int64_t) options->commit_interval_ms;
     self->lane.outlets_count = self->outlets_count;
+    self->incarnation = zspool_store_incarnation (self->store);
     int failed = s_new_pipe (&self->lane.inlet, &self->inlet_pipe);
+    if (*options->service && !failed)
+        failed = s_new_pipe (&self->writer_service, &self->service_pipe);
     for (size_t index = 0; rc == ZSPOOL_OK && !failed && index < self->outlets_count; index++) {
         rc = s_prepare_readers (self, &self->outlets [index]);
         failed = s_new_pipe (&self->lane.outlets [index].pipe, &self->outlets [index].writer);
@@ -275,7 +285,10 @@ zspool_parts_destroy (zspool_parts_t *self)
         zactor_destroy (&self->outlet_actors [index]);
         s_destroy_outlet (&self->outlets [index]);
     }
+    zactor_destroy (&self->service_actor);
     zactor_destroy (&self->writer_actor);
+    zsock_destroy (&self->service_pipe);
+    zsock_destroy (&self->writer_service);
     zsock_destroy (&self->inlet_pipe);
     zsock_destroy (&self->lane.inlet);
     for (size_t index = 0; index < self->lane.outlets_count; index++)
@@ -323,6 +336,34 @@ s_new_inlet (zspool_parts_t *self)
     return zspool_inlet_new (&args);
 }
 
+//  Create the service, if there is to be one.
+static int
+s_new_service (zspool_parts_t *self)
+{
+    if (!self->service_pipe)
+        return ZSPOOL_OK;
+    zlist_t *cursors = zlist_new ();
+    for (size_t index = 0; cursors && index < self->feeds->count; index++)
+        zlist_append (cursors, self->feeds->feeds [index]->name);
+    if (cursors && *self->options->out)
+        zlist_append (cursors, (void *) (uintptr_t) ZSPOOL_CURSOR_OUT);
+    zspool_service_args_t args = {
+        .options = self->options,
+        .spools = self->feeds->service_spools,
+        .cursors = cursors,
+        .spool = self->lane.spool,
+        .incarnation = self->incarnation,
+        .indexed = s_is_indexed (self),
+        .writer = self->service_pipe,
+    };
+    self->service_actor = cursors? zspool_service_new (&args): NULL;
+    zlist_destroy (&cursors);
+    if (!self->service_actor)
+        return ZSPOOL_ENOMEM;
+    self->service_pipe = NULL;
+    return ZSPOOL_OK;
+}
+
 int
 zspool_parts_create_actors (zspool_parts_t *self)
 {
@@ -330,17 +371,31 @@ zspool_parts_create_actors (zspool_parts_t *self)
     if (!self->inlet_actor)
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     self->inlet_pipe = NULL;
+    if (s_new_service (self))
+        return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     for (size_t index = 0; index < self->outlets_count; index++) {
         self->outlet_actors [index] = zspool_outlet_new (&self->outlets [index]);
         if (!self->outlet_actors [index])
             return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
         memset (&self->outlets [index], 0, sizeof self->outlets [index]);
     }
-    zspool_writer_args_t writer = { .store = self->store, .lanes = &self->lane, .lanes_count = 1 };
+    zspool_writer_args_t writer = {
+        .store = self->store,
+        .lanes = &self->lane,
+        .lanes_count = 1,
+        .service = self->writer_service,
+        .defaults = {
+            .retention = s_retention (self->options),
+            .bytes_max = self->options->bytes_max,
+            .on_full = (zspool_on_full_t) self->options->on_full,
+            .ceiling_window = self->lane.async? ZSPOOL_CEILING_WINDOW: 0,
+        },
+    };
     self->writer_actor = zspool_writer_new (&writer);
     if (!self->writer_actor)
         return s_fail (self, ZSPOOL_ENOMEM, "out of memory");
     self->store = NULL;
+    self->writer_service = NULL;
     memset (&self->lane, 0, sizeof self->lane);
     return ZSPOOL_OK;
 }

@@ -9,6 +9,7 @@
 
 #include "feeds.h"
 #include "outlet.h"
+#include "service.h"
 #include "writer.h"
 
 typedef struct {
@@ -20,9 +21,13 @@ typedef struct {
     zspool_outlet_args_t outlets [ZSPOOL_OUTLETS_MAX];
     char labels [ZSPOOL_OUTLETS_MAX] [ZSPOOL_LABEL_MAX + 1];
     size_t outlets_count;
+    uint64_t incarnation;            //  of the store
     zactor_t *inlet_actor;           //  the actors, until the control has them
     zactor_t *outlet_actors [ZSPOOL_OUTLETS_MAX];
     zactor_t *writer_actor;
+    zactor_t *service_actor;         //  NULL: there is none
+    zsock_t *service_pipe;           //  the service's end, until that has it
+    zsock_t *writer_service;         //  the writer's
     char *reason;                    //  of ZSPOOL_REASON_MAX bytes, the device's: why a step failed
 } zspool_parts_t;
 

@@ -17,6 +17,8 @@
 struct zspool_pins {
     atomic_uint refs;     //  the outlet, and each pin
     atomic_size_t bytes;  //  of blocks pinned
+    size_t bytes_max;
+    zspool_pins_t *all;   //  where they count, too; a reference, or NULL
 };
 
 struct zspool_pin {
@@ -29,17 +31,48 @@ struct zspool_pin {
 static void
 s_pins_unref (zspool_pins_t *self)
 {
-    if (atomic_fetch_sub (&self->refs, 1) == 1)
-        free (self);
+    if (atomic_fetch_sub (&self->refs, 1) > 1)
+        return;
+    zspool_pins_t *all = self->all;
+    free (self);
+    if (all)
+        s_pins_unref (all);
 }
 
 zspool_pins_t *
-zspool_pins_new (void)
+zspool_pins_new (size_t bytes_max, zspool_pins_t *all)
 {
     zspool_pins_t *self = (zspool_pins_t *) calloc (1, sizeof *self);
-    if (self)
-        atomic_init (&self->refs, 1);
+    if (!self)
+        return NULL;
+    atomic_init (&self->refs, 1);
+    self->bytes_max = bytes_max;
+    self->all = all;
+    if (all)
+        atomic_fetch_add (&all->refs, 1);
     return self;
+}
+
+//  Whether an account has room for a block. An empty one has for any.
+static bool
+s_has_room (zspool_pins_t *self, size_t size)
+{
+    size_t bytes = atomic_load (&self->bytes);
+    return bytes == 0 || bytes + size <= self->bytes_max;
+}
+
+static void
+s_count (zspool_pins_t *self, size_t size)
+{
+    for (; self; self = self->all)
+        atomic_fetch_add (&self->bytes, size);
+}
+
+static void
+s_discount (zspool_pins_t *self, size_t size)
+{
+    for (; self; self = self->all)
+        atomic_fetch_sub (&self->bytes, size);
 }
 
 void
@@ -54,14 +87,13 @@ zspool_pin_t *
 zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block)
 {
     size_t size = zspool_block_capacity (block);
-    size_t bytes = atomic_load (&pins->bytes);
-    if (bytes > 0 && bytes + size > ZSPOOL_PINNED_BYTES_MAX)
+    if (!s_has_room (pins, size) || (pins->all && !s_has_room (pins->all, size)))
         return NULL;
     zspool_pin_t *self = (zspool_pin_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
     atomic_init (&self->refs, 1);
-    atomic_fetch_add (&pins->bytes, size);
+    s_count (pins, size);
     atomic_fetch_add (&pins->refs, 1);
     self->pins = pins;
     self->block = zspool_block_ref (block);
@@ -74,7 +106,7 @@ s_unref (zspool_pin_t *self, unsigned refs)
 {
     if (atomic_fetch_sub (&self->refs, refs) > refs)
         return;
-    atomic_fetch_sub (&self->pins->bytes, zspool_block_capacity (self->block));
+    s_discount (self->pins, zspool_block_capacity (self->block));
     zspool_block_destroy (&self->block);
     s_pins_unref (self->pins);
     free (self);

@@ -13,16 +13,18 @@
 #include "zspool_block.h"
 #include <zmq.h>
 
-#define ZSPOOL_PINNED_BYTES_MAX (16 * 1024 * 1024)
+#define ZSPOOL_PINNED_BYTES_MAX (16 * 1024 * 1024) //  of an outlet
 //  Most usual blocks that an outlet can keep from being used again: those pinned, and the one at
 //  hand
 #define ZSPOOL_PINNED_BLOCKS_MAX (ZSPOOL_PINNED_BYTES_MAX / ZSPOOL_BLOCK_BYTES + 1)
 
-typedef struct zspool_pins zspool_pins_t; //  the account of one outlet
+typedef struct zspool_pins zspool_pins_t; //  the account of one outlet, or one client of a service
 typedef struct zspool_pin zspool_pin_t;   //  of one block
 
+//  An account with a limit of bytes; what is on it counts in another one, too, which has a limit of
+//  its own, or NULL. NULL when memory is out.
 zspool_pins_t *
-    zspool_pins_new (void);
+    zspool_pins_new (size_t bytes_max, zspool_pins_t *all);
 void
     zspool_pins_destroy (zspool_pins_t **self_p);
 

@@ -25,7 +25,7 @@ zspool_sender_init (zspool_sender_t *self, int type, bool drops)
     memset (self, 0, sizeof *self);
     self->type = type;
     self->drops = drops;
-    self->pins = zspool_pins_new ();
+    self->pins = zspool_pins_new (ZSPOOL_PINNED_BYTES_MAX, NULL);
     return self->pins? 0: -1;
 }
 

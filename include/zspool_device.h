@@ -32,15 +32,15 @@ ZSPOOL_EXPORT void
 //  Set an option before the start; values are text, as on the command line:
 //
 //    store            directory of the store; required
-//    in, out          endpoints, `@` or none binds, `>` connects; required
+//    in, out          endpoints, `@` or none binds, `>` connects; required, unless there is a service
 //    name             spool, default "main"
 //    durability       sync (default), async or transaction
 //    commit-interval  under async, milliseconds from arrival to commit, 1 to 60000, default 10
 //    ack              settled (default), sent or explicit
 //    ack-in           endpoint for tickets; required with explicit, and only then allowed
-//    ack-timeout      explicit: milliseconds until an unacknowledged message is sent again, 10 to
+//    ack-timeout      explicit, service: milliseconds until an unacknowledged message is sent again, 10 to
 //                     86400000, default 30000
-//    max-deliveries   explicit: a message that was delivered so often, and is not acknowledged in time,
+//    max-deliveries   explicit, service: a message that was delivered so often, and is not acknowledged in time,
 //                     moves to the spool NAME.dead (zspool_dead.h), 1 to 32767; 0, the default:
 //                     never. The name has at most 122 bytes then
 //    settle           settled: milliseconds, 10 to 3600000, default 5000
@@ -76,6 +76,10 @@ ZSPOOL_EXPORT void
 //                     acknowledged is removed
 //    keep-unacked     on (default): nothing is removed that a cursor has not acknowledged; off: it is, and
 //                     the cursor has lost it (`lagged`)
+//    service          endpoint where clients speak ZSP (doc/zsp.md): zspool_producer, zspool_consumer. It gives
+//                     all spools of the store; those that are created get the device's limits
+//    service-spool    name of a spool that clients may open; may be set again for more; default: all
+//    service-admin    on: clients may also purge spools and delete cursors; off (default)
 //    map              size of the store's memory map, bytes, with suffix K, M, G or T, default 1T
 //
 //  The value is copied. EINVAL: no such option, a value out of range, or the device runs;
@@ -103,10 +107,12 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT const char *
     zspool_device_reason (zspool_device_t *self);
 
-//  The endpoints in use, with wildcard ports resolved; NULL while not running, and for ack-in
-//  without explicit. Valid until the device is stopped or destroyed.
+//  The endpoints in use, with wildcard ports resolved; NULL while not running, and where there is
+//  none. Valid until the device is stopped or destroyed.
 ZSPOOL_EXPORT const char *
     zspool_device_in (const zspool_device_t *self);
+ZSPOOL_EXPORT const char *
+    zspool_device_service (const zspool_device_t *self);
 ZSPOOL_EXPORT const char *
     zspool_device_out (const zspool_device_t *self);
 ZSPOOL_EXPORT const char *
@@ -175,6 +181,19 @@ ZSPOOL_EXPORT const char *
 //                                         the endpoints in use; push or sub; its policy
 //    feed/NAME/silent_ms                  as device/outlet_silent_ms
 //    device/feeds                         how many there are
+//    service/sessions, service/producers, service/consumers, service/spools, service/groups
+//                                         clients of the service; those that produce, or have something not
+//                                         durable yet; subscriptions; spools open; cursors
+//    service/messages, service/bytes      taken from producers since the start
+//    service/waiting                      of these, not durable yet
+//    service/duplicates                   messages recognised as stored already, and dropped
+//    service/held                         times that a producer was told to wait
+//    service/transactions, service/refused
+//                                         made, and not
+//    service/lost, service/errors         clients that left without a word; commands refused
+//    group/SPOOL/CURSOR/...               of each cursor that consumers use: consumers, floor, sent_to, in_flight,
+//                                         delivered, redelivered, acknowledged, stale, buried
+//    device/service                       the endpoint in use, or ""
 //    device/uptime_ms, device/pid         since the start, milliseconds; process
 //    device/name, device/durability, device/ack, device/in, device/out, device/ack_in,
 //    device/in_type, device/out_type      options, and the endpoints in use; out is "" with feeds only

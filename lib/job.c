@@ -135,7 +135,8 @@ zspool_job_run (zspool_store_job_t *self, zspool_store_t *store)
     case ZSPOOL_JOB_SEEK: self->rc = s_seek (self, store); break;
     case ZSPOOL_JOB_DELETE_CURSOR: self->rc = s_delete_cursor (self, store); break;
     case ZSPOOL_JOB_PURGE: self->rc = zspool_store_trim (store, self->spool, self->sequence); break;
-    case ZSPOOL_JOB_LIST: self->rc = ZSPOOL_OK; break;
+    case ZSPOOL_JOB_LIST:
+    case ZSPOOL_JOB_SYNC: self->rc = ZSPOOL_OK; break;
     }
     bool harmless = self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT || self->rc == ZSPOOL_ELIMIT
                     || self->rc == ZSPOOL_EFENCED || self->rc == ZSPOOL_ENOSPC

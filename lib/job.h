@@ -22,7 +22,8 @@ typedef enum {
     ZSPOOL_JOB_SEEK,           //  spool, cursor, start. Gives generation, floor, sent_to, tracker
     ZSPOOL_JOB_DELETE_CURSOR,  //  spool, name
     ZSPOOL_JOB_PURGE,          //  spool, sequence
-    ZSPOOL_JOB_LIST            //  spool: of its cursors; 0: of all spools. Gives values
+    ZSPOOL_JOB_LIST,           //  spool: of its cursors; 0: of all spools. Gives values
+    ZSPOOL_JOB_SYNC            //  nothing: all changes that came before are durable when it comes back
 } zspool_job_kind_t;
 
 //  What a spool is given that is opened; what it keeps, only when it is created

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPTION_IN = 256, OPTION_OUT, OPTION_STORE, OPTION_FEED, OPTION_DEVICE, OPTION_VERBOSE };
+enum { OPTION_IN = 256, OPTION_OUT, OPTION_STORE, OPTION_FEED, OPTION_SERVICE, OPTION_DEVICE, OPTION_VERBOSE };
 
 //  Options of the device go to it by their name.
 static const struct option s_options [] = {
@@ -46,6 +46,9 @@ static const struct option s_options [] = {
     { "on-full", required_argument, NULL, OPTION_DEVICE },
     { "max-message-size", required_argument, NULL, OPTION_DEVICE },
     { "max-frames", required_argument, NULL, OPTION_DEVICE },
+    { "service", required_argument, NULL, OPTION_SERVICE },
+    { "service-spool", required_argument, NULL, OPTION_DEVICE },
+    { "service-admin", required_argument, NULL, OPTION_DEVICE },
     { "map", required_argument, NULL, OPTION_DEVICE },
     { "verbose", no_argument, NULL, OPTION_VERBOSE },
     COMMAND_OPTIONS_END
@@ -89,7 +92,7 @@ s_require (self_t *self, bool given, const char *name)
 static void
 s_parse (self_t *self, int argc, char **argv)
 {
-    bool store = false, in = false, out = false;
+    bool store = false, in = false, out = false, service = false;
     int option;
     while ((option = command_option (argc, argv, s_options, self->help)) != -1) {
         if (option == OPTION_VERBOSE) {
@@ -99,14 +102,15 @@ s_parse (self_t *self, int argc, char **argv)
         if (zspool_device_set (self->device, command_option_name (), optarg) != ZSPOOL_OK)
             command_usage ("--%s", zspool_device_reason (self->device));
         store = store || option == OPTION_STORE;
+        service = service || option == OPTION_SERVICE;
         in = in || option == OPTION_IN;
         out = out || option == OPTION_OUT || option == OPTION_FEED;
     }
     if (optind < argc)
         command_usage ("unexpected argument '%s'", argv [optind]);
     s_require (self, store, "store");
-    s_require (self, in, "in");
-    s_require (self, out, "out");
+    s_require (self, in || service, "in");
+    s_require (self, out || service, "out");
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -126,6 +130,7 @@ s_report_endpoints (self_t *self)
     s_report_endpoint ("in", "", zspool_device_in (self->device));
     s_report_endpoint ("out", "", zspool_device_out (self->device));
     s_report_endpoint ("ack-in", "", zspool_device_ack_in (self->device));
+    s_report_endpoint ("service", "", zspool_device_service (self->device));
     zconfig_t *status = zspool_device_status (self->device);
     zconfig_t *feeds = status? zconfig_locate (status, "feed"): NULL;
     for (zconfig_t *feed = feeds? zconfig_child (feeds): NULL; feed; feed = zconfig_next (feed)) {

@@ -1,0 +1,120 @@
+//  post.c - sends a service's commands to its clients
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#include "post.h"
+
+#include <string.h>
+
+//  Smaller pieces are copied
+#define COPY_BYTES_MAX 4096
+
+//  Send the routing id: then the rest of the message is taken, too.
+static int
+s_begin (void *socket, const void *routing, size_t routing_size)
+{
+    if (zmq_send (socket, routing, routing_size, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0)
+        return ZSPOOL_OK;
+    return zmq_errno () == EAGAIN? ZSPOOL_EBUSY: ZSPOOL_ELOST;
+}
+
+//  Make the frame of a command.
+static int
+s_make_command (zmq_msg_t *frame, const zsp_t *command, const zsp_lists_t *lists)
+{
+    if (zmq_msg_init_size (frame, zsp_encode (command, lists, NULL)))
+        return ZSPOOL_ENOMEM;
+    zsp_encode (command, lists, (uint8_t *) zmq_msg_data (frame));
+    return ZSPOOL_OK;
+}
+
+//  Send a command to a routing id, and whether frames follow. Nothing was sent when it fails.
+static int
+s_send_command (void *socket, const void *routing, size_t routing_size, const zsp_t *command,
+                const zsp_lists_t *lists, int flags)
+{
+    zmq_msg_t frame;
+    int rc = s_make_command (&frame, command, lists);
+    if (rc)
+        return rc;
+    rc = s_begin (socket, routing, routing_size);
+    if (rc == ZSPOOL_OK && zmq_msg_send (&frame, socket, ZMQ_DONTWAIT | flags) < 0)
+        rc = ZSPOOL_ELOST;
+    if (rc)
+        zmq_msg_close (&frame);
+    return rc;
+}
+
+int
+zspool_post_command (void *socket, const zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists)
+{
+    return s_send_command (socket, to->routing, to->routing_size, command, lists, 0);
+}
+
+int
+zspool_post_stranger (void *socket, const void *routing, size_t routing_size, const zsp_t *command)
+{
+    return s_send_command (socket, routing, routing_size, command, NULL, 0);
+}
+
+int
+zspool_post_error (void *socket, const zspool_session_t *to, uint32_t request, uint8_t about, int code,
+                   uint64_t number, const char *text, bool fatal)
+{
+    zsp_t error = { .command = ZSP_ERROR, .request = request, .flags = fatal? ZSP_FLAG_FATAL: 0 };
+    error.as.error.code = (uint16_t) -code;
+    error.as.error.about = about;
+    error.as.error.number = number;
+    error.as.error.text = (zsp_text_t){ text, strlen (text) };
+    if (error.as.error.text.size > ZSP_TEXT_BYTES_MAX)
+        error.as.error.text.size = ZSP_TEXT_BYTES_MAX;
+    return zspool_post_command (socket, to, &error, NULL);
+}
+
+//  Make the frame of a piece.
+static int
+s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, zmq_msg_t *frame)
+{
+    if (piece->size > COPY_BYTES_MAX && pin)
+        return zspool_pin_message (pin, frame, piece->records, piece->size);
+    if (zmq_msg_init_size (frame, piece->size))
+        return -1;
+    memcpy (zmq_msg_data (frame), piece->records, piece->size);
+    return 0;
+}
+
+int
+zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscription, uint32_t generation,
+                     zspool_block_t *block, const zspool_piece_t *pieces, size_t pieces_count)
+{
+    zsp_slice_t slices [ZSP_SLICES_MAX];
+    zsp_t command = { .command = ZSP_DELIVER };
+    command.as.deliver.subscription = subscription;
+    command.as.deliver.generation = generation;
+    command.as.deliver.slices_count = (uint16_t) pieces_count;
+    zsp_lists_t lists = { .slices = slices };
+    bool large = false;
+    for (size_t index = 0; index < pieces_count; index++) {
+        slices [index] = (zsp_slice_t){ pieces [index].first, zspool_block_stored_us (block),
+                                        pieces [index].count, pieces [index].deliveries };
+        large = large || pieces [index].size > COPY_BYTES_MAX;
+    }
+    zspool_pin_t *pin = large? zspool_pin_new (to->pins, block): NULL;
+    if (large && !pin)
+        return ZSPOOL_EBUSY;
+    int rc = s_send_command (socket, to->routing, to->routing_size, &command, &lists, ZMQ_SNDMORE);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < pieces_count; index++) {
+        zmq_msg_t frame;
+        //  What was begun must be ended: out of memory here the client gets an empty frame, and says
+        //  so.
+        if (s_make_frame (&pieces [index], pin, &frame))
+            zmq_msg_init (&frame);
+        int more = index + 1 < pieces_count? ZMQ_SNDMORE: 0;
+        if (zmq_msg_send (&frame, socket, ZMQ_DONTWAIT | more) < 0) {
+            zmq_msg_close (&frame);
+            rc = ZSPOOL_ELOST;
+        }
+    }
+    zspool_pin_release (&pin);
+    return rc;
+}

@@ -1,0 +1,96 @@
+//  session.h - the clients of a service: who they are, what they have opened, and whether they are
+//  still there
+//
+//  SPDX-License-Identifier: MPL-2.0
+//
+//  Part of the service, on its thread. A session is one connection to the ROUTER from its HELLO on.
+//  It ends with BYE, with an error that says so, when it is silent for too long, or when its
+//  connection is lost.
+
+#ifndef ZSPOOL_SESSION_H_INCLUDED
+#define ZSPOOL_SESSION_H_INCLUDED
+
+#include "group.h"
+#include "pin.h"
+#include "zsp.h"
+
+#define ZSPOOL_SESSIONS_MAX 20000
+#define ZSPOOL_SESSION_SPOOLS_MAX 64        //  spools that one may open
+#define ZSPOOL_SESSION_SUBSCRIPTIONS_MAX 64
+#define ZSPOOL_SESSION_PINNED_MAX (4 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
+#define ZSPOOL_SERVICE_PINNED_MAX (64 * 1024 * 1024) //  and to all
+
+struct zspool_line;
+
+//  What a client waits for: that all it has done before is durable
+typedef struct zspool_flush {
+    uint32_t request;
+    uint8_t about;             //  command
+    uint64_t number;           //  all its producer's messages up to this number are to be durable
+    bool handed;               //  changes of its cursors were handed in, and a job behind them
+    bool job_done;             //  which was done
+    struct zspool_flush *next;
+} zspool_flush_t;
+
+typedef struct zspool_session zspool_session_t;
+struct zspool_session {
+    uint64_t id;               //  random: other sessions of the same application name it
+    uint8_t routing [256];
+    size_t routing_size;
+    int fd;                    //  of its connection; -1: not known
+    int64_t expiry_ms;         //  gone when it is silent for so long
+    int64_t heard_ms;          //  when it was heard last
+    uint32_t spools [ZSPOOL_SESSION_SPOOLS_MAX];
+    size_t spools_count;
+    struct zspool_line *line;  //  it produces; NULL: it does not
+    zspool_subscription_t *subscriptions;
+    size_t subscriptions_count;
+    size_t jobs;               //  under way for it
+    zspool_flush_t *flushes;   //  in the order they were asked for
+    zspool_pins_t *pins;       //  blocks that ZeroMQ still has to send to it
+    zspool_session_t *next_by_id;
+    zspool_session_t *next_by_routing;
+};
+
+typedef struct zspool_sessions zspool_sessions_t;
+
+zspool_sessions_t *
+    zspool_sessions_new (void);
+void
+    zspool_sessions_destroy (zspool_sessions_t **self_p);
+
+//  A new session for who is known to the ROUTER by this routing id. NULL: there are too many, or
+//  memory or random numbers are out.
+zspool_session_t *
+    zspool_sessions_add (zspool_sessions_t *self, const void *routing, size_t routing_size, int fd);
+
+//  End one: what belongs to it has been taken care of.
+void
+    zspool_sessions_remove (zspool_sessions_t *self, zspool_session_t *session);
+
+zspool_session_t *
+    zspool_sessions_by_routing (const zspool_sessions_t *self, const void *routing, size_t routing_size);
+zspool_session_t *
+    zspool_sessions_by_id (const zspool_sessions_t *self, uint64_t id);
+zspool_session_t *
+    zspool_sessions_by_fd (const zspool_sessions_t *self, int fd);
+
+size_t
+    zspool_sessions_count (const zspool_sessions_t *self);
+
+//  One that has been silent for too long; NULL: there is none. *due_ms: when to ask again.
+zspool_session_t *
+    zspool_sessions_expired (zspool_sessions_t *self, int64_t now_ms, int64_t *due_ms);
+
+//  One after the other, in no order: begin with NULL. Another may be removed only when it is the one
+//  given last.
+zspool_session_t *
+    zspool_sessions_next (const zspool_sessions_t *self, zspool_session_t *session);
+
+//  Whether the client has opened that spool.
+bool
+    zspool_session_has_spool (const zspool_session_t *self, uint32_t spool);
+zspool_subscription_t *
+    zspool_session_subscription (const zspool_session_t *self, uint32_t number);
+
+#endif
