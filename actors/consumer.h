@@ -1,0 +1,20 @@
+//  consumer.h - what a producer does with a consumer of its application
+//
+//  SPDX-License-Identifier: MPL-2.0
+
+#ifndef ZSPOOL_ACTORS_CONSUMER_H_INCLUDED
+#define ZSPOOL_ACTORS_CONSUMER_H_INCLUDED
+
+#include "zsp.h"
+#include "zspool_consumer.h"
+
+//  Take a delivery out of the consumer's hands, for a transaction: *acked says what COMMIT has to say
+//  of it. ESTALE: it does not hold it; ENOMEM.
+int
+    zspool_consumer_claim (zspool_consumer_t *self, uint64_t sequence, zsp_acked_t *acked);
+
+//  Give it back, if the consumer is still in the session in which it got it.
+void
+    zspool_consumer_unclaim (zspool_consumer_t *self, const zsp_acked_t *acked);
+
+#endif
