@@ -290,7 +290,7 @@ ZSPOOL_EXPORT int
 
 //  In a transaction: put a value under a key, replacing what was there; delete one (ENOENT: there is
 //  none). EINVAL: no transaction, no such table, key or value; ENOSPC: the disk is full, nothing was
-//  changed, and the transaction can go on.
+//  changed, and the transaction can go on. Salvage does not save tables, nor producers.
 ZSPOOL_EXPORT int
     zspool_store_table_put (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t value);
 ZSPOOL_EXPORT int
@@ -298,7 +298,8 @@ ZSPOOL_EXPORT int
 
 //  Get the value of a key, or the pair with the first key at or behind one (empty: the first of
 //  all). In a transaction as changed there, else as committed last. What is given is a copy, valid
-//  until the next call of one of these two on the store. ENOENT: there is none; EINVAL, EIO, ENOMEM.
+//  until the next call of one of these two on the store. ENOENT: there is none; EINVAL, EIO,
+//  ENOMEM.
 ZSPOOL_EXPORT int
     zspool_store_table_get (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t *value);
 ZSPOOL_EXPORT int

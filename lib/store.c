@@ -85,6 +85,7 @@ s_rolled_back (zspool_store_t *self)
     self->in_txn = false;
     self->record = self->committed;
     zspool_store_end_producers (self, false);
+    zspool_store_end_tables (self, false);
     while (self->spools_count > 0 && self->spools [self->spools_count - 1].created)
         zspool_store_free_spool (&self->spools [--self->spools_count]);
     for (size_t index = 0; index < self->spools_count; index++) {
@@ -132,6 +133,7 @@ s_committed (zspool_store_t *self)
     self->in_txn = false;
     self->committed = self->record;
     zspool_store_end_producers (self, true);
+    zspool_store_end_tables (self, true);
     for (size_t index = 0; index < self->spools_count; index++) {
         zspool_spool_state_t *spool = &self->spools [index];
         spool->committed = spool->now;

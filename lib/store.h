@@ -73,6 +73,14 @@ typedef struct {
     zspool_producer_record_t committed;
 } zspool_producer_state_t;
 
+//  A table of the application's
+typedef struct {
+    uint32_t id;
+    char name [ZSPOOL_NAME_MAX + 1];
+    bool created;                     //  in the open transaction
+    zspool_table_t table;
+} zspool_table_state_t;
+
 struct zspool_store {
     char *directory;
     zspool_mode_t mode;
@@ -104,6 +112,10 @@ struct zspool_store {
     size_t producers_count;
     size_t producers_max;             //  room for them
     bool producers_changed;           //  some, in the open transaction
+    zspool_table_state_t *tables;     //  those that were asked for
+    size_t tables_count;
+    uint8_t *table_bytes;             //  what was got from one last
+    size_t table_bytes_max;           //  room for it
     char reason [ZSPOOL_REASON_MAX];
 };
 
@@ -256,6 +268,11 @@ bool
 //  The transaction has ended: so do producers in memory stand.
 void
     zspool_store_end_producers (zspool_store_t *self, bool committed);
+//  The transaction has ended: so do the application's tables stand.
+void
+    zspool_store_end_tables (zspool_store_t *self, bool committed);
+void
+    zspool_store_free_tables (zspool_store_t *self);
 //  Make room in memory for one more; NULL when memory is out. The caller raises the count.
 zspool_spool_state_t *
     zspool_store_grow_spools (zspool_store_t *self);

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TABLES_MAX 1008
+#define TABLES_MAX 1108
 #define READERS_MAX 512
 //  The map has at least so much room beyond what is stored
 #define MAP_SPARE_BYTES (4ULL * ZSPOOL_HEADROOM_BYTES)

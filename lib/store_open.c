@@ -78,6 +78,7 @@ s_close_engine (zspool_store_t *self)
     free (self->producers);
     self->producers = NULL;
     self->producers_count = self->producers_max = 0;
+    zspool_store_free_tables (self);
 }
 
 //  Close everything that open () opened.

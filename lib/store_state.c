@@ -18,6 +18,7 @@
 //                                                     limit), unacked u32 (0: goes all the same)
 //    'P' producer u32                                 epoch u32, last u64, name
 //    'N' name                                         producer u32
+//    'T' table u32                                    name, of an application's table
 //  Each value ends with 4 bytes: the lower half of the XXH3-64 of the value before it, seeded with
 //  that of the key. The format number is raised when any of this, or the way blocks are kept,
 //  changes; a store of a higher one is refused, of a lower one brought up to date at opening for
@@ -27,7 +28,7 @@
 //  version that does not know it goes on from the cursor's floor, which says where the dropped
 //  messages end. 'R' came later, too; without it a spool is a queue, and for a version that does not
 //  know it every spool is: it removes what all cursors have acknowledged. 'D' only tells salvage which
-//  cursors need not be looked for. 'P' and 'N' came with format 3.
+//  cursors need not be looked for. 'P', 'N' and 'T' came with format 3.
 
 #include "store_state.h"
 #include "bytes.h"
@@ -475,6 +476,25 @@ zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *p
         *producer = rc == ZSPOOL_OK && key.size == 5 && key.data [0] == 'P'? get_u32_be (key.data + 1): 0;
     zspool_iter_close (&iter);
     return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+int
+zspool_state_put_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table, const char *name)
+{
+    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
+    size_t size = s_put_name (value, name);
+    return s_put (txn, state, s_key_spool (key, 'T', table), value, size + CHECKSUM_BYTES);
+}
+
+int
+zspool_state_get_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table, char name [ZSPOOL_NAME_MAX + 1])
+{
+    uint8_t bytes [KEY_MAX];
+    zspool_bytes_t key = s_key_spool (bytes, 'T', table), value;
+    int rc = zspool_txn_get (txn, state, key, &value);
+    if (rc == ZSPOOL_OK)
+        rc = s_check (key, &value, 1);
+    return rc? rc: s_get_name (name, value, 0);
 }
 
 //  Read an entry from its value, whose checksum is taken off.

@@ -144,6 +144,13 @@ int
 int
     zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer);
 
+//  The name of an application's table, by its number. ENOENT, ECORRUPT.
+int
+    zspool_state_put_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table, const char *name);
+int
+    zspool_state_get_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table,
+                            char name [ZSPOOL_NAME_MAX + 1]);
+
 //  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
 //  database's. ENOENT, ECORRUPT.
 int
