@@ -27,7 +27,7 @@ typedef enum {
     HANDOFF_CHANGE,     //  outlet to writer; pointer: a cursor change, to be freed
     HANDOFF_BURY,       //  outlet to writer; pointer: a move of messages that die. It is given back as
     HANDOFF_BURIED,     //  writer to outlet; pointer: the move, with its result
-    HANDOFF_FLUSH,      //  inlet to writer: commit the blocks that came before without waiting for more
+    HANDOFF_FLUSH,      //  inlet, or service, to writer: commit what came before without waiting for more
     HANDOFF_STOP,       //  inlet to writer: it stops, and what is under way may exceed the spool's limit
     HANDOFF_FULL,       //  writer to inlet; number: why there is no room for its blocks, minus a code of
                         //  zspool_error_t; 0: there is room again

@@ -4,8 +4,8 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  What is being filled: plain loads, each for one spool, or more when one producer has put into
-//  several; and one load of transactions, which the writer stores or refuses as a whole. A load is
-//  handed over as a batch. There is no timer: whatever has come while a batch was being committed
+//  several; and loads of transactions that put into the same spools, each of which the writer stores
+//  or refuses as a whole. A load is handed over as a batch. There is no timer: whatever has come while a batch was being committed
 //  makes the next one.
 
 #include "intake.h"
@@ -69,7 +69,7 @@ struct zspool_intake {
     zspool_line_t *touched;    //  lines to be told what was cached
     bool some_held;            //  lines
     s_load_t *filling;         //  plain
-    s_load_t *txns;            //  of transactions, or NULL
+    s_load_t *txns;            //  of transactions
     s_load_t *under_way;
     size_t under_way_count;
     size_t under_way_bytes;
@@ -88,6 +88,8 @@ zspool_intake_new (const zspool_intake_args_t *args)
     if (!self)
         return NULL;
     self->args = *args;
+    if (self->args.load_bytes_max > LOAD_BYTES_MAX)
+        self->args.load_bytes_max = LOAD_BYTES_MAX;
     self->pool = zspool_block_pool_new (ZSPOOL_INTAKE_POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     if (!self->pool) {
         free (self);
@@ -374,12 +376,13 @@ s_hand_over_at (zspool_intake_t *self, s_load_t **at)
     s_hand_over (self, load);
 }
 
-//  Hand over the transactions, behind the plain loads that have earlier numbers of their producers.
+//  Hand over the transactions before this place, behind the plain loads that have earlier numbers of
+//  their producers.
 static void
-s_hand_over_txns (zspool_intake_t *self)
+s_hand_over_txns (zspool_intake_t *self, s_load_t **at_p)
 {
-    s_load_t *load = self->txns;
-    self->txns = NULL;
+    s_load_t *load = *at_p;
+    *at_p = load->next;
     for (size_t index = 0; index < load->reaches_count; index++) {
         s_load_t **at = &self->filling;
         while (*at && *at != load->reaches [index].line->load)
@@ -452,7 +455,7 @@ s_load_for (zspool_intake_t *self, const zspool_line_t *line, uint32_t spool)
         at = &load->next;
     }
     if (found)
-        return found->bytes < LOAD_BYTES_MAX? found: NULL;
+        return found->bytes < self->args.load_bytes_max? found: NULL;
     s_load_t *load = s_new_load ();
     if (!load)
         return NULL;
@@ -633,7 +636,8 @@ zspool_intake_put (zspool_intake_t *self, zspool_session_t *session, const zsp_t
 //  Transactions
 
 static int
-s_check_parts (zspool_intake_t *self, const zspool_session_t *session, const zsp_t *command, zmq_msg_t *frames)
+s_check_parts (zspool_intake_t *self, const zspool_session_t *session, const zsp_t *command, zmq_msg_t *frames,
+               size_t *bytes_p)
 {
     size_t bytes = 0;
     for (size_t index = 0; index < command->as.commit.parts_count; index++) {
@@ -647,6 +651,7 @@ s_check_parts (zspool_intake_t *self, const zspool_session_t *session, const zsp
             return rc == ZSPOOL_ETOOBIG? rc: ZSPOOL_EPROTOCOL;
         bytes += size;
     }
+    *bytes_p = bytes;
     return bytes > ZSP_TRANSACTION_BYTES_MAX? ZSPOOL_ETOOBIG: ZSPOOL_OK;
 }
 
@@ -692,6 +697,16 @@ s_has_group (const s_load_t *load, const zspool_group_t *group)
     return false;
 }
 
+//  Whether transactions of another load being filled acknowledge on the group
+static bool
+s_is_claimed (const zspool_intake_t *self, const s_load_t *load, const zspool_group_t *group)
+{
+    for (const s_load_t *at = self->txns; at; at = at->next)
+        if (at != load && s_has_group (at, group))
+            return true;
+    return false;
+}
+
 //  Acknowledge what the transaction does, on the groups. On failure it is given back.
 static int
 s_claim (zspool_intake_t *self, s_load_t *load, const zsp_t *command, uint64_t tag)
@@ -705,7 +720,8 @@ s_claim (zspool_intake_t *self, s_load_t *load, const zsp_t *command, uint64_t t
         zspool_group_t *group = subscription? subscription->group: NULL;
         if (!group)
             rc = ZSPOOL_ESTALE;
-        else if (!s_has_group (load, group) && load->groups_count == ZSPOOL_BATCH_CHANGES_MAX)
+        else if (s_is_claimed (self, load, group)
+                 || (!s_has_group (load, group) && load->groups_count == ZSPOOL_BATCH_CHANGES_MAX))
             rc = ZSPOOL_EBUSY;
         else
             rc = zspool_group_claim (group, subscription, acked.generation, acked.range.first, acked.range.last, tag);
@@ -718,16 +734,39 @@ s_claim (zspool_intake_t *self, s_load_t *load, const zsp_t *command, uint64_t t
     return rc;
 }
 
-//  The load that takes a transaction. NULL: memory is out.
-static s_load_t *
-s_txn_load (zspool_intake_t *self)
+//  Whether a transaction puts into the same spools as those of a load
+static bool
+s_has_same_spools (const s_load_t *load, const zsp_t *command)
 {
-    if (!self->txns) {
-        self->txns = s_new_load ();
-        if (self->txns)
-            self->txns->batch->whole = self->txns->batch->urgent = true;
+    for (size_t index = 0; index < command->as.commit.parts_count; index++)
+        if (!s_has_spool (load, zsp_part (command, index).spool))
+            return false;
+    for (size_t at = 0; at < load->batch->blocks_count; at++) {
+        bool found = false;
+        for (size_t index = 0; !found && index < command->as.commit.parts_count; index++)
+            found = zsp_part (command, index).spool == load->batch->blocks [at].spool;
+        if (!found)
+            return false;
     }
-    s_load_t *load = self->txns;
+    return true;
+}
+
+//  The load that takes a transaction of so many bytes: one that puts into the same spools, so that
+//  none is refused because of another's. NULL: memory is out.
+static s_load_t *
+s_txn_load (zspool_intake_t *self, const zsp_t *command, size_t bytes)
+{
+    s_load_t **at = &self->txns;
+    while (*at
+           && (!s_has_same_spools (*at, command) || (*at)->reaches_count == ZSPOOL_BATCH_MARKS_MAX
+               || (*at)->bytes + bytes > self->args.load_bytes_max))
+        at = &(*at)->next;
+    if (!*at) {
+        *at = s_new_load ();
+        if (*at)
+            (*at)->batch->whole = (*at)->batch->urgent = true;
+    }
+    s_load_t *load = *at;
     if (load && load->txns_count == load->txns_max) {
         size_t max = load->txns_max? 2 * load->txns_max: 16;
         s_txn_t *txns = (s_txn_t *) realloc (load->txns, max * sizeof *txns);
@@ -787,15 +826,16 @@ zspool_intake_commit (zspool_intake_t *self, zspool_session_t *session, const zs
         return s_commit_again (self, session, command);
     if (command->as.commit.number > line->taken + 1)
         return ZSPOOL_EORDER;
-    int rc = s_check_parts (self, session, command, frames);
+    size_t bytes;
+    int rc = s_check_parts (self, session, command, frames, &bytes);
     if (rc)
         return rc;
-    s_load_t *load = s_txn_load (self);
+    if (self->filling_bytes + self->under_way_bytes > ZSPOOL_INTAKE_BYTES_MAX)
+        return ZSPOOL_EBUSY;
+    s_load_t *load = s_txn_load (self, command, bytes);
     zspool_block_t *blocks [ZSP_PARTS_MAX];
     if (!load)
         return ZSPOOL_ENOMEM;
-    if (load->reaches_count == ZSPOOL_BATCH_MARKS_MAX || load->bytes >= ZSP_TRANSACTION_BYTES_MAX)
-        return ZSPOOL_EBUSY;
     uint64_t tag = ++self->info.transactions;
     rc = s_reserve_parts (self, load, command, frames, blocks);
     size_t before = load->groups_count;
@@ -853,7 +893,8 @@ s_may_resume (const zspool_intake_t *self, const zspool_line_t *line, int64_t no
     if (now_ms - line->held_ms < HOLD_MS)
         return false;
     for (const s_load_t *load = self->filling; load; load = load->next)
-        if ((s_has_spool (load, line->held_for) || line->load == load) && load->bytes > LOAD_BYTES_MAX / 2)
+        if ((s_has_spool (load, line->held_for) || line->load == load)
+            && load->bytes > self->args.load_bytes_max / 2)
             return false;
     return true;
 }
@@ -914,9 +955,18 @@ s_hand_over_due (zspool_intake_t *self, bool all, int64_t now_ms)
         else
             at = &(*at)->next;
     }
-    bool some = self->txns && self->txns->txns_count > 0;
-    if (some && (idle || (s_may_hand_over (self) && (self->txns->bytes >= FULL_BYTES || late))))
-        s_hand_over_txns (self);
+    for (s_load_t **at = &self->txns; *at;) {
+        s_load_t *load = *at;
+        if (load->txns_count == 0) {
+            //  The one that it was begun for was refused.
+            *at = load->next;
+            s_destroy_load (self, &load);
+        }
+        else if (idle || (s_may_hand_over (self) && (load->bytes >= FULL_BYTES || late)))
+            s_hand_over_txns (self, at);
+        else
+            at = &load->next;
+    }
 }
 
 int64_t
@@ -933,7 +983,7 @@ zspool_intake_turn (zspool_intake_t *self, bool all, int64_t now_ms)
     }
     s_hand_over_due (self, all, now_ms);
     int64_t due_ms = s_resume (self, now_ms);
-    if ((self->filling || (self->txns && self->txns->txns_count > 0)) && self->handed_ms + STUCK_MS < due_ms)
+    if ((self->filling || self->txns) && self->handed_ms + STUCK_MS < due_ms)
         due_ms = self->handed_ms + STUCK_MS > now_ms? self->handed_ms + STUCK_MS: now_ms + 1;
     return due_ms;
 }

@@ -58,6 +58,7 @@ typedef struct {
     zspool_sessions_t *sessions;
     size_t message_bytes_max;
     size_t message_frames_max;
+    size_t load_bytes_max;     //  of a batch with more than one run or transaction
     bool async;
     bool indexed;              //  blocks tell the topics of their messages
 } zspool_intake_args_t;

@@ -192,6 +192,9 @@ s_self_new (const zspool_service_args_t *args)
         return NULL;
     self->writer = args->writer;
     self->options = *args->options;
+    //  A message must fit under the spool's limit, with its block.
+    if (self->options.bytes_max > 0 && self->options.message_bytes_max > self->options.bytes_max / 2)
+        self->options.message_bytes_max = self->options.bytes_max / 2;
     self->allowed = s_copy_names (args->spools);
     self->spool = args->spool;
     self->incarnation = args->incarnation;
@@ -346,7 +349,7 @@ s_do_bye (self_t *self, s_message_t *message)
 static zspool_store_job_t *
 s_new_job (self_t *self, const s_message_t *message, zspool_job_kind_t kind)
 {
-    if (message->session->jobs == ZSPOOL_WRITER_JOBS_MAX / 16) {
+    if (message->session->jobs == ZSPOOL_SESSION_JOBS_MAX) {
         s_refuse (self, message, ZSPOOL_ELIMIT, 0, "too many requests at a time");
         return NULL;
     }
@@ -1198,6 +1201,7 @@ s_make_intake (self_t *self)
         .writer = zsock_resolve (self->writer),
         .sessions = self->sessions,
         .message_bytes_max = (size_t) self->options.message_bytes_max,
+        .load_bytes_max = self->options.bytes_max? (size_t) (self->options.bytes_max / 4): SIZE_MAX,
         .message_frames_max = (size_t) self->options.message_frames_max,
         .async = self->options.durability == ZSPOOL_ASYNC,
         .indexed = self->indexed,
@@ -1244,6 +1248,7 @@ s_stop (self_t *self, uint64_t number)
     self->stopping = true;
     self->stop_number = number;
     self->stop_by_ms = zclock_mono () + STOP_MS;
+    self->flush_all = true;
 }
 
 //  Stopping: when all is durable, or never will be, answer.
@@ -1324,6 +1329,8 @@ s_work (self_t *self)
         s_serve_parked (self);
     bool all = self->flush_all || self->stopping;
     s_earlier (&due_ms, zspool_intake_turn (self->intake, all, self->now_ms));
+    if (self->flush_all)
+        zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
     self->flush_all = false;
     zspool_turn_t turn = zspool_catalog_turn (self->catalog, self->now_ms, &sessions_ms);
     s_earlier (&due_ms, turn == ZSPOOL_TURN_MORE? self->now_ms:

@@ -17,6 +17,7 @@
 #define ZSPOOL_SESSIONS_MAX 20000
 #define ZSPOOL_SESSION_SPOOLS_MAX 64        //  spools that one may open
 #define ZSPOOL_SESSION_SUBSCRIPTIONS_MAX 64
+#define ZSPOOL_SESSION_JOBS_MAX 64          //  requests that the writer has, not answered
 #define ZSPOOL_SESSION_PINNED_MAX (4 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
 #define ZSPOOL_SERVICE_PINNED_MAX (64 * 1024 * 1024) //  and to all
 

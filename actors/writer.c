@@ -18,7 +18,7 @@
 //  2. Blocks of a spool are committed in the order they were numbered in, and so are batches that
 //     share a producer.
 //  3. All changes of cursors that came before a batch or a job are in a commit before it, or in its
-//     own.
+//     own. A job does not wait for batches that find no room.
 
 #include "writer.h"
 #include "keeping.h"
@@ -415,7 +415,7 @@ s_choose_jobs (self_t *self)
     zspool_commit_t *commit = &self->commit;
     commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
     commit->jobs_count = 0;
-    if (self->mover.count > 0 || commit->units_count < self->pending.units_count)
+    if (self->mover.count > 0)
         return;
     for (zspool_store_job_t *job = self->jobs; job; job = job->next) {
         job->defaults = &self->defaults;
@@ -592,6 +592,15 @@ s_accept_job (self_t *self, zspool_store_job_t *job)
     self->jobs_count++;
 }
 
+//  Somebody waits for what the service has handed over.
+static void
+s_flush_batches (self_t *self)
+{
+    for (size_t index = 0; index < self->pending.units_count; index++)
+        if (self->pending.units [index].batch)
+            self->pending.units [index].urgent = true;
+}
+
 //  Whether there is room for whatever the service may say next
 static bool
 s_may_hear_service (const self_t *self)
@@ -613,6 +622,8 @@ s_handle_service (self_t *self, void *socket)
             s_accept_job (self, (zspool_store_job_t *) handoff.pointer);
         else if (handoff.kind == HANDOFF_BURY)
             s_accept_burial (self, socket, (zspool_move_t *) handoff.pointer);
+        else if (handoff.kind == HANDOFF_FLUSH)
+            s_flush_batches (self);
         else
             s_fail (self, "reading the store failed");
     }

@@ -3,8 +3,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The service makes a job, the writer runs it in a commit, behind all batches and changes that came
-//  before it, and gives it back. Jobs are run in the order they came in.
+//  The service makes a job, the writer runs it in a commit, behind all changes that came before it, and
+//  batches but for those that find no room, and gives it back. Jobs are run in the order they came in.
 
 #ifndef ZSPOOL_JOB_H_INCLUDED
 #define ZSPOOL_JOB_H_INCLUDED
