@@ -265,6 +265,12 @@ zspool_consumer_set (zspool_consumer_t *self, const char *option, const char *va
     return ZSPOOL_EINVAL;
 }
 
+void
+zspool_consumer_set_timeout (zspool_consumer_t *self, int64_t timeout_ms)
+{
+    self->timeout_ms = timeout_ms;
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Actor: what the service says. The mutex is held.
 

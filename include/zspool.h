@@ -118,5 +118,6 @@
 #include "zspool_control.h"
 #include "zspool_consumer.h"
 #include "zspool_producer.h"
+#include "zspool_admin.h"
 
 #endif

@@ -60,6 +60,10 @@ ZSPOOL_EXPORT void
 ZSPOOL_EXPORT int
     zspool_consumer_set (zspool_consumer_t *self, const char *option, const char *value);
 
+//  Change the timeout, milliseconds, 0 to 86400000, at any time.
+ZSPOOL_EXPORT void
+    zspool_consumer_set_timeout (zspool_consumer_t *self, int64_t timeout_ms);
+
 //  Connect, and wait until the service has answered. Errors as zspool_producer_connect (); EINVAL
 //  also when the cursor is used with other filters, EBUSY with exclusive and not, or by an outlet.
 ZSPOOL_EXPORT int

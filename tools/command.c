@@ -240,6 +240,19 @@ command_operands (int argc, char **argv, const char *what, const char *what_seco
     return first;
 }
 
+const char *
+command_operands_3 (int argc, char **argv, const char *what, const char *what_second, const char **second,
+                    const char *what_third, const char **third)
+{
+    if (optind >= argc)
+        command_usage ("%s is missing (see %s --help)", what, s_name);
+    const char *first = argv [optind++];
+    if (!*first)
+        command_usage ("%s needs a value, not an empty one", what);
+    *second = command_operands (argc, argv, what_second, what_third, third);
+    return first;
+}
+
 void
 command_report_write (const char *name, int error)
 {

@@ -41,6 +41,10 @@ int
 int
     pull_main (int argc, char **argv);
 int
+    put_main (int argc, char **argv);
+int
+    get_main (int argc, char **argv);
+int
     pub_main (int argc, char **argv);
 int
     replay_main (int argc, char **argv);
@@ -121,6 +125,11 @@ const char *
 const char *
     command_operands (int argc, char **argv, const char *what, const char *what_second,
                       const char **second);
+
+//  The same for three.
+const char *
+    command_operands_3 (int argc, char **argv, const char *what, const char *what_second, const char **second,
+                        const char *what_third, const char **third);
 
 //  Hand what was printed on standard output to the system; -1 when that fails, which command_end ()
 //  will report.

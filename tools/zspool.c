@@ -28,6 +28,8 @@ static const subcommand_t s_subcommands [] = {
     { "pull", "zspool pull", pull_main, "print messages" },
     { "pub", "zspool pub", pub_main, "publish lines of standard input as messages" },
     { "sub", "zspool sub", sub_main, "subscribe, and print messages" },
+    { "put", "zspool put", put_main, "put lines into a spool through a service: confirmed" },
+    { "get", "zspool get", get_main, "print messages of a spool through a service: acknowledged" },
     { "info", "zspool info", info_main, "show what a store holds, also while a device runs on it" },
     { "cursor", "zspool cursor", cursor_main, "list cursors, let one start elsewhere, or delete one" },
     { "dead", "zspool dead", dead_main, "list, show, put back or drop dead letters" },
