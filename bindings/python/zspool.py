@@ -20,12 +20,18 @@
 
 from __future__ import annotations
 
-import collections, struct, threading, time
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+import collections
+import socket as sockets
+import struct
+import threading
+import time
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, Union
 
 import zmq
 
-__all__ = ['Producer', 'Consumer', 'Service', 'Delivery', 'Death', 'ZspoolError']
+__all__ = ['Producer', 'Consumer', 'Service', 'Transaction', 'Delivery', 'Death', 'ZspoolError', 'EINVAL', 'ENOMEM',
+           'ENOENT', 'EEXIST', 'EVERSION', 'EACCES', 'ENOSPC', 'EFAILED', 'ETOOBIG', 'ESTALE', 'ELIMIT', 'EADDR',
+           'ETIMEDOUT', 'EBUSY', 'EFENCED', 'EORDER', 'EPROTOCOL', 'ELOST']
 __version__ = '0.1.0'
 
 #  Commands
@@ -52,11 +58,38 @@ Message = Union[bytes, Sequence[bytes]]
 
 
 class ZspoolError(Exception):
-    '''What the service refused, or what did not come in time; `code` is its name, as ESTALE'''
+    '''What the service refused, or what did not come in time; `code` is its name, as ESTALE. Each code has
+    a class of that name: `except ESTALE:`.'''
+
+    def __new__(cls, code: str, text: str = '') -> 'ZspoolError':
+        return super().__new__(_CLASSES.get(code, cls), code, text)
 
     def __init__(self, code: str, text: str = '') -> None:
         super().__init__(f'{code}: {text}' if text else code)
         self.code = code
+
+
+class EINVAL(ZspoolError): '''An argument is out of its range, or a call is out of order'''
+class ENOMEM(ZspoolError): '''The device has no memory for it'''
+class ENOENT(ZspoolError): '''No such spool, cursor or message'''
+class EEXIST(ZspoolError): '''That name is taken'''
+class EVERSION(ZspoolError): '''The service speaks another version'''
+class EACCES(ZspoolError): '''The device does not allow it'''
+class ENOSPC(ZspoolError): '''The device's disk is full'''
+class EFAILED(ZspoolError): '''The device's store has failed'''
+class ETOOBIG(ZspoolError): '''The message has more bytes or frames than the device takes'''
+class ESTALE(ZspoolError): '''That delivery is not held any more'''
+class ELIMIT(ZspoolError): '''A limit is reached'''
+class EADDR(ZspoolError): '''That is no endpoint to connect to'''
+class ETIMEDOUT(ZspoolError): '''It took longer than it may'''
+class EBUSY(ZspoolError): '''It is in use'''
+class EFENCED(ZspoolError): '''A newer producer of that name has taken over'''
+class EORDER(ZspoolError): '''Messages before it are missing'''
+class EPROTOCOL(ZspoolError): '''What came is not the protocol, or out of turn'''
+class ELOST(ZspoolError): '''The connection is lost, and with it what the device knew of it'''
+
+
+_CLASSES: Dict[str, Type[ZspoolError]] = {each.__name__: each for each in ZspoolError.__subclasses__()}
 
 
 #  ---------------------------------------------------------------------------------------------------
@@ -74,10 +107,18 @@ def _command(command: int, fields: bytes = b'', request: int = 0, flags: int = 0
     return b'ZSP' + struct.pack('<BBBHI', 1, command, flags, 0, request) + fields
 
 
+_heads: Dict[int, bytes] = {}  # of records of one frame, by its size
+
+
 def _record(message: Message) -> bytes:
     '''A message as a record'''
     if isinstance(message, (bytes, bytearray, memoryview)):
-        return struct.pack('<IBBH', len(message), 0, 0, 1) + bytes(message)
+        head = _heads.get(len(message))
+        if not head:
+            head = struct.pack('<IBBH', len(message), 0, 0, 1)
+            if len(_heads) < 4096:
+                _heads[len(message)] = head
+        return head + message
     frames = [bytes(frame) for frame in message]
     if not frames:
         raise ZspoolError('EINVAL', 'a message has at least one frame')
@@ -185,14 +226,33 @@ class _Client:
         self._heard = self._spoke = self._pinged = 0.0
         self._session, self._expiry = 0, 6.0
         self._own_spool = b''
-        self._message_bytes_max = self._transaction_bytes_max = 0
+        self._message_bytes_max = self._message_frames_max = self._transaction_bytes_max = 0
         self._durability = 0
         name = f'inproc://zspool-{id(self)}-{time.monotonic_ns()}'
         self._bell = self._context.socket(zmq.PAIR)
         self._ring = self._context.socket(zmq.PAIR)
         self._bell.bind(name)
         self._ring.connect(name)
+        self._near, self._far = sockets.socketpair()
+        self._near.setblocking(False)
+        self._event = False             # self._near is readable
         self._thread = threading.Thread(target=self._run, name='zspool', daemon=True)
+
+    def fileno(self) -> int:
+        '''What to poll for reading, with zmq.Poller, select or asyncio's add_reader: a Consumer when there may be
+        something to receive, until recv (0) gives ETIMEDOUT; a Producer when more is confirmed, until
+        events () is called. Read nothing from it.'''
+        return self._near.fileno()
+
+    def _raise_event(self) -> None:
+        if not self._event:
+            self._event = True
+            self._far.send(b'!')
+
+    def _clear_event(self) -> None:
+        if self._event and not self._failed:
+            self._event = False
+            self._near.recv(1)
 
     #  For those who derive from it
     def _begin(self) -> None: ...
@@ -241,29 +301,33 @@ class _Client:
             except zmq.Again:
                 return
             self._heard = time.monotonic()
-            head = frames[0]
-            if len(head) < 12 or head[:4] != b'ZSP\x01':
+            try:
+                self._understand(frames[0], frames[1:])
+            except (struct.error, IndexError, KeyError):
+                self._drop()    # that was not ZSP
+
+    def _understand(self, head: bytes, frames: List[bytes]) -> None:
+        command, flags, _, request = struct.unpack_from('<BBHI', head, 4)
+        if head[:3] != b'ZSP':
+            self._drop()
+        elif head[3] != 1:
+            self._failed = ZspoolError('EVERSION', f'the service speaks version {head[3]}')
+        elif command == WELCOME:
+            (expiry, self._session, _, self._message_bytes_max, self._message_frames_max,
+             self._transaction_bytes_max, self._durability) = struct.unpack_from('<IQQIIIB', head, 12)
+            self._own_spool = head[49:49 + head[48]]
+            self._expiry = expiry / 1000
+            self._up = True
+            self._backoff = 0.05
+            self._begin()
+        elif command == ERROR:
+            code, about, _, number = struct.unpack_from('<HBBQ', head, 12)
+            text = head[25:25 + head[24]].decode(errors='replace')
+            self._error(ZspoolError(CODES.get(code, str(code)), text), about, number, request)
+            if flags & FLAG_FATAL:
                 self._drop()
-                return
-            command, flags, _, request = struct.unpack_from('<BBHI', head, 4)
-            if command == WELCOME:
-                (expiry, self._session, _, self._message_bytes_max, _, self._transaction_bytes_max,
-                 self._durability) = struct.unpack_from('<IQQIIIB', head, 12)
-                self._own_spool = head[49:49 + head[48]]
-                self._expiry = expiry / 1000
-                self._up = True
-                self._backoff = 0.05
-                self._begin()
-                continue
-            if command == ERROR:
-                code, about, _, number = struct.unpack_from('<HBBQ', head, 12)
-                text = head[25:25 + head[24]].decode(errors='replace')
-                self._error(ZspoolError(CODES.get(code, str(code)), text), about, number, request)
-                if flags & FLAG_FATAL:
-                    self._drop()
-                    return
-                continue
-            self._take(command, flags, request, head[12:], frames[1:])
+        else:
+            self._take(command, flags, request, head[12:], frames)
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
         #  A session that was lost has sent what came too late; it is greeted anew.
@@ -272,7 +336,7 @@ class _Client:
 
     def _keep_up(self, now: float) -> None:
         if not self._socket:
-            if now >= self._retry:
+            if now >= self._retry and not self._failed:
                 self._connect()
             return
         cut = self._monitor is not None and self._monitor.poll(0)
@@ -285,22 +349,34 @@ class _Client:
             self._pinged = now
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            with self._lock:
+                code = 'EADDR' if isinstance(error, zmq.ZMQError) and not self._heard else 'EFAILED'
+                self._failed = self._failed or ZspoolError(code, f'{self._endpoint}: {error}')
+                self._close()
+                self._raise_event()
+                self._lock.notify_all()
+
+    def _serve(self) -> None:
         poller = zmq.Poller()
         while True:
             with self._lock:
                 now = time.monotonic()
                 self._receive()
                 self._keep_up(now)
-                due = now + self._heartbeat / 4 if self._socket else self._retry
+                due = self._retry if not self._socket and not self._failed else now + self._heartbeat / 4
                 if self._up:
                     due = min(due, self._work(now))
+                if self._failed:
+                    self._raise_event()
                 self._lock.notify_all()
                 if self._ending:
                     if self._up:
                         self._farewell()
                         self._send(BYE)
                     self._close(1000)
-                    self._bell.close(0)
                     return
                 sockets = [self._bell] + ([self._socket, self._monitor] if self._socket else [])
             for socket in sockets:
@@ -340,7 +416,10 @@ class _Client:
         self._wake()
         if self._thread.ident:
             self._thread.join()
+        self._bell.close(0)
         self._ring.close(0)
+        self._near.close()
+        self._far.close()
 
     def __enter__(self) -> Any:
         return self
@@ -460,6 +539,9 @@ class Producer(_Client):
         return run.level == 1 or (run.level == 0 and self._durability == 1)
 
     def _take_confirm(self, cached: int, committed: int) -> None:
+        #  A transaction counts as taken before it is known whether it can be made.
+        if self._committing:
+            cached = min(cached, self._committing.number - 1)
         self._cached = max(self._cached, cached)
         self._committed = max(self._committed, committed)
         confirmed = self._settled
@@ -478,7 +560,10 @@ class Producer(_Client):
             self._unsent -= 1
             self._settled = run.last
             self._bytes -= run.bytes
-        self._confirmed = max(self._confirmed, confirmed, self._settled)
+        confirmed = max(confirmed, self._settled)
+        if confirmed > self._confirmed:
+            self._confirmed = confirmed
+            self._raise_event()
 
     def _end_commit(self, error: Optional[ZspoolError]) -> None:
         txn = self._committing
@@ -489,6 +574,7 @@ class Producer(_Client):
         txn._ended = True
         if not error:
             self._number = self._settled = self._cached = self._committed = self._confirmed = txn.number
+            self._raise_event()
 
     def _close_filling(self) -> None:
         assert self._filling
@@ -564,8 +650,8 @@ class Producer(_Client):
                 self._spools.append(target)
             for message in messages:
                 record = _record(message)
-                if len(record) > self._message_bytes_max + 4 * 65535 + 8:
-                    raise ZspoolError('ETOOBIG', 'the message is larger than the service takes')
+                if len(record) - 8 > self._message_bytes_max or not isinstance(message, bytes):
+                    self._check_size(message)
                 if self._txn:
                     self._txn._stage(record, target)
                     continue
@@ -577,6 +663,11 @@ class Producer(_Client):
         if idle:
             self._wake()
         return number
+
+    def _check_size(self, message: Message) -> None:
+        frames = (message,) if isinstance(message, (bytes, bytearray, memoryview)) else message
+        if len(frames) > self._message_frames_max or sum(map(len, frames)) > self._message_bytes_max:
+            raise ZspoolError('ETOOBIG', 'the message is larger than the service takes')
 
     def _check(self) -> None:
         if self._failed:
@@ -610,6 +701,19 @@ class Producer(_Client):
     def committed(self) -> int:
         '''All messages up to this number are durable, as far as the service has said'''
         return self._committed
+
+    @property
+    def epoch(self) -> int:
+        '''Which producer of its name this is: a newer one has a higher epoch, and fences it'''
+        return self._epoch
+
+    def events(self) -> int:
+        '''Have fileno () be quiet until more is confirmed; gives what is. Raises why the producer has failed.'''
+        with self._lock:
+            self._clear_event()
+            if self._failed:
+                raise self._failed
+            return self._confirmed
 
     @property
     def last(self) -> int:
@@ -703,7 +807,12 @@ class Transaction:
                     producer._flushing = False
                 self.number = producer._number + 1
                 producer._txn, producer._committing, producer._commit_sent = None, self, False
-            producer._wait_for(lambda: self._ended, producer._timeout, 'it is not known yet whether it was made')
+            try:
+                producer._wait_for(lambda: self._ended, producer._timeout, 'it is not known yet whether it was made')
+            except ETIMEDOUT:
+                raise
+            except ZspoolError as error:
+                producer._committing, self._error = None, error
         if self._error:
             if self._error.code != 'ELOST':
                 self._give_back()
@@ -722,10 +831,10 @@ class Transaction:
         return self
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind:
-            self.rollback()
-        else:
+        if not kind:
             self.commit()
+        elif self._producer._txn is self:
+            self.rollback()
 
 
 #  ---------------------------------------------------------------------------------------------------
@@ -763,7 +872,11 @@ class Consumer(_Client):
         self._words_since = 0.0
         self._words_now = False
         self._taken_messages = self._taken_bytes = 0
-        self._answers: Dict[int, Optional[ZspoolError]] = {}
+        self._wishes: List[Tuple[int, bytes, int]] = []
+        self._requests = 4
+        self._answers: Dict[int, Optional[ZspoolError]] = {}     # None: it was done
+        self._waiting = 0                        # request that an answer is awaited to
+        self._unsure = self._unsure_lost = False # something was acknowledged and not flushed; then the connection lost
         self.stale = 0                           # acknowledgements that came too late
         self._thread.start()
         try:
@@ -778,17 +891,27 @@ class Consumer(_Client):
         self._send(OPEN, _s8(self._spool.encode() or self._own_spool), 3, FLAG_CREATE if self._create else 0)
 
     def _void(self) -> None:
+        '''What was received is not held any more'''
         self._serial += 1
+        self._taken_messages += sum(parcel[1] for parcel in self._parcels)
+        self._taken_bytes += sum(len(parcel[4]) for parcel in self._parcels)
         self._parcels.clear()
         self._deliveries.clear()
         self._held.clear()
+        self.stale += sum(word[3][1] - word[3][0] + 1 for word in self._words)
         self._words.clear()
-        self._taken_messages = self._taken_bytes = 0
 
     def _lost(self) -> None:
         self._void()
         self._subscribed = False
-        self._answers[6] = ZspoolError('ELOST', 'the connection was lost')
+        self._unsure, self._unsure_lost = False, self._unsure or self._unsure_lost
+        self._wishes.clear()
+        if self._waiting:
+            self._answer(self._waiting, ZspoolError('ELOST', 'the connection was lost'))
+
+    def _answer(self, request: int, error: Optional[ZspoolError]) -> None:
+        if request == self._waiting:
+            self._answers[request] = error
 
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
         if command == OPENED:
@@ -800,29 +923,34 @@ class Consumer(_Client):
                        | (FLAG_EXCLUSIVE if self._exclusive else 0))
         elif command == SUBSCRIBED:
             generation = struct.unpack_from('<II', fields)[1]
-            if self._subscribed and generation != self._generation:
+            if not self._subscribed:
+                self._taken_messages = self._taken_bytes = 0
+            elif generation != self._generation:
                 self._void()
-                self._send(CREDIT, struct.pack('<IIQ', self.SUBSCRIPTION, *self._prefetch))
             self._generation = generation
             self._active = bool(flags & FLAG_ACTIVE)
             self._subscribed = self._ever = True
-            if request == 5:
-                self._answers[5] = None
+            self._answer(request, None)
         elif command == DELIVER:
             _, generation, count = struct.unpack_from('<IIH', fields)
-            if generation != self._generation:
-                return
             for index in range(count):
                 first, stored, messages, deliveries = struct.unpack_from('<QqIH', fields, 12 + 24 * index)
-                self._parcels.append((first, messages, deliveries, stored, frames[index]))
-        elif command == DONE and request == 6:
-            self._answers[6] = None
+                if generation == self._generation and frames[index]:
+                    self._parcels.append((first, messages, deliveries, stored, frames[index]))
+                    continue
+                self._taken_messages += messages
+                self._taken_bytes += len(frames[index])
+                if generation == self._generation:  # the service had no memory to send it
+                    self._word(REJECT, range(first, first + messages))
+            self._raise_event()
+        elif command == DONE:
+            self._answer(request, None)
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
         if about in (ACK, REJECT, EXTEND):
             self.stale += 1
         elif about in (SEEK, FLUSH):
-            self._answers[request] = error
+            self._answer(request, error)
         else:
             super()._error(error, about, number, request)
 
@@ -850,26 +978,26 @@ class Consumer(_Client):
                 or (self._taken_messages and not self._parcels)):
             self._send(CREDIT, struct.pack('<IIQ', self.SUBSCRIPTION, self._taken_messages, self._taken_bytes))
             self._taken_messages = self._taken_bytes = 0
-        for request, command in ((5, SEEK), (6, FLUSH)):
-            wanted = self._wanted.pop(command, None)
-            if wanted is not None:
-                self._send(command, wanted, request)
+        for command, fields, request in self._wishes:
+            self._send(command, fields, request)
+        self._wishes.clear()
         return due
 
     def _farewell(self) -> None:
         self._say_words()
 
     #  The application's side
-    @property
-    def _wanted(self) -> Dict[int, bytes]:
-        return self.__dict__.setdefault('_wanted_commands', {})
-
     def _next(self) -> bool:
         '''Have the messages of the next run at hand'''
         if not self._deliveries and self._parcels:
             first, count, deliveries, stored, run = self._parcels.popleft()
-            for index, (frames, properties) in enumerate(_records(run)):
-                self._deliveries.append(Delivery(first + index, frames, deliveries, stored, properties, self._serial))
+            sequence, serial = first, self._serial
+            for frames, properties in _records(run):
+                self._deliveries.append(Delivery(sequence, frames, deliveries, stored, properties, serial))
+                sequence += 1
+            if sequence != first + count:
+                self._failed = ZspoolError('EPROTOCOL', 'a frame of records has not the messages that it says')
+                raise self._failed
             self._taken_messages += count
             self._taken_bytes += len(run)
             if not self._parcels or self._taken_messages > self._prefetch[0] // 4:
@@ -880,6 +1008,7 @@ class Consumer(_Client):
         '''Receive the next message; timeout in seconds, None: wait for ever. ETIMEDOUT: none came.'''
         with self._lock:
             if not self._next():
+                self._clear_event()
                 self._words_now = bool(self._words)
                 self._wait_for(self._next, timeout, 'no message has come')
             delivery = self._deliveries.popleft()
@@ -890,10 +1019,14 @@ class Consumer(_Client):
         '''Receive at least one message, and at most so many of those that have come.'''
         received = [self.recv(timeout)]
         with self._lock:
+            held, waiting, serial = self._held, self._deliveries, self._serial
+            if received[0]._serial != serial:
+                return received     # the connection was lost just now
             while len(received) < count and self._next():
-                delivery = self._deliveries.popleft()
-                self._held[delivery.sequence] = delivery._serial
-                received.append(delivery)
+                more = [waiting.popleft() for _ in range(min(count - len(received), len(waiting)))]
+                for delivery in more:
+                    held[delivery.sequence] = serial
+                received += more
         return received
 
     def __iter__(self) -> Iterator[Delivery]:
@@ -911,6 +1044,7 @@ class Consumer(_Client):
                 self._words_since = time.monotonic()
                 self._wake()
             self._words.append((command, flags, time_ms, [sequence, sequence], reason))
+        self._unsure = True
 
     def _let_go(self, delivery: Union[Delivery, int]) -> int:
         sequence = delivery if isinstance(delivery, int) else delivery.sequence
@@ -925,6 +1059,21 @@ class Consumer(_Client):
         lost connection.'''
         with self._lock:
             self._word(ACK, [self._let_go(delivery)])
+
+    def ack_many(self, deliveries: Iterable[Union[Delivery, int]]) -> None:
+        '''Acknowledge several messages: cheaper than one by one. ESTALE: one of them is not held; those before it
+        are acknowledged.'''
+        with self._lock:
+            held, sequences = self._held, []
+            try:
+                for delivery in deliveries:
+                    sequence = delivery if isinstance(delivery, int) else delivery.sequence
+                    if held.get(sequence) != self._serial:
+                        raise ZspoolError('ESTALE', 'it is not held')
+                    del held[sequence]
+                    sequences.append(sequence)
+            finally:
+                self._word(ACK, sequences)
 
     def ack_to(self, delivery: Union[Delivery, int]) -> None:
         '''Acknowledge all messages that were received up to this one, and are still held.'''
@@ -957,25 +1106,45 @@ class Consumer(_Client):
             self._words_now = True
         self._wake()
 
-    def _ask(self, request: int, command: int, fields: bytes) -> None:
-        with self._lock:
-            self._answers.pop(request, None)
-            if not self._subscribed:
-                raise ZspoolError('ELOST', 'the connection is lost')
-            self._words_now = True
-            self._wanted[command] = fields
+    def _ask(self, command: int, fields: bytes) -> None:
+        self._requests += 1
+        self._waiting = request = self._requests
+        self._words_now = True
+        self._wishes.append((command, fields, request))
+        try:
             self._wait_for(lambda: request in self._answers, self._timeout, 'no answer came')
-            error = self._answers.pop(request)
+        finally:
+            self._waiting = 0
+            error = self._answers.pop(request, None)
         if error:
             raise error
 
     def seek(self, start: str) -> None:
         '''Move the cursor, for all its consumers; what any of them holds is forgotten.'''
-        self._ask(5, SEEK, struct.pack('<I', self.SUBSCRIPTION) + _s8(start.encode()))
+        with self._lock:
+            self._wait_for(lambda: self._subscribed, self._timeout, 'nobody answers')
+            self._ask(SEEK, struct.pack('<I', self.SUBSCRIPTION) + _s8(start.encode()))
 
     def flush(self) -> None:
-        '''Wait until all acknowledgements made before are durable.'''
-        self._ask(6, FLUSH, b'')
+        '''Wait until all acknowledgements made before are durable. ELOST: the connection was lost since they
+        were made, some may not be.'''
+        with self._lock:
+            self._wait_for(lambda: self._subscribed, self._timeout, 'nobody answers')
+            lost, self._unsure_lost = self._unsure_lost, False
+            if lost:
+                raise ZspoolError('ELOST', 'the connection was lost: acknowledgements may be, too')
+            try:
+                self._ask(FLUSH, b'')
+            except ELOST:
+                self._unsure_lost = False
+                raise
+            self._unsure = False
+
+    @property
+    def ahead(self) -> int:
+        '''How many messages were received ahead'''
+        with self._lock:
+            return len(self._deliveries) + sum(parcel[1] for parcel in self._parcels)
 
     @property
     def active(self) -> bool:

@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 
-FOLDERS = ["include", "lib", "actors", "tools", "examples", "bench", "selftest"]
+FOLDERS = ["include", "lib", "actors", "tools", "examples", "bench", "bindings", "selftest"]
 
 top = pathlib.Path(os.environ["ZSPOOL_SRCDIR"])
 makefile = (top / "Makefile.am").read_text()
