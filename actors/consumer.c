@@ -95,6 +95,8 @@ struct zspool_consumer {
     uint64_t taken_messages;       //  since credit was given last
     uint64_t taken_bytes;
     uint64_t stale;
+    bool unsure;                   //  words were noted since the last flush,
+    bool unsure_lost;              //  and the connection was lost, which the next one tells
     char seek [ZSP_TEXT_BYTES_MAX + 1]; //  where to move the cursor; "": nowhere
     bool seek_sent;
     int seek_rc;                   //  1: not answered
@@ -284,21 +286,27 @@ s_wake_app (zspool_consumer_t *self, zsock_t *pipe)
     zmq_send (zsock_resolve (pipe), "", 0, ZMQ_DONTWAIT);
 }
 
-//  What was received in the session, or the generation, before is void.
+//  What was received in the session, or the generation, before is void. Its credit is given again.
 static void
 s_void (zspool_consumer_t *self)
 {
     self->serial++;
+    for (const s_parcel_t *parcel = self->parcels; parcel; parcel = parcel->next) {
+        self->taken_messages += parcel->count;
+        self->taken_bytes += zmq_msg_size (&parcel->frame);
+    }
     s_free_parcels (self);
     s_free_words (self);
     zspool_leases_drop (self->held, 1, UINT64_MAX, NULL, NULL);
-    self->taken_messages = self->taken_bytes = 0;
 }
 
 static void
 s_lost (zspool_consumer_t *self)
 {
     s_void (self);
+    self->taken_messages = self->taken_bytes = 0;
+    self->unsure_lost = self->unsure_lost || self->unsure;
+    self->unsure = false;
     self->subscribed = false;
     self->handle = 0;
     self->seek_sent = false;
@@ -306,7 +314,6 @@ s_lost (zspool_consumer_t *self)
         self->flush_rc = ZSPOOL_ELOST;
 }
 
-//  Give all the credit there is to be, of which so much is in use.
 static void
 s_give_credit (zspool_consumer_t *self, uint64_t messages, uint64_t bytes)
 {
@@ -321,12 +328,8 @@ static void
 s_handle_subscribed (zspool_consumer_t *self)
 {
     const zsp_t *command = &self->client.command;
-    if (self->ever && self->subscribed && command->as.subscribed.generation != self->generation) {
-        //  What was ahead, and void now, was credit.
-        uint64_t bytes = self->prefetch_bytes;
+    if (self->ever && self->subscribed && command->as.subscribed.generation != self->generation)
         s_void (self);
-        s_give_credit (self, self->prefetch_messages, bytes);
-    }
     self->generation = command->as.subscribed.generation;
     self->session = self->client.session;
     self->active = command->flags & ZSP_FLAG_ACTIVE;
@@ -722,6 +725,7 @@ static int
 s_add_word (zspool_consumer_t *self, const s_word_t *word)
 {
     s_word_t *last = self->words_count? &self->words [self->words_count - 1]: NULL;
+    self->unsure = true;
     if (last && s_go_together (last, word) && last->range.last + 1 == word->range.first) {
         last->range.last = word->range.last;
         return ZSPOOL_OK;
@@ -903,7 +907,7 @@ zspool_consumer_flush (zspool_consumer_t *self)
     pthread_mutex_lock (&self->mutex);
     self->flush = true;
     self->flush_sent = false;
-    self->flush_rc = self->subscribed? 1: ZSPOOL_ELOST;
+    self->flush_rc = self->subscribed && !self->unsure_lost? 1: ZSPOOL_ELOST;
     s_wake_actor (self);
     int rc = ZSPOOL_OK;
     while (rc == ZSPOOL_OK && self->flush_rc == 1) {
@@ -912,8 +916,11 @@ zspool_consumer_flush (zspool_consumer_t *self)
             rc = s_failed (self);
     }
     self->flush = false;
-    if (rc == ZSPOOL_OK)
+    if (rc == ZSPOOL_OK) {
         rc = self->flush_rc;
+        self->unsure = self->unsure && rc;
+        self->unsure_lost = false;
+    }
     pthread_mutex_unlock (&self->mutex);
     return rc? s_fail (self, rc, NULL): ZSPOOL_OK;
 }

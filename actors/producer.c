@@ -379,6 +379,11 @@ s_end_txn (zspool_producer_t *self, int rc)
         atomic_store (&self->committed, self->txn_number);
         atomic_store (&self->taken, self->txn_number);
     }
+    else if (self->cached >= self->txn_number) {
+        //  It counted as taken while it was not known whether it could be made: its number is given again.
+        self->cached = self->txn_number - 1;
+        atomic_store (&self->taken, self->cached);
+    }
 }
 
 static void

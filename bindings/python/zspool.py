@@ -572,7 +572,9 @@ class Producer(_Client):
         self._committing = None
         txn._error = error
         txn._ended = True
-        if not error:
+        if error:
+            self._cached = min(self._cached, txn.number - 1)    # it is given again
+        else:
             self._number = self._settled = self._cached = self._committed = self._confirmed = txn.number
             self._raise_event()
 
