@@ -6,7 +6,7 @@
 #  was started with --service (doc/zsp.md), and does what the C classes zspool_producer and
 #  zspool_consumer do. Each object has a thread of its own that owns its socket, keeps the session up
 #  and sends again what was not confirmed; its methods may be called by one thread at a time.
-'''Confirmed producers and acknowledging consumers for zspool's service.
+"""Confirmed producers and acknowledging consumers for zspool's service.
 
     with Producer('tcp://127.0.0.1:5560', spool='jobs', name='loader') as producer:
         producer.put(b'one')
@@ -16,7 +16,7 @@
         for delivery in consumer:
             work(delivery.frames)
             consumer.ack(delivery)
-'''
+"""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ import socket as sockets
 import struct
 import threading
 import time
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, Union
+from typing import (Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar,
+                    Union)
 
 import zmq
 
-__all__ = ['Producer', 'Consumer', 'Service', 'Transaction', 'Delivery', 'Death', 'ZspoolError', 'EINVAL', 'ENOMEM',
-           'ENOENT', 'EEXIST', 'EVERSION', 'EACCES', 'ENOSPC', 'EFAILED', 'ETOOBIG', 'ESTALE', 'ELIMIT', 'EADDR',
-           'ETIMEDOUT', 'EBUSY', 'EFENCED', 'EORDER', 'EPROTOCOL', 'ELOST']
-__version__ = '0.1.0'
+__all__ = ["Producer", "Consumer", "Service", "Transaction", "Delivery", "Death", "ZspoolError", "EINVAL", "ENOMEM",
+           "ENOENT", "EEXIST", "ECORRUPT", "EVERSION", "EACCES", "ENOSPC", "EIO", "EFAILED", "ETOOBIG",
+           "ESTALE", "ELIMIT", "EADDR", "ETIMEDOUT", "EBUSY", "EFENCED", "EORDER", "EPROTOCOL", "ELOST"]
+__version__ = "0.1.0"
 
 #  Commands
 HELLO, OPEN, PRODUCE, PUT, COMMIT, SUBSCRIBE, CREDIT, ACK, REJECT, EXTEND = range(1, 11)
@@ -41,7 +42,7 @@ WELCOME, OPENED, PRODUCING, CONFIRM, HOLD, SUBSCRIBED, DELIVER, DONE = range(0x8
 PONG, VALUES, ERROR = 0x8d, 0x8e, 0xff
 
 FLAG_CREATE, FLAG_EXCLUSIVE, FLAG_DEAD, FLAG_RESUME, FLAG_ACTIVE, FLAG_FATAL = 1, 2, 1, 1, 1, 1
-LEVELS = {'default': 0, 'cached': 1, 'committed': 2}
+LEVELS = {"default": 0, "cached": 1, "committed": 2}
 
 RUN_BYTES = 512 * 1024         # of records in a frame with more than one message
 RUN_MESSAGES = 32 * 1024
@@ -50,43 +51,46 @@ RANGES = 4096                  # stretches in an ACK, and of acknowledgements in
 RUNS_SENT = 2                  # unconfirmed, before one that is not full has to wait
 ACK_S = 0.02                   # acknowledgements are sent after so long at the latest
 
-CODES = {1: 'EINVAL', 2: 'ENOMEM', 3: 'ENOENT', 4: 'EEXIST', 5: 'ECORRUPT', 6: 'EVERSION', 10: 'EACCES',
-         13: 'ENOSPC', 15: 'EFAILED', 16: 'ETOOBIG', 17: 'ESTALE', 19: 'ELIMIT', 20: 'EADDR',
-         22: 'ETIMEDOUT', 24: 'EBUSY', 25: 'EFENCED', 26: 'EORDER', 27: 'EPROTOCOL', 28: 'ELOST'}
+CODES = {1: "EINVAL", 2: "ENOMEM", 3: "ENOENT", 4: "EEXIST", 5: "ECORRUPT", 6: "EVERSION", 10: "EACCES",
+         13: "ENOSPC", 14: "EIO", 15: "EFAILED", 16: "ETOOBIG", 17: "ESTALE", 19: "ELIMIT", 20: "EADDR",
+         22: "ETIMEDOUT", 24: "EBUSY", 25: "EFENCED", 26: "EORDER", 27: "EPROTOCOL", 28: "ELOST"}
 
 Message = Union[bytes, Sequence[bytes]]
+_Self = TypeVar("_Self", bound="_Client")
 
 
 class ZspoolError(Exception):
-    '''What the service refused, or what did not come in time; `code` is its name, as ESTALE. Each code has
-    a class of that name: `except ESTALE:`.'''
+    """What the service refused, or what did not come in time; `code` is its name, as ESTALE. Each code has
+    a class of that name: `except ESTALE:`."""
 
-    def __new__(cls, code: str, text: str = '') -> 'ZspoolError':
+    def __new__(cls, code: str, text: str = "") -> "ZspoolError":
         return super().__new__(_CLASSES.get(code, cls), code, text)
 
-    def __init__(self, code: str, text: str = '') -> None:
-        super().__init__(f'{code}: {text}' if text else code)
+    def __init__(self, code: str, text: str = "") -> None:
+        super().__init__(f"{code}: {text}" if text else code)
         self.code = code
 
 
-class EINVAL(ZspoolError): '''An argument is out of its range, or a call is out of order'''
-class ENOMEM(ZspoolError): '''The device has no memory for it'''
-class ENOENT(ZspoolError): '''No such spool, cursor or message'''
-class EEXIST(ZspoolError): '''That name is taken'''
-class EVERSION(ZspoolError): '''The service speaks another version'''
-class EACCES(ZspoolError): '''The device does not allow it'''
-class ENOSPC(ZspoolError): '''The device's disk is full'''
-class EFAILED(ZspoolError): '''The device's store has failed'''
-class ETOOBIG(ZspoolError): '''The message has more bytes or frames than the device takes'''
-class ESTALE(ZspoolError): '''That delivery is not held any more'''
-class ELIMIT(ZspoolError): '''A limit is reached'''
-class EADDR(ZspoolError): '''That is no endpoint to connect to'''
-class ETIMEDOUT(ZspoolError): '''It took longer than it may'''
-class EBUSY(ZspoolError): '''It is in use'''
-class EFENCED(ZspoolError): '''A newer producer of that name has taken over'''
-class EORDER(ZspoolError): '''Messages before it are missing'''
-class EPROTOCOL(ZspoolError): '''What came is not the protocol, or out of turn'''
-class ELOST(ZspoolError): '''The connection is lost, and with it what the device knew of it'''
+class EINVAL(ZspoolError): """An argument is out of its range, or a call is out of order"""
+class ENOMEM(ZspoolError): """The device has no memory for it"""
+class ENOENT(ZspoolError): """No such spool, cursor or message"""
+class EEXIST(ZspoolError): """That name is taken"""
+class ECORRUPT(ZspoolError): """What the store says of it is damaged"""
+class EVERSION(ZspoolError): """The service speaks another version"""
+class EACCES(ZspoolError): """The device does not allow it"""
+class ENOSPC(ZspoolError): """The device's disk is full"""
+class EIO(ZspoolError): """The device could not read or write its store"""
+class EFAILED(ZspoolError): """The device's store has failed"""
+class ETOOBIG(ZspoolError): """The message has more bytes or frames than the device takes"""
+class ESTALE(ZspoolError): """That delivery is not held any more"""
+class ELIMIT(ZspoolError): """A limit is reached"""
+class EADDR(ZspoolError): """That is no endpoint to connect to"""
+class ETIMEDOUT(ZspoolError): """It took longer than it may"""
+class EBUSY(ZspoolError): """It is in use"""
+class EFENCED(ZspoolError): """A newer producer of that name has taken over"""
+class EORDER(ZspoolError): """Messages before it are missing"""
+class EPROTOCOL(ZspoolError): """What came is not the protocol, or out of turn"""
+class ELOST(ZspoolError): """The connection is lost, and with it what the device knew of it"""
 
 
 _CLASSES: Dict[str, Type[ZspoolError]] = {each.__name__: each for each in ZspoolError.__subclasses__()}
@@ -100,44 +104,44 @@ def _s8(text: bytes) -> bytes:
 
 
 def _s16(text: bytes) -> bytes:
-    return struct.pack('<H', len(text)) + text
+    return struct.pack("<H", len(text)) + text
 
 
-def _command(command: int, fields: bytes = b'', request: int = 0, flags: int = 0) -> bytes:
-    return b'ZSP' + struct.pack('<BBBHI', 1, command, flags, 0, request) + fields
+def _command(command: int, fields: bytes = b"", request: int = 0, flags: int = 0) -> bytes:
+    return b"ZSP" + struct.pack("<BBBHI", 1, command, flags, 0, request) + fields
 
 
 _heads: Dict[int, bytes] = {}  # of records of one frame, by its size
 
 
 def _record(message: Message) -> bytes:
-    '''A message as a record'''
+    """A message as a record"""
     if isinstance(message, (bytes, bytearray, memoryview)):
         head = _heads.get(len(message))
         if not head:
-            head = struct.pack('<IBBH', len(message), 0, 0, 1)
+            head = struct.pack("<IBBH", len(message), 0, 0, 1)
             if len(_heads) < 4096:
                 _heads[len(message)] = head
         return head + message
     frames = [bytes(frame) for frame in message]
     if not frames:
-        raise ZspoolError('EINVAL', 'a message has at least one frame')
-    sizes = b''.join(struct.pack('<I', len(frame)) for frame in frames[:-1])
-    body = sizes + b''.join(frames)
-    return struct.pack('<IBBH', len(body), 0, 0, len(frames)) + body
+        raise ZspoolError("EINVAL", "a message has at least one frame")
+    sizes = b"".join(struct.pack("<I", len(frame)) for frame in frames[:-1])
+    body = sizes + b"".join(frames)
+    return struct.pack("<IBBH", len(body), 0, 0, len(frames)) + body
 
 
 def _records(run: bytes) -> Iterator[Tuple[List[bytes], bytes]]:
-    '''The messages of a run: their frames, and the bytes of their properties'''
+    """The messages of a run: their frames, and the bytes of their properties"""
     at = 0
     while at < len(run):
-        size, _, words, count = struct.unpack_from('<IBBH', run, at)
+        size, _, words, count = struct.unpack_from("<IBBH", run, at)
         at += 8
         end = at + size
         if count == 1 and words == 0:
-            yield [run[at:end]], b''
+            yield [run[at:end]], b""
         else:
-            sizes = list(struct.unpack_from(f'<{count - 1}I', run, at))
+            sizes = list(struct.unpack_from(f"<{count - 1}I", run, at))
             at += 4 * (count - 1)
             properties = run[at:at + 4 * words]
             at += 4 * words
@@ -151,18 +155,18 @@ def _records(run: bytes) -> Iterator[Tuple[List[bytes], bytes]]:
 
 
 class Death:
-    '''One death of a message in the dead letters; times are microseconds since 1970, UTC'''
+    """One death of a message in the dead letters; times are microseconds since 1970, UTC"""
 
     def __init__(self, data: bytes) -> None:
         (self.sequence, self.stored_us, self.delivered_us, self.died_us, self.deliveries,
-         reason) = struct.unpack_from('<QqqqII', data)
-        self.reason = {1: 'deliveries', 2: 'rejected'}.get(reason, str(reason))
+         reason) = struct.unpack_from("<QqqqII", data)
+        self.reason = {1: "deliveries", 2: "rejected"}.get(reason, str(reason))
 
 
 class Delivery:
-    '''A message that was received: `frames`, its `sequence`, and which delivery it is, from 1'''
+    """A message that was received: `frames`, its `sequence`, and which delivery it is, from 1"""
 
-    __slots__ = ('sequence', 'frames', 'deliveries', 'stored_us', '_properties', '_serial')
+    __slots__ = ("sequence", "frames", "deliveries", "stored_us", "_properties", "_serial")
 
     def __init__(self, sequence: int, frames: List[bytes], deliveries: int, stored_us: int, properties: bytes,
                  serial: int) -> None:
@@ -175,13 +179,13 @@ class Delivery:
 
     @property
     def data(self) -> bytes:
-        '''The last frame: all of a message that has one'''
+        """The last frame: all of a message that has one"""
         return self.frames[-1]
 
     def _property(self, wanted: int) -> List[bytes]:
         found, at = [], 0
         while at + 4 <= len(self._properties):
-            number, _, size = struct.unpack_from('<BBH', self._properties, at)
+            number, _, size = struct.unpack_from("<BBH", self._properties, at)
             if number == wanted:
                 found.append(self._properties[at + 4:at + 4 + size])
             at += 4 + (size + 3) // 4 * 4
@@ -189,30 +193,30 @@ class Delivery:
 
     @property
     def origin(self) -> Optional[str]:
-        '''Of a dead letter: the spool in which it died'''
+        """Of a dead letter: the spool in which it died"""
         found = self._property(2)
         return found[0].decode() if found else None
 
     @property
     def deaths(self) -> List[Death]:
-        '''Of a dead letter: its deaths that are known, oldest first'''
+        """Of a dead letter: its deaths that are known, oldest first"""
         return [Death(data) for data in self._property(3)]
 
     @property
     def why(self) -> str:
-        '''Of a dead letter: what the consumer said who rejected it'''
+        """Of a dead letter: what the consumer said who rejected it"""
         found = self._property(4)
-        return found[0].decode(errors='replace') if found else ''
+        return found[0].decode(errors="replace") if found else ""
 
 
 #  ---------------------------------------------------------------------------------------------------
 #  A session, kept up over lost connections
 
 class _Client:
-    '''What all objects share. Their thread calls the methods with an underscore, holding `_lock`.'''
+    """What all objects share. Their thread calls the methods with an underscore, holding `_lock`."""
 
-    def __init__(self, endpoint: str, timeout: float, heartbeat: float, context: Optional[zmq.Context]) -> None:
-        self._endpoint = endpoint.lstrip('>')
+    def __init__(self, endpoint: str, timeout: float, heartbeat: float, context: Optional[zmq.Context[Any]]) -> None:
+        self._endpoint = endpoint.lstrip(">")
         self._timeout = timeout
         self._heartbeat = heartbeat
         self._context = context or zmq.Context.instance()
@@ -220,15 +224,15 @@ class _Client:
         self._failed: Optional[ZspoolError] = None
         self._up = False
         self._ending = False
-        self._socket: Optional[zmq.Socket] = None
-        self._monitor: Optional[zmq.Socket] = None
+        self._socket: Optional[zmq.Socket[Any]] = None
+        self._monitor: Optional[zmq.Socket[Any]] = None
         self._retry, self._backoff = 0.0, 0.05
         self._heard = self._spoke = self._pinged = 0.0
         self._session, self._expiry = 0, 6.0
-        self._own_spool = b''
+        self._own_spool = b""
         self._message_bytes_max = self._message_frames_max = self._transaction_bytes_max = 0
         self._durability = 0
-        name = f'inproc://zspool-{id(self)}-{time.monotonic_ns()}'
+        name = f"inproc://zspool-{id(self)}-{time.monotonic_ns()}"
         self._bell = self._context.socket(zmq.PAIR)
         self._ring = self._context.socket(zmq.PAIR)
         self._bell.bind(name)
@@ -236,18 +240,18 @@ class _Client:
         self._near, self._far = sockets.socketpair()
         self._near.setblocking(False)
         self._event = False             # self._near is readable
-        self._thread = threading.Thread(target=self._run, name='zspool', daemon=True)
+        self._thread = threading.Thread(target=self._run, name="zspool", daemon=True)
 
     def fileno(self) -> int:
-        '''What to poll for reading, with zmq.Poller, select or asyncio's add_reader: a Consumer when there may be
-        something to receive, until recv (0) gives ETIMEDOUT; a Producer when more is confirmed, until
-        events () is called. Read nothing from it.'''
+        """What to poll for reading, with zmq.Poller, select or asyncio's add_reader: a Consumer when there may be
+        something to receive, until recv(0) gives ETIMEDOUT; a Producer when more is confirmed, until
+        events() is called. Read nothing from it."""
         return self._near.fileno()
 
     def _raise_event(self) -> None:
         if not self._event:
             self._event = True
-            self._far.send(b'!')
+            self._far.send(b"!")
 
     def _clear_event(self) -> None:
         if self._event and not self._failed:
@@ -261,7 +265,7 @@ class _Client:
     def _work(self, now: float) -> float: return now + 60
     def _farewell(self) -> None: ...
 
-    def _send(self, command: int, fields: bytes = b'', request: int = 0, flags: int = 0,
+    def _send(self, command: int, fields: bytes = b"", request: int = 0, flags: int = 0,
               frames: Iterable[bytes] = ()) -> None:
         assert self._socket
         self._socket.send_multipart([_command(command, fields, request, flags), *frames], copy=False)
@@ -275,7 +279,7 @@ class _Client:
         self._socket.set(zmq.RECONNECT_IVL_MAX, 2000)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._socket.connect(self._endpoint)
-        self._send(HELLO, struct.pack('<I', int(self._heartbeat * 1000)) + _s8(b'zspool.py ' + __version__.encode()), 1)
+        self._send(HELLO, struct.pack("<I", int(self._heartbeat * 1000)) + _s8(b"zspool.py " + __version__.encode()), 1)
         self._heard = time.monotonic()
 
     def _close(self, linger: int = 0) -> None:
@@ -286,7 +290,7 @@ class _Client:
         self._up = False
 
     def _drop(self) -> None:
-        '''The session is lost: begin another one in a moment'''
+        """The session is lost: begin another one in a moment"""
         was_up = self._up
         self._close()
         self._retry = time.monotonic() + self._backoff
@@ -307,22 +311,22 @@ class _Client:
                 self._drop()    # that was not ZSP
 
     def _understand(self, head: bytes, frames: List[bytes]) -> None:
-        command, flags, _, request = struct.unpack_from('<BBHI', head, 4)
-        if head[:3] != b'ZSP':
+        command, flags, _, request = struct.unpack_from("<BBHI", head, 4)
+        if head[:3] != b"ZSP":
             self._drop()
         elif head[3] != 1:
-            self._failed = ZspoolError('EVERSION', f'the service speaks version {head[3]}')
+            self._failed = ZspoolError("EVERSION", f"the service speaks version {head[3]}")
         elif command == WELCOME:
             (expiry, self._session, _, self._message_bytes_max, self._message_frames_max,
-             self._transaction_bytes_max, self._durability) = struct.unpack_from('<IQQIIIB', head, 12)
+             self._transaction_bytes_max, self._durability) = struct.unpack_from("<IQQIIIB", head, 12)
             self._own_spool = head[49:49 + head[48]]
             self._expiry = expiry / 1000
             self._up = True
             self._backoff = 0.05
             self._begin()
         elif command == ERROR:
-            code, about, _, number = struct.unpack_from('<HBBQ', head, 12)
-            text = head[25:25 + head[24]].decode(errors='replace')
+            code, about, _, number = struct.unpack_from("<HBBQ", head, 12)
+            text = head[25:25 + head[24]].decode(errors="replace")
             self._error(ZspoolError(CODES.get(code, str(code)), text), about, number, request)
             if flags & FLAG_FATAL:
                 self._drop()
@@ -331,7 +335,7 @@ class _Client:
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
         #  A session that was lost has sent what came too late; it is greeted anew.
-        if error.code != 'EPROTOCOL':
+        if error.code != "EPROTOCOL":
             self._failed = self._failed or error
 
     def _keep_up(self, now: float) -> None:
@@ -353,8 +357,8 @@ class _Client:
             self._serve()
         except Exception as error:
             with self._lock:
-                code = 'EADDR' if isinstance(error, zmq.ZMQError) and not self._heard else 'EFAILED'
-                self._failed = self._failed or ZspoolError(code, f'{self._endpoint}: {error}')
+                code = "EADDR" if isinstance(error, zmq.ZMQError) and not self._heard else "EFAILED"
+                self._failed = self._failed or ZspoolError(code, f"{self._endpoint}: {error}")
                 self._close()
                 self._raise_event()
                 self._lock.notify_all()
@@ -389,26 +393,26 @@ class _Client:
 
     def _wake(self) -> None:
         try:
-            self._ring.send(b'', zmq.DONTWAIT)
+            self._ring.send(b"", zmq.DONTWAIT)
         except zmq.Again:
             pass
 
-    def _wait_for(self, condition: Any, timeout: Optional[float], text: str) -> None:
-        '''Wait, with the lock, until a condition holds; raises what has failed'''
+    def _wait_for(self, condition: Callable[[], object], timeout: Optional[float], text: str) -> None:
+        """Wait, with the lock, until a condition holds; raises what has failed"""
         end = None if timeout is None else time.monotonic() + timeout
         while not condition():
             if self._failed:
                 raise self._failed
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
-                raise ZspoolError('ETIMEDOUT', text)
+                raise ZspoolError("ETIMEDOUT", text)
             self._wake()
             self._lock.wait(left if left is None else min(left, 0.5))
         if self._failed:
             raise self._failed
 
     def close(self) -> None:
-        '''End the session. What was put and is not confirmed may not be stored.'''
+        """End the session. What was put and is not confirmed may not be stored."""
         if self._ending:
             return
         with self._lock:
@@ -421,10 +425,10 @@ class _Client:
         self._near.close()
         self._far.close()
 
-    def __enter__(self) -> Any:
+    def __enter__(self: _Self) -> _Self:
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 
@@ -432,7 +436,7 @@ class _Client:
 #  Producer
 
 class _Run:
-    __slots__ = ('spool', 'level', 'first', 'last', 'records', 'bytes')
+    __slots__ = ("spool", "level", "first", "last", "records", "bytes")
 
     def __init__(self, spool: str, level: int, first: int) -> None:
         self.spool, self.level, self.first, self.last = spool, level, first, first - 1
@@ -441,7 +445,7 @@ class _Run:
 
 
 class Producer(_Client):
-    '''Puts messages into spools, and knows which are safe.
+    """Puts messages into spools, and knows which are safe.
 
     spool     where put() puts; None: the device's own
     name      a named producer's messages are stored once, whatever is sent again; of two with one
@@ -452,13 +456,13 @@ class Producer(_Client):
     timeout   seconds that a call waits at most
 
     Connects at once, and waits for the service. Numbers are given from 1, or from where a producer
-    of this name was: see `last`.'''
+    of this name was: see `last`."""
 
-    def __init__(self, endpoint: str, spool: Optional[str] = None, name: str = '', level: str = 'default',
+    def __init__(self, endpoint: str, spool: Optional[str] = None, name: str = "", level: str = "default",
                  create: bool = True, window: Tuple[int, int] = (100000, 8 << 20), timeout: float = 30,
-                 heartbeat: float = 2, context: Optional[zmq.Context] = None) -> None:
+                 heartbeat: float = 2, context: Optional[zmq.Context[Any]] = None) -> None:
         super().__init__(endpoint, timeout, heartbeat, context)
-        self._name, self._spool, self._create = name, spool or '', create
+        self._name, self._spool, self._create = name, spool or "", create
         self._level = LEVELS[level]
         self._window = window
         self._ready = self._producing = self._held = False
@@ -473,14 +477,14 @@ class Producer(_Client):
         self._number = self._settled = self._cached = self._committed = self._confirmed = 0
         self._service_window = 1 << 16
         self._flushing = False
-        self._txn: Optional['Transaction'] = None
-        self._committing: Optional['Transaction'] = None
+        self._txn: Optional["Transaction"] = None
+        self._committing: Optional["Transaction"] = None
         self._commit_sent = False
         self._thread.start()
         try:
             with self._lock:
                 self._wait_for(lambda: self._ready and all(each in self._handles for each in self._spools), timeout,
-                               'nobody answers')
+                               "nobody answers")
         except ZspoolError:
             self.close()
             raise
@@ -489,12 +493,12 @@ class Producer(_Client):
     def _begin(self) -> None:
         self._producing = self._held = False
         self._handles, self._asked = {}, []
-        self._send(PRODUCE, struct.pack('<I', self._epoch if self._name else 0) + _s8(self._name.encode()), 3)
+        self._send(PRODUCE, struct.pack("<I", self._epoch if self._name else 0) + _s8(self._name.encode()), 3)
 
     def _lost(self) -> None:
         self._producing = False
         if self._committing and self._commit_sent and not self._name:
-            self._end_commit(ZspoolError('ELOST', 'it is not known whether it was made'))
+            self._end_commit(ZspoolError("ELOST", "it is not known whether it was made"))
 
     def _send_from(self, number: int) -> None:
         self._unsent = 0
@@ -504,7 +508,7 @@ class Producer(_Client):
 
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
         if command == PRODUCING:
-            self._epoch, last, self._service_window = struct.unpack_from('<IQI', fields)
+            self._epoch, last, self._service_window = struct.unpack_from("<IQI", fields)
             self._producing, self._held = True, False
             if not self._name:
                 self._base = self._settled
@@ -516,9 +520,9 @@ class Producer(_Client):
                 self._send_from(last + 1)
             self._ready = True
         elif command == OPENED:
-            self._handles[self._asked[request - 100]] = struct.unpack_from('<I', fields)[0]
+            self._handles[self._asked[request - 100]] = struct.unpack_from("<I", fields)[0]
         elif command == CONFIRM:
-            self._service_window, cached, committed = struct.unpack_from('<IQQ', fields)
+            self._service_window, cached, committed = struct.unpack_from("<IQQ", fields)
             base = 0 if self._name else self._base
             self._take_confirm(cached + base, committed + base)
             if flags & FLAG_RESUME and self._producing:
@@ -530,7 +534,7 @@ class Producer(_Client):
             self._end_commit(None)
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
-        if about == COMMIT and error.code != 'EPROTOCOL' and error.code != 'EFENCED':
+        if about == COMMIT and error.code != "EPROTOCOL" and error.code != "EFENCED":
             self._end_commit(error)
         else:
             super()._error(error, about, number, request)
@@ -601,8 +605,8 @@ class Producer(_Client):
             if run.spool not in self._handles:
                 break
             first = run.first - (0 if self._name else self._base)
-            self._send(PUT, struct.pack('<IQIB3x', self._handles[run.spool], first, len(run.records), run.level),
-                       frames=[b''.join(run.records)])
+            self._send(PUT, struct.pack("<IQIB3x", self._handles[run.spool], first, len(run.records), run.level),
+                       frames=[b"".join(run.records)])
             sent += run.bytes
             self._unsent += 1
         self._send_commit()
@@ -614,10 +618,10 @@ class Producer(_Client):
                 or self._cached < self._number or any(run.spool not in self._handles for run in txn._runs)):
             return
         number = txn.number - (0 if self._name else self._base)
-        fields = struct.pack('<HHQ', len(txn._runs), len(txn._acks), number)
-        fields += b''.join(struct.pack('<II', self._handles[run.spool], len(run.records)) for run in txn._runs)
-        fields += b''.join(struct.pack('<QIIQQ', *ack) for ack in txn._acks)
-        self._send(COMMIT, fields, 2, frames=[b''.join(run.records) for run in txn._runs])
+        fields = struct.pack("<HHQ", len(txn._runs), len(txn._acks), number)
+        fields += b"".join(struct.pack("<II", self._handles[run.spool], len(run.records)) for run in txn._runs)
+        fields += b"".join(struct.pack("<QIIQQ", *ack) for ack in txn._acks)
+        self._send(COMMIT, fields, 2, frames=[b"".join(run.records) for run in txn._runs])
         self._commit_sent = True
 
     #  The application's side
@@ -639,12 +643,12 @@ class Producer(_Client):
         return self._number - self._settled >= self._window[0] or self._bytes >= self._window[1] > 0
 
     def put(self, message: Message, spool: Optional[str] = None) -> int:
-        '''Put a message, bytes or a sequence of frames; it is sent by itself. Gives its number, or 0 in a
-        transaction. Nothing is safe when it returns: see flush() and `confirmed`.'''
+        """Put a message, bytes or a sequence of frames; it is sent by itself. Gives its number, or 0 in a
+        transaction. Nothing is safe when it returns: see flush() and `confirmed`."""
         return self.put_many((message,), spool)
 
     def put_many(self, messages: Iterable[Message], spool: Optional[str] = None) -> int:
-        '''Put many messages: cheaper than one by one. Gives the number of the last one.'''
+        """Put many messages: cheaper than one by one. Gives the number of the last one."""
         target = self._spool if spool is None else spool
         with self._lock:
             self._check()
@@ -658,7 +662,7 @@ class Producer(_Client):
                     self._txn._stage(record, target)
                     continue
                 if self._is_full():
-                    self._wait_for(lambda: not self._is_full(), self._timeout, 'the window stays full')
+                    self._wait_for(lambda: not self._is_full(), self._timeout, "the window stays full")
                 self._add(record, target)
             idle = self._unsent == len(self._runs) and self._unsent < RUNS_SENT or self._unsent < len(self._runs)
             number = 0 if self._txn else self._number
@@ -669,48 +673,48 @@ class Producer(_Client):
     def _check_size(self, message: Message) -> None:
         frames = (message,) if isinstance(message, (bytes, bytearray, memoryview)) else message
         if len(frames) > self._message_frames_max or sum(map(len, frames)) > self._message_bytes_max:
-            raise ZspoolError('ETOOBIG', 'the message is larger than the service takes')
+            raise ZspoolError("ETOOBIG", "the message is larger than the service takes")
 
     def _check(self) -> None:
         if self._failed:
             raise self._failed
         if self._ending:
-            raise ZspoolError('EINVAL', 'it is closed')
+            raise ZspoolError("EINVAL", "it is closed")
         if self._committing:
-            raise ZspoolError('EINVAL', 'a commit is under way')
+            raise ZspoolError("EINVAL", "a commit is under way")
 
     def flush(self, timeout: Optional[float] = None) -> None:
-        '''Wait until all that was put is confirmed at its level.'''
+        """Wait until all that was put is confirmed at its level."""
         with self._lock:
             self._flushing = True
             try:
                 self._wait_for(lambda: self._confirmed >= self._number, self._timeout if timeout is None else timeout,
-                               'not all is confirmed')
+                               "not all is confirmed")
             finally:
                 self._flushing = False
 
     def set_level(self, level: str) -> None:
-        '''Have messages put from now on confirmed at another level.'''
+        """Have messages put from now on confirmed at another level."""
         with self._lock:
             self._level = LEVELS[level]
 
     @property
     def confirmed(self) -> int:
-        '''All messages up to this number are confirmed, each at its level'''
+        """All messages up to this number are confirmed, each at its level"""
         return self._confirmed
 
     @property
     def committed(self) -> int:
-        '''All messages up to this number are durable, as far as the service has said'''
+        """All messages up to this number are durable, as far as the service has said"""
         return self._committed
 
     @property
     def epoch(self) -> int:
-        '''Which producer of its name this is: a newer one has a higher epoch, and fences it'''
+        """Which producer of its name this is: a newer one has a higher epoch, and fences it"""
         return self._epoch
 
     def events(self) -> int:
-        '''Have fileno () be quiet until more is confirmed; gives what is. Raises why the producer has failed.'''
+        """Have fileno() be quiet until more is confirmed; gives what is. Raises why the producer has failed."""
         with self._lock:
             self._clear_event()
             if self._failed:
@@ -719,22 +723,22 @@ class Producer(_Client):
 
     @property
     def last(self) -> int:
-        '''Number of the last message that the service has of a producer of this name: where one goes
-        on that has kept nothing'''
+        """Number of the last message that the service has of a producer of this name: where one goes
+        on that has kept nothing"""
         return self._cached
 
-    def transaction(self) -> 'Transaction':
-        '''Begin a transaction: with producer.transaction(): ... commits at the end, and rolls back when
-        that is left by an exception.'''
+    def transaction(self) -> "Transaction":
+        """Begin a transaction: with producer.transaction(): ... commits at the end, and rolls back when
+        that is left by an exception."""
         with self._lock:
             self._check()
             if self._txn:
-                raise ZspoolError('EINVAL', 'a transaction is open')
+                raise ZspoolError("EINVAL", "a transaction is open")
             self._txn = Transaction(self)
             return self._txn
 
     def close(self, linger: float = 5) -> None:
-        '''Send what was put, wait for its confirmation, for so many seconds at most, and end.'''
+        """Send what was put, wait for its confirmation, for so many seconds at most, and end."""
         if not self._ending and self._ready and not self._failed and not self._committing:
             try:
                 self.flush(linger)
@@ -744,13 +748,13 @@ class Producer(_Client):
 
 
 class Transaction:
-    '''Messages and acknowledgements that become durable and visible together, or not at all'''
+    """Messages and acknowledgements that become durable and visible together, or not at all"""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._runs: List[_Run] = []
         self._acks: List[List[int]] = []         # session, subscription, generation, first, last
-        self._given: List[Tuple['Consumer', List[int]]] = []
+        self._given: List[Tuple["Consumer", List[int]]] = []
         self._bytes = 0
         self.number = 0                          # when it was made
         self._error: Optional[ZspoolError] = None
@@ -758,11 +762,11 @@ class Transaction:
 
     def _stage(self, record: bytes, spool: str) -> None:
         if self._bytes + len(record) > self._producer._transaction_bytes_max:
-            raise ZspoolError('ELIMIT', 'the transaction has too many bytes')
+            raise ZspoolError("ELIMIT", "the transaction has too many bytes")
         run = next((run for run in reversed(self._runs) if run.spool == spool), None)
         if not run or run.bytes + len(record) > RUN_BYTES or len(run.records) == RUN_MESSAGES:
             if len(self._runs) == PARTS:
-                raise ZspoolError('ELIMIT', 'the transaction has too many parts')
+                raise ZspoolError("ELIMIT", "the transaction has too many parts")
             run = _Run(spool, 0, 0)
             self._runs.append(run)
         run.records.append(record)
@@ -770,11 +774,11 @@ class Transaction:
         self._bytes += len(record)
 
     def put(self, message: Message, spool: Optional[str] = None) -> None:
-        '''Put a message in this transaction.'''
+        """Put a message in this transaction."""
         self._producer.put(message, spool)
 
-    def ack(self, consumer: 'Consumer', delivery: Delivery) -> None:
-        '''Acknowledge a delivery of a consumer of the same device in this transaction.'''
+    def ack(self, consumer: "Consumer", delivery: Delivery) -> None:
+        """Acknowledge a delivery of a consumer of the same device in this transaction."""
         ack = consumer._claim(delivery)
         self._given.append((consumer, ack))
         last = self._acks[-1] if self._acks else None
@@ -783,7 +787,7 @@ class Transaction:
             return
         if len(self._acks) == RANGES:
             consumer._unclaim(self._given.pop()[1])
-            raise ZspoolError('ELIMIT', 'the transaction has too many acknowledgements')
+            raise ZspoolError("ELIMIT", "the transaction has too many acknowledgements")
         self._acks.append(list(ack))
 
     def _give_back(self) -> None:
@@ -791,48 +795,48 @@ class Transaction:
             consumer._unclaim(ack)
 
     def commit(self) -> int:
-        '''Make it so, and wait; gives its number. ESTALE: a delivery was not held any more, ENOSPC and ELIMIT: no
-        room: nothing of it was done. ETIMEDOUT: not known yet; call it again to wait on.'''
+        """Make it so, and wait; gives its number. ESTALE: a delivery was not held any more, ENOSPC and ELIMIT: no
+        room: nothing of it was done. ETIMEDOUT: not known yet; call it again to wait on."""
         producer = self._producer
         with producer._lock:
             if producer._committing is not self:
                 if producer._txn is not self:
-                    raise ZspoolError('EINVAL', 'the transaction is not open')
+                    raise ZspoolError("EINVAL", "the transaction is not open")
                 if not self._runs and not self._acks:
                     producer._txn = None
                     return producer._number
                 producer._flushing = True
                 try:
                     producer._wait_for(lambda: producer._cached >= producer._number, producer._timeout,
-                                       'what was put before was not taken')
+                                       "what was put before was not taken")
                 finally:
                     producer._flushing = False
                 self.number = producer._number + 1
                 producer._txn, producer._committing, producer._commit_sent = None, self, False
             try:
-                producer._wait_for(lambda: self._ended, producer._timeout, 'it is not known yet whether it was made')
+                producer._wait_for(lambda: self._ended, producer._timeout, "it is not known yet whether it was made")
             except ETIMEDOUT:
                 raise
             except ZspoolError as error:
                 producer._committing, self._error = None, error
         if self._error:
-            if self._error.code != 'ELOST':
+            if self._error.code != "ELOST":
                 self._give_back()
             raise self._error
         return self.number
 
     def rollback(self) -> None:
-        '''Forget it: consumers hold the deliveries as before.'''
+        """Forget it: consumers hold the deliveries as before."""
         with self._producer._lock:
             if self._producer._txn is not self:
-                raise ZspoolError('EINVAL', 'the transaction is not open')
+                raise ZspoolError("EINVAL", "the transaction is not open")
             self._producer._txn = None
         self._give_back()
 
-    def __enter__(self) -> 'Transaction':
+    def __enter__(self) -> "Transaction":
         return self
 
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
         if not kind:
             self.commit()
         elif self._producer._txn is self:
@@ -843,7 +847,7 @@ class Transaction:
 #  Consumer
 
 class Consumer(_Client):
-    '''Receives messages of a spool through a cursor, and acknowledges them.
+    """Receives messages of a spool through a cursor, and acknowledges them.
 
     spool      None: the device's own
     cursor     consumers of one cursor compete; with a cursor each they get everything each
@@ -853,16 +857,16 @@ class Consumer(_Client):
     prefetch   most messages, and bytes, that are received ahead
 
     Connects at once, and waits for the service. After a lost connection it subscribes again; what
-    it held then is delivered again, and acknowledging it raises ESTALE.'''
+    it held then is delivered again, and acknowledging it raises ESTALE."""
 
     SUBSCRIPTION = 1
 
-    def __init__(self, endpoint: str, spool: Optional[str] = None, cursor: str = '', filters: Iterable[str] = (),
-                 start: str = 'all', create: bool = True, exclusive: bool = False,
+    def __init__(self, endpoint: str, spool: Optional[str] = None, cursor: str = "", filters: Iterable[str] = (),
+                 start: str = "all", create: bool = True, exclusive: bool = False,
                  prefetch: Tuple[int, int] = (10000, 4 << 20), timeout: float = 30, heartbeat: float = 2,
-                 context: Optional[zmq.Context] = None) -> None:
+                 context: Optional[zmq.Context[Any]] = None) -> None:
         super().__init__(endpoint, timeout, heartbeat, context)
-        self._spool, self._cursor, self._start = spool or '', cursor, start
+        self._spool, self._cursor, self._start = spool or "", cursor, start
         self._filters = [each.encode() if isinstance(each, str) else each for each in filters]
         self._create, self._exclusive, self._prefetch = create, exclusive, prefetch
         self._subscribed = self._ever = self._active = False
@@ -883,7 +887,7 @@ class Consumer(_Client):
         self._thread.start()
         try:
             with self._lock:
-                self._wait_for(lambda: self._ever, timeout, 'nobody answers')
+                self._wait_for(lambda: self._ever, timeout, "nobody answers")
         except ZspoolError:
             self.close()
             raise
@@ -893,7 +897,7 @@ class Consumer(_Client):
         self._send(OPEN, _s8(self._spool.encode() or self._own_spool), 3, FLAG_CREATE if self._create else 0)
 
     def _void(self) -> None:
-        '''What was received is not held any more'''
+        """What was received is not held any more"""
         self._serial += 1
         self._taken_messages += sum(parcel[1] for parcel in self._parcels)
         self._taken_bytes += sum(len(parcel[4]) for parcel in self._parcels)
@@ -909,7 +913,7 @@ class Consumer(_Client):
         self._unsure, self._unsure_lost = False, self._unsure or self._unsure_lost
         self._wishes.clear()
         if self._waiting:
-            self._answer(self._waiting, ZspoolError('ELOST', 'the connection was lost'))
+            self._answer(self._waiting, ZspoolError("ELOST", "the connection was lost"))
 
     def _answer(self, request: int, error: Optional[ZspoolError]) -> None:
         if request == self._waiting:
@@ -917,14 +921,14 @@ class Consumer(_Client):
 
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
         if command == OPENED:
-            self._handle = struct.unpack_from('<I', fields)[0]
-            fields = struct.pack('<IIIQ', self.SUBSCRIPTION, self._handle, *self._prefetch)
+            self._handle = struct.unpack_from("<I", fields)[0]
+            fields = struct.pack("<IIIQ", self.SUBSCRIPTION, self._handle, *self._prefetch)
             fields += _s8(self._cursor.encode()) + _s8(self._start.encode())
-            fields += struct.pack('<H', len(self._filters)) + b''.join(_s16(each) for each in self._filters)
+            fields += struct.pack("<H", len(self._filters)) + b"".join(_s16(each) for each in self._filters)
             self._send(SUBSCRIBE, fields, 4, (FLAG_CREATE if self._create else 0)
                        | (FLAG_EXCLUSIVE if self._exclusive else 0))
         elif command == SUBSCRIBED:
-            generation = struct.unpack_from('<II', fields)[1]
+            generation = struct.unpack_from("<II", fields)[1]
             if not self._subscribed:
                 self._taken_messages = self._taken_bytes = 0
             elif generation != self._generation:
@@ -934,9 +938,9 @@ class Consumer(_Client):
             self._subscribed = self._ever = True
             self._answer(request, None)
         elif command == DELIVER:
-            _, generation, count = struct.unpack_from('<IIH', fields)
+            _, generation, count = struct.unpack_from("<IIH", fields)
             for index in range(count):
-                first, stored, messages, deliveries = struct.unpack_from('<QqIH', fields, 12 + 24 * index)
+                first, stored, messages, deliveries = struct.unpack_from("<QqIH", fields, 12 + 24 * index)
                 if generation == self._generation and frames[index]:
                     self._parcels.append((first, messages, deliveries, stored, frames[index]))
                     continue
@@ -963,8 +967,8 @@ class Consumer(_Client):
             while self._words and len(ranges) < RANGES and self._words[0][:3] == (command, flags, time_ms) \
                     and self._words[0][4] == reason:
                 ranges.append(self._words.pop(0)[3])
-            fields = struct.pack('<IIIHH', self.SUBSCRIPTION, self._generation, time_ms, len(ranges), 0)
-            fields += b''.join(struct.pack('<QQ', *each) for each in ranges) + _s8(reason)
+            fields = struct.pack("<IIIHH", self.SUBSCRIPTION, self._generation, time_ms, len(ranges), 0)
+            fields += b"".join(struct.pack("<QQ", *each) for each in ranges) + _s8(reason)
             self._send(command, fields, flags=flags)
         self._words_now = False
 
@@ -978,7 +982,7 @@ class Consumer(_Client):
             due = self._words_since + ACK_S
         if (self._taken_messages > self._prefetch[0] // 4 or self._taken_bytes > self._prefetch[1] // 4
                 or (self._taken_messages and not self._parcels)):
-            self._send(CREDIT, struct.pack('<IIQ', self.SUBSCRIPTION, self._taken_messages, self._taken_bytes))
+            self._send(CREDIT, struct.pack("<IIQ", self.SUBSCRIPTION, self._taken_messages, self._taken_bytes))
             self._taken_messages = self._taken_bytes = 0
         for command, fields, request in self._wishes:
             self._send(command, fields, request)
@@ -990,7 +994,7 @@ class Consumer(_Client):
 
     #  The application's side
     def _next(self) -> bool:
-        '''Have the messages of the next run at hand'''
+        """Have the messages of the next run at hand"""
         if not self._deliveries and self._parcels:
             first, count, deliveries, stored, run = self._parcels.popleft()
             sequence, serial = first, self._serial
@@ -998,7 +1002,7 @@ class Consumer(_Client):
                 self._deliveries.append(Delivery(sequence, frames, deliveries, stored, properties, serial))
                 sequence += 1
             if sequence != first + count:
-                self._failed = ZspoolError('EPROTOCOL', 'a frame of records has not the messages that it says')
+                self._failed = ZspoolError("EPROTOCOL", "a frame of records has not the messages that it says")
                 raise self._failed
             self._taken_messages += count
             self._taken_bytes += len(run)
@@ -1007,18 +1011,18 @@ class Consumer(_Client):
         return bool(self._deliveries)
 
     def recv(self, timeout: Optional[float] = None) -> Delivery:
-        '''Receive the next message; timeout in seconds, None: wait for ever. ETIMEDOUT: none came.'''
+        """Receive the next message; timeout in seconds, None: wait for ever. ETIMEDOUT: none came."""
         with self._lock:
             if not self._next():
                 self._clear_event()
                 self._words_now = bool(self._words)
-                self._wait_for(self._next, timeout, 'no message has come')
+                self._wait_for(self._next, timeout, "no message has come")
             delivery = self._deliveries.popleft()
             self._held[delivery.sequence] = delivery._serial
             return delivery
 
     def recv_many(self, count: int = 1000, timeout: Optional[float] = None) -> List[Delivery]:
-        '''Receive at least one message, and at most so many of those that have come.'''
+        """Receive at least one message, and at most so many of those that have come."""
         received = [self.recv(timeout)]
         with self._lock:
             held, waiting, serial = self._held, self._deliveries, self._serial
@@ -1036,7 +1040,7 @@ class Consumer(_Client):
             yield self.recv()
 
     def _word(self, command: int, sequences: Iterable[int], flags: int = 0, time_ms: int = 0,
-              reason: bytes = b'') -> None:
+              reason: bytes = b"") -> None:
         for sequence in sequences:
             last = self._words[-1] if self._words else None
             if last and last[:3] == (command, flags, time_ms) and last[4] == reason and last[3][1] + 1 == sequence:
@@ -1052,58 +1056,58 @@ class Consumer(_Client):
         sequence = delivery if isinstance(delivery, int) else delivery.sequence
         serial = self._held.get(sequence)
         if serial is None or (not isinstance(delivery, int) and delivery._serial != serial):
-            raise ZspoolError('ESTALE', 'it is not held')
+            raise ZspoolError("ESTALE", "it is not held")
         del self._held[sequence]
         return sequence
 
     def ack(self, delivery: Union[Delivery, int]) -> None:
-        '''Acknowledge one message; sent within 20 ms, together with others. ESTALE: it is not held, as after a
-        lost connection.'''
+        """Acknowledge one message; sent within 20 ms, together with others. ESTALE: it is not held, as after a
+        lost connection."""
         with self._lock:
             self._word(ACK, [self._let_go(delivery)])
 
     def ack_many(self, deliveries: Iterable[Union[Delivery, int]]) -> None:
-        '''Acknowledge several messages: cheaper than one by one. ESTALE: one of them is not held; those before it
-        are acknowledged.'''
+        """Acknowledge several messages: cheaper than one by one. ESTALE: one of them is not held; those before it
+        are acknowledged."""
         with self._lock:
             held, sequences = self._held, []
             try:
                 for delivery in deliveries:
                     sequence = delivery if isinstance(delivery, int) else delivery.sequence
                     if held.get(sequence) != self._serial:
-                        raise ZspoolError('ESTALE', 'it is not held')
+                        raise ZspoolError("ESTALE", "it is not held")
                     del held[sequence]
                     sequences.append(sequence)
             finally:
                 self._word(ACK, sequences)
 
     def ack_to(self, delivery: Union[Delivery, int]) -> None:
-        '''Acknowledge all messages that were received up to this one, and are still held.'''
+        """Acknowledge all messages that were received up to this one, and are still held."""
         sequence = delivery if isinstance(delivery, int) else delivery.sequence
         with self._lock:
             held = sorted(each for each in self._held if each <= sequence)
             if not held:
-                raise ZspoolError('ESTALE', 'it is not held')
+                raise ZspoolError("ESTALE", "it is not held")
             for each in held:
                 del self._held[each]
             self._word(ACK, held)
 
     def reject(self, delivery: Union[Delivery, int], delay: float = 0) -> None:
-        '''Give a message back, to be delivered again after a delay in seconds.'''
+        """Give a message back, to be delivered again after a delay in seconds."""
         with self._lock:
             self._word(REJECT, [self._let_go(delivery)], time_ms=int(delay * 1000))
 
-    def bury(self, delivery: Union[Delivery, int], reason: str = '') -> None:
-        '''Have a message moved to the dead letters.'''
+    def bury(self, delivery: Union[Delivery, int], reason: str = "") -> None:
+        """Have a message moved to the dead letters."""
         with self._lock:
             self._word(REJECT, [self._let_go(delivery)], flags=FLAG_DEAD, reason=reason.encode()[:255])
 
     def extend(self, delivery: Union[Delivery, int], seconds: float) -> None:
-        '''Keep a message for so long from now on, instead of the device's ack-timeout.'''
+        """Keep a message for so long from now on, instead of the device's ack-timeout."""
         sequence = delivery if isinstance(delivery, int) else delivery.sequence
         with self._lock:
             if sequence not in self._held:
-                raise ZspoolError('ESTALE', 'it is not held')
+                raise ZspoolError("ESTALE", "it is not held")
             self._word(EXTEND, [sequence], time_ms=int(seconds * 1000))
             self._words_now = True
         self._wake()
@@ -1114,7 +1118,7 @@ class Consumer(_Client):
         self._words_now = True
         self._wishes.append((command, fields, request))
         try:
-            self._wait_for(lambda: request in self._answers, self._timeout, 'no answer came')
+            self._wait_for(lambda: request in self._answers, self._timeout, "no answer came")
         finally:
             self._waiting = 0
             error = self._answers.pop(request, None)
@@ -1122,21 +1126,21 @@ class Consumer(_Client):
             raise error
 
     def seek(self, start: str) -> None:
-        '''Move the cursor, for all its consumers; what any of them holds is forgotten.'''
+        """Move the cursor, for all its consumers; what any of them holds is forgotten."""
         with self._lock:
-            self._wait_for(lambda: self._subscribed, self._timeout, 'nobody answers')
-            self._ask(SEEK, struct.pack('<I', self.SUBSCRIPTION) + _s8(start.encode()))
+            self._wait_for(lambda: self._subscribed, self._timeout, "nobody answers")
+            self._ask(SEEK, struct.pack("<I", self.SUBSCRIPTION) + _s8(start.encode()))
 
     def flush(self) -> None:
-        '''Wait until all acknowledgements made before are durable. ELOST: the connection was lost since they
-        were made, some may not be.'''
+        """Wait until all acknowledgements made before are durable. ELOST: the connection was lost since they
+        were made, some may not be."""
         with self._lock:
-            self._wait_for(lambda: self._subscribed, self._timeout, 'nobody answers')
+            self._wait_for(lambda: self._subscribed, self._timeout, "nobody answers")
             lost, self._unsure_lost = self._unsure_lost, False
             if lost:
-                raise ZspoolError('ELOST', 'the connection was lost: acknowledgements may be, too')
+                raise ZspoolError("ELOST", "the connection was lost: acknowledgements may be, too")
             try:
-                self._ask(FLUSH, b'')
+                self._ask(FLUSH, b"")
             except ELOST:
                 self._unsure_lost = False
                 raise
@@ -1144,13 +1148,13 @@ class Consumer(_Client):
 
     @property
     def ahead(self) -> int:
-        '''How many messages were received ahead'''
+        """How many messages were received ahead"""
         with self._lock:
             return len(self._deliveries) + sum(parcel[1] for parcel in self._parcels)
 
     @property
     def active(self) -> bool:
-        '''Whether it is the one that gets messages: always, unless exclusive'''
+        """Whether it is the one that gets messages: always, unless exclusive"""
         return self._subscribed and self._active
 
     def _claim(self, delivery: Delivery) -> List[int]:
@@ -1168,10 +1172,10 @@ class Consumer(_Client):
 #  Administration
 
 class Service(_Client):
-    '''Asks a service: its status, its spools and cursors; purges and deletes where that is allowed.'''
+    """Asks a service: its status, its spools and cursors; purges and deletes where that is allowed."""
 
     def __init__(self, endpoint: str, timeout: float = 30, heartbeat: float = 2,
-                 context: Optional[zmq.Context] = None) -> None:
+                 context: Optional[zmq.Context[Any]] = None) -> None:
         super().__init__(endpoint, timeout, heartbeat, context)
         self._requests = 100
         self._wishes: List[Tuple[int, bytes, int, int]] = []
@@ -1179,7 +1183,7 @@ class Service(_Client):
         self._thread.start()
         try:
             with self._lock:
-                self._wait_for(lambda: self._up, timeout, 'nobody answers')
+                self._wait_for(lambda: self._up, timeout, "nobody answers")
         except ZspoolError:
             self.close()
             raise
@@ -1187,16 +1191,16 @@ class Service(_Client):
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
         if command == VALUES:
             values, at = {}, 2
-            for _ in range(struct.unpack_from('<H', fields)[0]):
+            for _ in range(struct.unpack_from("<H", fields)[0]):
                 texts = []
                 for _ in range(2):
-                    size = struct.unpack_from('<H', fields, at)[0]
-                    texts.append(fields[at + 2:at + 2 + size].decode(errors='replace'))
+                    size = struct.unpack_from("<H", fields, at)[0]
+                    texts.append(fields[at + 2:at + 2 + size].decode(errors="replace"))
                     at += 2 + size
                 values[texts[0]] = texts[1]
             self._answers[request] = values
         elif command == OPENED:
-            self._answers[request] = struct.unpack_from('<I', fields)[0]
+            self._answers[request] = struct.unpack_from("<I", fields)[0]
         elif command == DONE:
             self._answers[request] = None
 
@@ -1205,7 +1209,7 @@ class Service(_Client):
 
     def _lost(self) -> None:
         for _, _, request, _ in self._wishes:
-            self._answers[request] = ZspoolError('ELOST', 'the connection was lost')
+            self._answers[request] = ZspoolError("ELOST", "the connection was lost")
         self._wishes.clear()
 
     def _work(self, now: float) -> float:
@@ -1214,19 +1218,19 @@ class Service(_Client):
             self._send(command, fields, request, flags)
         return now + 60
 
-    def _ask(self, command: int, fields: bytes = b'', flags: int = 0) -> Any:
+    def _ask(self, command: int, fields: bytes = b"", flags: int = 0) -> Any:
         with self._lock:
             self._requests += 1
             request = self._requests
             self._wishes.append((command, fields, request, flags))
-            self._wait_for(lambda: request in self._answers, self._timeout, 'no answer came')
+            self._wait_for(lambda: request in self._answers, self._timeout, "no answer came")
             answer = self._answers.pop(request)
         if isinstance(answer, ZspoolError):
             raise answer
         return answer
 
     def status(self) -> Dict[str, str]:
-        '''Names and values, as `zspool status` shows them'''
+        """Names and values, as `zspool status` shows them"""
         return self._ask(STATUS)
 
     def _spool(self, name: str) -> int:
@@ -1234,21 +1238,21 @@ class Service(_Client):
 
     @staticmethod
     def _rows(values: Dict[str, str]) -> Dict[str, Dict[str, int]]:
-        return {name: {key: int(number) for key, number in (pair.split('=') for pair in line.split())}
+        return {name: {key: int(number) for key, number in (pair.split("=") for pair in line.split())}
                 for name, line in values.items()}
 
     def spools(self) -> Dict[str, Dict[str, int]]:
-        '''What each spool holds: first, last, messages, bytes, lost'''
-        return self._rows(self._ask(LIST, struct.pack('<I', 0)))
+        """What each spool holds: first, last, messages, bytes, lost"""
+        return self._rows(self._ask(LIST, struct.pack("<I", 0)))
 
     def cursors(self, spool: str) -> Dict[str, Dict[str, int]]:
-        '''Where each cursor of a spool stands: generation, floor, sent_to, pending, in_flight, lagged'''
-        return self._rows(self._ask(LIST, struct.pack('<I', self._spool(spool))))
+        """Where each cursor of a spool stands: generation, floor, sent_to, pending, in_flight, lagged"""
+        return self._rows(self._ask(LIST, struct.pack("<I", self._spool(spool))))
 
     def purge(self, spool: str, sequence: int) -> None:
-        '''Remove all blocks of a spool that end at or below a sequence, whoever has acknowledged them.'''
-        self._ask(PURGE, struct.pack('<IQ', self._spool(spool), sequence))
+        """Remove all blocks of a spool that end at or below a sequence, whoever has acknowledged them."""
+        self._ask(PURGE, struct.pack("<IQ", self._spool(spool), sequence))
 
     def delete_cursor(self, spool: str, cursor: str) -> None:
-        '''Delete a cursor that nobody uses.'''
-        self._ask(DELETE_CURSOR, struct.pack('<I', self._spool(spool)) + _s8(cursor.encode()))
+        """Delete a cursor that nobody uses."""
+        self._ask(DELETE_CURSOR, struct.pack("<I", self._spool(spool)) + _s8(cursor.encode()))
