@@ -10,11 +10,13 @@
 //  CAVEATS
 //
 //  - Delivery is at least once. A crash, a consumer that leaves or a time-out make messages come
-//    twice; make work repeatable, or keep a note of what was done.
+//    twice; make work repeatable, or keep a note of what was done: a producer's transaction, which
+//    stores results in the commit that acknowledges what they were made of, is such a note.
 //  - What has not reached a device is not safe: a plain PUSH socket tells nobody what was in its
-//    queue when its process died.
+//    queue when its process died. A producer knows what is safe, and one with a name is not stored
+//    twice; what it has in memory is gone with its process all the same.
 //  - Under the policies `settled` and `sent` a message counts as done when the network took it.
-//    Only `explicit` knows that a consumer has done its work.
+//    Only `explicit`, and consumers of a service, know that the work was done.
 //  - A store must be on a local disk that tells the truth about fsync. Open it once in a process,
 //    and not across fork ().
 //  - The store is read through a memory map. A disk that fails while a page is read, or somebody
@@ -31,6 +33,10 @@
 //                    peers, and to feeds, on threads of its own
 //    zspool_control  asks the device of another process: STATUS, PAUSE, RESUME, FLUSH; to put dead letters
 //                    back, or drop them; to move or delete cursors
+//    zspool_producer puts messages into spools of a device's service, knows which are safe, sends
+//                    again what is not, and has transactions
+//    zspool_consumer receives messages from a device's service, acknowledges them, or gives them back
+//    zspool_admin    lists and changes what a device's service has
 //    zspool_store    a directory with spools (ordered, durable logs of messages) and cursors (who
 //                    has acknowledged what of a spool); transactions over all of these
 //    zspool_start    where a cursor or a replay is to begin, as people write it
@@ -51,22 +57,25 @@
 //  backup are not taken for the original's.
 //
 //  examples/ has a program for each use: embedded_store.c, host_device.c, late_feed.c,
-//  ticketed_worker.c, dead_letters.c.
+//  ticketed_worker.c, dead_letters.c, confirmed_producer.c, acknowledging_consumer.c,
+//  exactly_once.c.
 //
 //  THREADS
 //
 //  Two objects may be used by two threads at the same time, always. (What is global is a list,
 //  under a lock, of the directories that the process has open.) One object:
 //
-//    device, control  by one thread at a time
+//    device, control, consumer, admin
+//                     by one thread at a time
+//    producer         likewise; but any may ask which messages are confirmed
 //    store            by the thread that opened it, as are its transactions
 //    reader           by one thread, any one; but the store's thread creates it
 //    block            until it is sealed by one thread; then by any: it is immutable, and its
 //                     references are counted
 //
 //  A store is written by one process at a time, and read by any number meanwhile. Nothing but the
-//  device's start, stop and requests, the control's requests, and what reads or writes the store,
-//  ever waits.
+//  device's start, stop and requests, the control's requests, producers, consumers and admins, as
+//  their functions say, and what reads or writes the store, ever waits.
 //
 //  OWNERSHIP
 //
