@@ -41,7 +41,6 @@ struct s_parcel {
     uint32_t count;
     uint16_t deliveries;
     int64_t stored_us;
-    uint64_t serial;               //  of session and generation
     s_parcel_t *next;
 };
 
@@ -80,7 +79,6 @@ struct zspool_consumer {
     bool subscribed;
     bool ever;                     //  it was, once
     bool active;
-    uint64_t serial;               //  of session and generation: what is older is void
     uint32_t generation;
     uint64_t session;
     s_parcel_t *parcels;           //  received, in order
@@ -290,7 +288,6 @@ s_wake_app (zspool_consumer_t *self, zsock_t *pipe)
 static void
 s_void (zspool_consumer_t *self)
 {
-    self->serial++;
     for (const s_parcel_t *parcel = self->parcels; parcel; parcel = parcel->next) {
         self->taken_messages += parcel->count;
         self->taken_bytes += zmq_msg_size (&parcel->frame);
@@ -355,7 +352,6 @@ s_handle_deliver (zspool_consumer_t *self)
         parcel->count = slice.count;
         parcel->deliveries = slice.deliveries;
         parcel->stored_us = slice.stored_us;
-        parcel->serial = self->serial;
         *self->parcels_end = parcel;
         self->parcels_end = &parcel->next;
         self->ahead += slice.count;
@@ -646,6 +642,15 @@ s_next_record (zspool_consumer_t *self, zspool_delivery_t *delivery)
     return true;
 }
 
+//  Note that we hold these: also when they come again, as their time was over, and are held already.
+//  When memory is out they cannot be acknowledged, and are delivered again.
+static void
+s_hold (zspool_consumer_t *self, uint64_t first, uint64_t last)
+{
+    if (zspool_leases_drop (self->held, first, last, NULL, NULL) != UINT64_MAX)
+        zspool_leases_grant (self->held, first, last, US, INT64_MAX);
+}
+
 //  Take the next run; false: there is none. The mutex is held.
 static bool
 s_next_parcel (zspool_consumer_t *self)
@@ -660,8 +665,7 @@ s_next_parcel (zspool_consumer_t *self)
     self->ahead -= parcel->count;
     self->current = parcel;
     memset (&self->record, 0, sizeof self->record);
-    //  When memory is out they cannot be acknowledged, and are delivered again.
-    zspool_leases_grant (self->held, parcel->first, parcel->first + parcel->count - 1, US, INT64_MAX);
+    s_hold (self, parcel->first, parcel->first + parcel->count - 1);
     self->taken_messages += parcel->count;
     self->taken_bytes += zmq_msg_size (&parcel->frame);
     if (self->taken_messages > self->prefetch_messages / 4 || self->taken_bytes > self->prefetch_bytes / 4
@@ -774,6 +778,22 @@ s_is_ahead (const zspool_consumer_t *self, uint64_t sequence)
            && sequence < parcel->first + parcel->count;
 }
 
+//  Take what is held of first..last, but for what has not been taken yet of the run at hand.
+static uint64_t
+s_take_seen (zspool_consumer_t *self, uint64_t first, uint64_t last, zspool_lease_fn note, void *arg)
+{
+    const s_parcel_t *parcel = self->current;
+    uint64_t seen_last = parcel? self->record.sequence: last;
+    if (!parcel || last <= seen_last || first >= parcel->first + parcel->count)
+        return zspool_leases_take (self->held, US, first, last, note, arg);
+    uint64_t behind = parcel->first + parcel->count, messages = 0, more = 0;
+    if (first <= seen_last)
+        messages = zspool_leases_take (self->held, US, first, seen_last, note, arg);
+    if (messages != UINT64_MAX && last >= behind)
+        more = zspool_leases_take (self->held, US, behind, last, note, arg);
+    return more == UINT64_MAX? more: messages + more;
+}
+
 //  Say something of what is held in first..last, and let go of it.
 static int
 s_say (zspool_consumer_t *self, uint64_t first, uint64_t last, const s_word_t *word)
@@ -782,8 +802,7 @@ s_say (zspool_consumer_t *self, uint64_t first, uint64_t last, const s_word_t *w
         return s_fail (self, ZSPOOL_EINVAL, "it is not connected");
     s_noting_t noting = { self, *word, ZSPOOL_OK };
     pthread_mutex_lock (&self->mutex);
-    uint64_t messages = s_is_ahead (self, last)? 0:
-                                                 zspool_leases_take (self->held, US, first, last, s_note, &noting);
+    uint64_t messages = s_take_seen (self, first, last, s_note, &noting);
     pthread_mutex_unlock (&self->mutex);
     if (messages == 0)
         return s_fail (self, ZSPOOL_ESTALE, "it is not held");
@@ -864,7 +883,7 @@ zspool_consumer_unclaim (zspool_consumer_t *self, const zsp_acked_t *acked)
 {
     pthread_mutex_lock (&self->mutex);
     if (self->subscribed && self->session == acked->session && self->generation == acked->generation)
-        zspool_leases_grant (self->held, acked->range.first, acked->range.last, US, INT64_MAX);
+        s_hold (self, acked->range.first, acked->range.last);
     pthread_mutex_unlock (&self->mutex);
 }
 

@@ -348,7 +348,9 @@ s_handle_producing (zspool_producer_t *self)
         atomic_store (&self->committed, 0);
     }
     if (!*self->name) {
-        self->base = self->settled;
+        //  The service knows nothing of what it took from us in another session.
+        self->base = self->cached = self->settled;
+        atomic_store (&self->taken, self->cached);
         s_send_from (self, self->settled + 1);
         return;
     }
