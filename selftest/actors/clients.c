@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 zspool_device_t *
-clients_device_new (void)
+clients_device_new_with (const char *option, const char *value)
 {
     zspool_device_t *device = zspool_device_new ();
     char map [32];
@@ -15,8 +15,16 @@ clients_device_new (void)
     CHECK_OK (zspool_device_set (device, "map", map));
     CHECK_OK (zspool_device_set (device, "store", "store"));
     CHECK_OK (zspool_device_set (device, "service", CLIENTS_ENDPOINT));
+    if (option)
+        CHECK_OK (zspool_device_set (device, option, value));
     CHECK_OK (zspool_device_start (device));
     return device;
+}
+
+zspool_device_t *
+clients_device_new (void)
+{
+    return clients_device_new_with (NULL, NULL);
 }
 
 zspool_producer_t *

@@ -16,6 +16,10 @@
 zspool_device_t *
     clients_device_new (void);
 
+//  The same, with an option
+zspool_device_t *
+    clients_device_new_with (const char *option, const char *value);
+
 //  A producer that has connected; no name when it is NULL.
 zspool_producer_t *
     clients_producer_new (const char *name, const char *spool);

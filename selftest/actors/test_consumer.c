@@ -92,6 +92,25 @@ TEST (test_consumer_rejected_message_comes_again_and_a_buried_one_does_not)
     zspool_device_destroy (&device);
 }
 
+TEST (test_consumer_acknowledges_what_came_again_to_it_once)
+{
+    zspool_device_t *device = clients_device_new_with ("ack-timeout", "50");
+    clients_put_jobs (1, 3);
+    zspool_consumer_t *consumer = clients_consumer_new ("jobs", "all");
+    for (uint64_t number = 1; number <= 3; number++)
+        CHECK_EQ_U64 (clients_receive (consumer), number);
+    zspool_delivery_t delivery = { .sequence = 0 };
+    CHECK_OK (zspool_consumer_recv (consumer, SELFTEST_WAIT_MS, &delivery));
+    CHECK (delivery.deliveries > 1);
+    zspool_producer_t *producer = clients_producer_new (NULL, "others");
+    CHECK_OK (zspool_producer_begin (producer));
+    CHECK_OK (zspool_producer_ack (producer, consumer, delivery.sequence));
+    CHECK_CODE (zspool_producer_ack (producer, consumer, delivery.sequence), ZSPOOL_ESTALE);
+    zspool_producer_destroy (&producer);
+    zspool_consumer_destroy (&consumer);
+    zspool_device_destroy (&device);
+}
+
 TEST (test_consumer_seek_begins_again_and_makes_stale_what_was_held)
 {
     zspool_device_t *device = clients_device_new ();
