@@ -185,6 +185,9 @@ zspool_consumer_destroy (zspool_consumer_t **self_p)
         self->words_now = true;
         pthread_mutex_unlock (&self->mutex);
         zactor_destroy (&self->actor);
+        //  All that the actor did lies before this, also for who knows nothing of ZeroMQ's signals.
+        pthread_mutex_lock (&self->mutex);
+        pthread_mutex_unlock (&self->mutex);
     }
     s_free_parcels (self);
     s_free_parcel (&self->current);
@@ -558,8 +561,8 @@ s_consumer (zsock_t *pipe, void *args)
     pthread_mutex_lock (&self->mutex);
     if (self->subscribed)
         s_say_words (self);
-    pthread_mutex_unlock (&self->mutex);
     zspool_client_end (&self->client, true);
+    pthread_mutex_unlock (&self->mutex);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -694,14 +697,16 @@ zspool_consumer_recv (zspool_consumer_t *self, int timeout_ms, zspool_delivery_t
         if (rc == ZSPOOL_OK)
             rc = s_wait (self, until_ms);
     }
-    if (rc)
+    if (rc) {
         self->app_polls = true;
+        s_fail (self, rc, rc == ZSPOOL_ETIMEDOUT? "no message has come": self->failed? self->failure: NULL);
+    }
     pthread_mutex_unlock (&self->mutex);
     if (rc) {
         char command [8];
         while (zmq_recv (zsock_resolve (self->actor), command, sizeof command, ZMQ_DONTWAIT) >= 0)
             ;
-        return s_fail (self, rc, rc == ZSPOOL_ETIMEDOUT? "no message has come": self->failed? self->failure: NULL);
+        return rc;
     }
     return s_next_record (self, delivery)? ZSPOOL_OK: s_fail (self, ZSPOOL_ECORRUPT, NULL);
 }

@@ -652,7 +652,9 @@ s_producer (zsock_t *pipe, void *args)
         while ((size = zmq_recv (zsock_resolve (pipe), command, sizeof command, ZMQ_DONTWAIT)) >= 0)
             ending = ending || size > 0;
     }
+    pthread_mutex_lock (&self->mutex);
     zspool_client_end (&self->client, true);
+    pthread_mutex_unlock (&self->mutex);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -745,33 +747,6 @@ zspool_producer_connect (zspool_producer_t *self)
     }
     pthread_mutex_unlock (&self->mutex);
     return rc == ZSPOOL_ETIMEDOUT? s_fail (self, rc, "nobody answers"): rc;
-}
-
-void
-zspool_producer_destroy (zspool_producer_t **self_p)
-{
-    zspool_producer_t *self = *self_p;
-    if (!self)
-        return;
-    if (self->actor) {
-        if (self->txn == TXN_OPEN)
-            zspool_producer_rollback (self);
-        int64_t timeout_ms = self->timeout_ms;
-        self->timeout_ms = self->linger_ms;
-        if (self->ready && self->txn == TXN_NONE)
-            zspool_producer_flush (self);
-        self->timeout_ms = timeout_ms;
-        zactor_destroy (&self->actor);
-    }
-    s_free_runs (self->runs);
-    s_free_runs (self->staged);
-    s_free_run (&self->filling);
-    free (self->acks);
-    free (self->spools);
-    zspool_block_pool_destroy (&self->pool);
-    pthread_mutex_destroy (&self->mutex);
-    free (self);
-    *self_p = NULL;
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -1023,6 +998,34 @@ s_flush (zspool_producer_t *self, int64_t until_ms, bool taken)
     return rc? s_fail (self, rc, self->failed? self->failure: NULL): rc;
 }
 
+void
+zspool_producer_destroy (zspool_producer_t **self_p)
+{
+    zspool_producer_t *self = *self_p;
+    if (!self)
+        return;
+    if (self->actor) {
+        zspool_producer_rollback (self);
+        pthread_mutex_lock (&self->mutex);
+        if (self->ready && self->txn == TXN_NONE)
+            s_flush (self, zclock_mono () + self->linger_ms, false);
+        pthread_mutex_unlock (&self->mutex);
+        zactor_destroy (&self->actor);
+        //  All that the actor did lies before this, also for who knows nothing of ZeroMQ's signals.
+        pthread_mutex_lock (&self->mutex);
+        pthread_mutex_unlock (&self->mutex);
+    }
+    s_free_runs (self->runs);
+    s_free_runs (self->staged);
+    s_free_run (&self->filling);
+    free (self->acks);
+    free (self->spools);
+    zspool_block_pool_destroy (&self->pool);
+    pthread_mutex_destroy (&self->mutex);
+    free (self);
+    *self_p = NULL;
+}
+
 int
 zspool_producer_flush (zspool_producer_t *self)
 {
@@ -1096,7 +1099,10 @@ int
 zspool_producer_ack (zspool_producer_t *self, zspool_consumer_t *consumer, uint64_t sequence)
 {
     zsp_acked_t acked;
-    if (self->txn != TXN_OPEN)
+    pthread_mutex_lock (&self->mutex);
+    bool open = self->txn == TXN_OPEN;
+    pthread_mutex_unlock (&self->mutex);
+    if (!open)
         return s_fail (self, ZSPOOL_EINVAL, "no transaction is open");
     int rc = zspool_consumer_claim (consumer, sequence, &acked);
     if (rc)
@@ -1125,12 +1131,12 @@ s_forget_txn (zspool_producer_t *self, bool give_back)
 int
 zspool_producer_rollback (zspool_producer_t *self)
 {
-    if (self->txn != TXN_OPEN)
-        return s_fail (self, ZSPOOL_EINVAL, "no transaction is open, or its commit is under way");
     pthread_mutex_lock (&self->mutex);
-    s_forget_txn (self, true);
+    bool open = self->txn == TXN_OPEN;
+    if (open)
+        s_forget_txn (self, true);
     pthread_mutex_unlock (&self->mutex);
-    return ZSPOOL_OK;
+    return open? ZSPOOL_OK: s_fail (self, ZSPOOL_EINVAL, "no transaction is open, or its commit is under way");
 }
 
 //  With the mutex held: wait for the answer.
