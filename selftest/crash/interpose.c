@@ -324,11 +324,12 @@ s_map_file (void *address, size_t size, int protection, int flags, int fd, off_t
     return real (address, size, protection, flags, fd, offset);
 }
 
-//  The thread sanitizer maps memory, which is no file, before it can take note of any function.
+//  The thread sanitizer maps memory, which is no file, before it can take note of any function; and
+//  programs, privately, while it makes a report and holds a lock that a race found here would want.
 __attribute__ ((no_sanitize ("thread"))) void *
 mmap (void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    if (fd < 0)
+    if (fd < 0 || (flags & MAP_TYPE) == MAP_PRIVATE)
         return (void *) syscall (SYS_mmap, address, size, protection, flags, fd, offset);
     return s_map_file (address, size, protection, flags, fd, offset);
 }
