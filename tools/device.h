@@ -40,14 +40,17 @@
     "  --settle MS           settled: the while (default 5000)\n"                                  \
     "  --pipe-depth SIZE     settled: bytes that a peer can hold (default 8M)\n"                   \
     "  --ack-in ENDPOINT     explicit: where tickets come in\n"                                    \
-    "  --ack-timeout MS      explicit: send again what is not acknowledged by then\n"              \
-    "                        (default 30000)\n"                                                    \
-    "  --max-deliveries N    explicit: after so many deliveries a message moves to the\n"          \
-    "                        spool of dead letters (default 0: never; see zspool dead)\n"          \
+    "  --ack-timeout MS      explicit, service: send again what is not acknowledged by\n"          \
+    "                        then (default 30000)\n"                                               \
+    "  --max-deliveries N    explicit, service: after so many deliveries a message moves\n"        \
+    "                        to the dead letters (default 0: never; see zspool dead)\n"            \
     "  --keep-age DURATION   remove messages that are older (default " keep_age ")\n"              \
     "  --keep-bytes SIZE     remove the oldest beyond so many bytes (default unlimited)\n"         \
     "  --keep-count N        remove the oldest beyond so many (default " keep_count ")\n"          \
     "  --keep-unacked WHAT   on (default): but none that is not acknowledged; off: these, too\n"   \
+    "  --service ENDPOINT    where producers and consumers speak ZSP (see zspool put, get)\n"        \
+    "  --service-spool SPOOL  the service serves this (default: all); may be repeated\n"           \
+    "  --service-admin WHAT  on: its clients may purge, and delete cursors (default off)\n"         \
     "  --max-bytes SIZE      the most the spool may hold (default: no limit)\n"                    \
     "  --on-full WHAT        pause (default): hold the producers when it holds that\n"             \
     "                        drop-oldest: remove its oldest messages\n"                            \

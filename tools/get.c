@@ -29,7 +29,7 @@ static const char s_help [] =
     "  --timeout MS       stop when none came for that long; exit status 1 if fewer\n"
     "                     than --count came\n"
     "  --start START      where a cursor that is not there yet begins: all (default),\n"
-    "                     new, last:N, a sequence or a time\n"
+    "                     new, last:N, a sequence, a time or an age\n"
     "  --filter FILTER    only messages of these topics; may be given again\n"
     "  --exclusive        of those who use the cursor one gets messages, the next when\n"
     "                     that is gone\n"
@@ -134,12 +134,21 @@ s_keep (settings_t *settings, const char *name, const char *value)
 }
 
 static void
+s_keep_start (settings_t *settings)
+{
+    zspool_start_t start;
+    if (zspool_start_parse (&start, command_text ()))
+        command_usage ("--start is all, new, last:N, a sequence, a time, or an age such as -15m; not '%s'", optarg);
+    s_keep (settings, "start", optarg);
+}
+
+static void
 s_parse_option (self_t *self, settings_t *settings, int option)
 {
     switch (option) {
     case OPTION_COUNT: self->count = command_number (1, UINT64_MAX); break;
     case OPTION_TIMEOUT: self->timeout_ms = (int64_t) command_number (1, COMMAND_MS_MAX); break;
-    case OPTION_START: s_keep (settings, "start", optarg); break;
+    case OPTION_START: s_keep_start (settings); break;
     case OPTION_FILTER: s_keep (settings, "filter", optarg); break;
     case OPTION_EXCLUSIVE: s_keep (settings, "exclusive", "on"); break;
     case OPTION_PREFETCH:

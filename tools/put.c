@@ -30,7 +30,7 @@ static const char s_help [] =
     "                     hex: a line holds frames as hex digits, a blank between\n"
     "  --count N          read nothing: make N messages, each a number and letters\n"
     "  --size BYTES       size of each (default 100)\n"
-    "  --name NAME        be the producer of this name: what is sent again is stored\n"
+    "  --name PRODUCER    be the producer of this name: what is sent again is stored\n"
     "                     once, and an older producer of the name is shut out\n"
     "  --resume           leave out as many messages as are stored of that producer:\n"
     "                     so a file that was put in part is put once as a whole\n"

@@ -48,6 +48,19 @@ s_print_measure (zconfig_t *status, const char *title, const char *name, const c
 //  ------------------------------------------------------------------------------------------------
 //  The screen
 
+//  Print an endpoint, if there is one, behind what stands before it.
+static void
+s_print_endpoint (zconfig_t *status, const char *label, const char *name, const char *type, const char **before)
+{
+    const char *endpoint = figure_text (status, name);
+    if (!*endpoint)
+        return;
+    printf ("%s%s ", *before, label);
+    text_print (endpoint);
+    printf ("%s", type);
+    *before = ", ";
+}
+
 static void
 s_print_device (zconfig_t *status, const char *end)
 {
@@ -60,19 +73,13 @@ s_print_device (zconfig_t *status, const char *end)
             out? figure_policy (status, out): figure_text (status, "device/ack"),
             figure_text (status, "device/pid"), up_s / 3600, (unsigned) (up_s / 60 % 60),
             (unsigned) (up_s % 60), end);
-    printf ("          in ");
-    text_print (figure_text (status, "device/in"));
-    if (strcmp (figure_text (status, "device/in_type"), "sub") == 0)
-        printf (" (sub)");
-    if (out) {
-        printf (", out ");
-        text_print (figure_text (status, "device/out"));
-        printf ("%s", figure_is_pub (status, out)? " (pub)": "");
-    }
-    if (*figure_text (status, "device/ack_in")) {
-        printf (", ack-in ");
-        text_print (figure_text (status, "device/ack_in"));
-    }
+    const char *before = "          ";
+    bool is_sub = strcmp (figure_text (status, "device/in_type"), "sub") == 0;
+    bool is_pub = out && figure_is_pub (status, out);
+    s_print_endpoint (status, "in", "device/in", is_sub? " (sub)": "", &before);
+    s_print_endpoint (status, "out", "device/out", is_pub? " (pub)": "", &before);
+    s_print_endpoint (status, "ack-in", "device/ack_in", "", &before);
+    s_print_endpoint (status, "service", "device/service", "", &before);
     printf ("%s\nstate     %s%s%s\n", end, figure_text (status, "state"),
             figure_number (status, "in/paused")? ", paused": "", end);
 }
@@ -91,10 +98,12 @@ s_print_reader (zconfig_t *status, const char *end)
 static void
 s_print_in (zconfig_t *status, const char *end)
 {
-    printf ("in        %s messages/s, ", figure_text (status, "rate/in"));
-    figure_print_bytes (figure_number (status, "rate/in_bytes"));
-    printf ("/s; %s since the start, %s dropped%s\n", figure_text (status, "in/messages"),
-            figure_text (status, "in/dropped"), end);
+    if (*figure_text (status, "device/in")) {
+        printf ("in        %s messages/s, ", figure_text (status, "rate/in"));
+        figure_print_bytes (figure_number (status, "rate/in_bytes"));
+        printf ("/s; %s since the start, %s dropped%s\n", figure_text (status, "in/messages"),
+                figure_text (status, "in/dropped"), end);
+    }
     printf ("store     %s messages/s, ", figure_text (status, "rate/stored"));
     figure_print_bytes (figure_number (status, "rate/stored_bytes"));
     printf ("/s; a commit takes ");
@@ -153,6 +162,33 @@ s_print_feeds (zconfig_t *status, const char *end)
     }
 }
 
+//  What the service does; of each cursor in use, who consumes, and what is held
+static void
+s_print_service (zconfig_t *status, const char *end)
+{
+    if (!*figure_text (status, "device/service"))
+        return;
+    printf ("service   %s messages since the start, %s not durable yet; %s sessions, %s producers, "
+            "%s consumers%s\n",
+            figure_text (status, "service/messages"), figure_text (status, "service/waiting"),
+            figure_text (status, "service/sessions"), figure_text (status, "service/producers"),
+            figure_text (status, "service/consumers"), end);
+    zconfig_t *spools = zconfig_locate (status, "group");
+    if (spools)
+        printf ("cursors   %9s  %10s  %9s  %10s  spool and cursor%s\n", "consumers", "delivered",
+                "in flight", "sent to", end);
+    for (zconfig_t *spool = spools? zconfig_child (spools): NULL; spool; spool = zconfig_next (spool))
+        for (zconfig_t *cursor = zconfig_child (spool); cursor; cursor = zconfig_next (cursor)) {
+            printf ("          %9s  %10s  %9s  %10s  ", figure_text (cursor, "consumers"),
+                    figure_text (cursor, "delivered"), figure_text (cursor, "in_flight"),
+                    figure_text (cursor, "sent_to"));
+            text_print (zconfig_name (spool));
+            putchar (' ');
+            text_print (zconfig_name (cursor));
+            printf ("%s\n", end);
+        }
+}
+
 static void
 s_print_dead (zconfig_t *status, const char *end)
 {
@@ -175,8 +211,10 @@ view_print (zconfig_t *status, const char *end)
     if (out)
         s_print_out (status, out, end);
     s_print_feeds (status, end);
+    s_print_service (status, end);
     s_print_dead (status, end);
-    s_print_measure (status, "t1", "t1", "received until handed to the writer", end);
+    if (*figure_text (status, "device/in"))
+        s_print_measure (status, "t1", "t1", "received until handed to the writer", end);
     s_print_measure (status, "t2", "t2", "from then until on the disk", end);
     if (out)
         s_print_measure (status, "forward", "wait", "numbered until sent", end);
