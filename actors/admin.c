@@ -122,12 +122,6 @@ s_ask (zspool_admin_t *self, zsp_t *command, int64_t until_ms)
     return rc == ZSPOOL_ELOST? s_fail (self, rc, NULL): rc;
 }
 
-static void
-s_copy_text (char *to, size_t size, zsp_text_t text)
-{
-    snprintf (to, size, "%.*s", (int) text.size, text.data);
-}
-
 //  Cut "name=value name=value" into children.
 static void
 s_put_numbers (zconfig_t *row, char *line)
@@ -152,8 +146,8 @@ s_tree (zspool_admin_t *self, bool rows)
         zsp_text_t name, value;
         char name_text [512], value_text [1024];
         zsp_pair (&self->client.command, &at, &name, &value);
-        s_copy_text (name_text, sizeof name_text, name);
-        s_copy_text (value_text, sizeof value_text, value);
+        zsp_text_copy (name_text, sizeof name_text, name);
+        zsp_text_copy (value_text, sizeof value_text, value);
         if (rows)
             s_put_numbers (zconfig_new (name_text, tree), value_text);
         else

@@ -117,12 +117,6 @@ zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists
 }
 
 static void
-s_copy_text (char *to, size_t size, zsp_text_t text)
-{
-    snprintf (to, size, "%.*s", (int) text.size, text.data);
-}
-
-static void
 s_welcomed (zspool_client_t *self)
 {
     const zsp_t *command = &self->command;
@@ -132,7 +126,7 @@ s_welcomed (zspool_client_t *self)
     self->message_frames_max = command->as.welcome.message_frames_max;
     self->transaction_bytes_max = command->as.welcome.transaction_bytes_max;
     self->durability = command->as.welcome.durability;
-    s_copy_text (self->spool, sizeof self->spool, command->as.welcome.spool);
+    zsp_text_copy (self->spool, sizeof self->spool, command->as.welcome.spool);
     self->state = ZSPOOL_CLIENT_UP;
     self->backoff_ms = BACKOFF_MIN_MS;
 }

@@ -43,6 +43,7 @@
 #include "bytes.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define PART_BYTES 8
 #define ACKED_BYTES 32
@@ -281,6 +282,12 @@ zsp_slice (const zsp_t *self, size_t index)
 {
     const uint8_t *from = self->as.deliver.slices + index * SLICE_BYTES;
     return (zsp_slice_t){ get_u64 (from), (int64_t) get_u64 (from + 8), get_u32 (from + 16), get_u16 (from + 20) };
+}
+
+void
+zsp_text_copy (char *to, size_t size, zsp_text_t text)
+{
+    snprintf (to, size, "%.*s", (int) text.size, text.data);
 }
 
 zsp_range_t

@@ -90,6 +90,10 @@ typedef struct {
     size_t size;
 } zsp_text_t;
 
+//  Copy a text, as much of it as there is room for, into a C string.
+void
+    zsp_text_copy (char *to, size_t size, zsp_text_t text);
+
 //  A stretch of sequences, both included
 typedef struct {
     uint64_t first;
