@@ -4,10 +4,12 @@
 
 #include "post.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-//  Smaller pieces are copied
+//  A DELIVER with less than this is copied, and in a larger one pieces with less than that
 #define COPY_BYTES_MAX 4096
+#define COPY_PIECE_BYTES_MAX 512
 
 //  Send the routing id: then the rest of the message is taken, too.
 static int
@@ -45,10 +47,67 @@ s_send_command (void *socket, const void *routing, size_t routing_size, const zs
     return rc;
 }
 
-int
-zspool_post_command (void *socket, const zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists)
+//  Send one frame to a routing id. Nothing was sent when it fails; the frame is closed when it was, or
+//  never can be.
+static int
+s_send_frame (void *socket, const zspool_session_t *to, zmq_msg_t *frame)
 {
-    return s_send_command (socket, to->routing, to->routing_size, command, lists, 0);
+    int rc = s_begin (socket, to->routing, to->routing_size);
+    if (rc == ZSPOOL_OK && zmq_msg_send (frame, socket, ZMQ_DONTWAIT) < 0)
+        rc = ZSPOOL_ELOST;
+    if (rc == ZSPOOL_ELOST)
+        zmq_msg_close (frame);
+    return rc;
+}
+
+//  Keep a frame until the client takes it.
+static int
+s_owe (zspool_session_t *to, zmq_msg_t *frame)
+{
+    size_t bytes = sizeof (zspool_owed_t) + zmq_msg_size (frame);
+    to->deaf = to->deaf || to->owed_bytes + bytes > ZSPOOL_SESSION_OWED_MAX
+               || *to->owed_total + bytes > ZSPOOL_SERVICE_OWED_MAX;
+    zspool_owed_t *owed = to->deaf? NULL: (zspool_owed_t *) malloc (sizeof *owed);
+    if (!owed) {
+        to->deaf = true; //  it would wait for that
+        zmq_msg_close (frame);
+        return ZSPOOL_ELOST;
+    }
+    owed->command = *frame;
+    owed->next = NULL;
+    *to->owed_end = owed;
+    to->owed_end = &owed->next;
+    to->owed_bytes += bytes;
+    *to->owed_total += bytes;
+    return ZSPOOL_OK;
+}
+
+int
+zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists)
+{
+    zmq_msg_t frame;
+    int rc = s_make_command (&frame, command, lists);
+    if (rc)
+        return rc;
+    rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame);
+    return rc == ZSPOOL_EBUSY? s_owe (to, &frame): rc;
+}
+
+void
+zspool_post_owed (void *socket, zspool_session_t *to)
+{
+    while (to->owed) {
+        zspool_owed_t *owed = to->owed;
+        size_t bytes = sizeof (zspool_owed_t) + zmq_msg_size (&owed->command);
+        if (s_send_frame (socket, to, &owed->command) == ZSPOOL_EBUSY)
+            return;
+        to->owed_bytes -= bytes;
+        *to->owed_total -= bytes;
+        to->owed = owed->next;
+        if (!to->owed)
+            to->owed_end = &to->owed;
+        free (owed);
+    }
 }
 
 int
@@ -58,7 +117,7 @@ zspool_post_stranger (void *socket, const void *routing, size_t routing_size, co
 }
 
 int
-zspool_post_error (void *socket, const zspool_session_t *to, uint32_t request, uint8_t about, int code,
+zspool_post_error (void *socket, zspool_session_t *to, uint32_t request, uint8_t about, int code,
                    uint64_t number, const char *text, bool fatal)
 {
     zsp_t error = { .command = ZSP_ERROR, .request = request, .flags = fatal? ZSP_FLAG_FATAL: 0 };
@@ -71,11 +130,12 @@ zspool_post_error (void *socket, const zspool_session_t *to, uint32_t request, u
     return zspool_post_command (socket, to, &error, NULL);
 }
 
-//  Make the frame of a piece.
+//  Make the frame of a piece. Of a large DELIVER the last is sent from the block, whatever its size: as
+//  long as that is pinned, it is known how much ZeroMQ holds.
 static int
-s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, zmq_msg_t *frame)
+s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, bool last, zmq_msg_t *frame)
 {
-    if (piece->size > COPY_BYTES_MAX && pin)
+    if (pin && (last || piece->size > COPY_PIECE_BYTES_MAX))
         return zspool_pin_message (pin, frame, piece->records, piece->size);
     if (zmq_msg_init_size (frame, piece->size))
         return -1;
@@ -93,24 +153,26 @@ zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscrip
     command.as.deliver.generation = generation;
     command.as.deliver.slices_count = (uint16_t) pieces_count;
     zsp_lists_t lists = { .slices = slices };
-    bool large = false;
+    size_t bytes = 0;
+    if (to->owed || to->deaf)
+        return ZSPOOL_EBUSY;
     for (size_t index = 0; index < pieces_count; index++) {
         slices [index] = (zsp_slice_t){ pieces [index].first, zspool_block_stored_us (block),
                                         pieces [index].count, pieces [index].deliveries };
-        large = large || pieces [index].size > COPY_BYTES_MAX;
+        bytes += pieces [index].size;
     }
-    zspool_pin_t *pin = large? zspool_pin_new (to->pins, block): NULL;
-    if (large && !pin)
+    zspool_pin_t *pin = bytes > COPY_BYTES_MAX? zspool_pin_new (to->pins, block): NULL;
+    if (bytes > COPY_BYTES_MAX && !pin)
         return ZSPOOL_EBUSY;
     int rc = s_send_command (socket, to->routing, to->routing_size, &command, &lists, ZMQ_SNDMORE);
     for (size_t index = 0; rc == ZSPOOL_OK && index < pieces_count; index++) {
         zmq_msg_t frame;
         //  What was begun must be ended: out of memory here the client gets an empty frame, and says
         //  so.
-        if (s_make_frame (&pieces [index], pin, &frame))
+        bool last = index + 1 == pieces_count;
+        if (s_make_frame (&pieces [index], pin, last, &frame))
             zmq_msg_init (&frame);
-        int more = index + 1 < pieces_count? ZMQ_SNDMORE: 0;
-        if (zmq_msg_send (&frame, socket, ZMQ_DONTWAIT | more) < 0) {
+        if (zmq_msg_send (&frame, socket, ZMQ_DONTWAIT | (last? 0: ZMQ_SNDMORE)) < 0) {
             zmq_msg_close (&frame);
             rc = ZSPOOL_ELOST;
         }

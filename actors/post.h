@@ -2,25 +2,31 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Part of the service, on its thread. Nothing waits: what ZeroMQ does not take for a client is not
-//  sent, and the caller is told.
+//  Part of the service, on its thread. Nothing waits. Answers that ZeroMQ does not take for a client
+//  are owed to it: they are sent later, and nothing before them. Of whoever lets too much of them
+//  pile up the session ends.
 
 #ifndef ZSPOOL_POST_H_INCLUDED
 #define ZSPOOL_POST_H_INCLUDED
 
 #include "session.h"
 
-//  Send a command. EBUSY: the client takes nothing now; ELOST: it is gone.
+//  Send a command, now or later. ELOST: the client is gone, or deaf; ENOMEM.
 int
-    zspool_post_command (void *socket, const zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists);
+    zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists);
 
-//  The same to who has no session, but is known by a routing id.
+//  Send what a client is owed, as far as it takes it.
+void
+    zspool_post_owed (void *socket, zspool_session_t *to);
+
+//  Send a command to who has no session, but is known by a routing id. EBUSY: it takes nothing now, and
+//  is not told later; ELOST, ENOMEM.
 int
     zspool_post_stranger (void *socket, const void *routing, size_t routing_size, const zsp_t *command);
 
 //  Send an error.
 int
-    zspool_post_error (void *socket, const zspool_session_t *to, uint32_t request, uint8_t about, int code,
+    zspool_post_error (void *socket, zspool_session_t *to, uint32_t request, uint8_t about, int code,
                        uint64_t number, const char *text, bool fatal);
 
 //  Send pieces of a block as a DELIVER: large ones straight from the block, within the limits of

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+//  How often clients that are owed answers are tried again, when one has taken some, and else
+#define OWED_MS 1
+#define OWED_IDLE_MS 10
 //  Requests of a session that may wait for what is durable
 #define FLUSHES_MAX 64
 
@@ -38,7 +41,7 @@ zspool_service_refuse (zspool_service_t *self, const zspool_service_message_t *m
 }
 
 void
-zspool_service_done (zspool_service_t *self, const zspool_session_t *session, uint32_t request,
+zspool_service_done (zspool_service_t *self, zspool_session_t *session, uint32_t request,
                      uint64_t number)
 {
     zsp_t done = { .command = ZSP_DONE, .request = request };
@@ -105,6 +108,20 @@ zspool_service_handle_monitor (zspool_service_t *self)
     }
 }
 
+//  Send clients what they are owed. Gives when to try again.
+static int64_t
+s_pay (zspool_service_t *self)
+{
+    size_t before = zspool_sessions_owed (self->sessions);
+    if (before == 0)
+        return INT64_MAX;
+    zspool_session_t *session = NULL;
+    while ((session = zspool_sessions_next (self->sessions, session)) != NULL)
+        zspool_post_owed (self->socket, session);
+    size_t left = zspool_sessions_owed (self->sessions);
+    return left == 0? INT64_MAX: self->now_ms + (left < before? OWED_MS: OWED_IDLE_MS);
+}
+
 int64_t
 zspool_service_end_lost (zspool_service_t *self)
 {
@@ -115,9 +132,10 @@ zspool_service_end_lost (zspool_service_t *self)
         if (session)
             s_lose_session (self, session);
     }
+    int64_t pay_ms = s_pay (self);
     while ((session = zspool_sessions_expired (self->sessions, self->now_ms, &due_ms)) != NULL)
         s_lose_session (self, session);
-    return due_ms;
+    return pay_ms < due_ms? pay_ms: due_ms;
 }
 
 void

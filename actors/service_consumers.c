@@ -29,7 +29,7 @@ zspool_service_tell_subscribed (const zspool_service_t *self, const zspool_subsc
     told.as.subscribed.subscription = to->number;
     told.as.subscribed.generation = generation;
     told.as.subscribed.floor = floor;
-    zspool_post_command (self->socket, (const zspool_session_t *) to->session, &told, NULL);
+    zspool_post_command (self->socket, (zspool_session_t *) to->session, &told, NULL);
 }
 
 void

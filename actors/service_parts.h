@@ -79,7 +79,7 @@ void
     zspool_service_refuse (zspool_service_t *self, const zspool_service_message_t *message, int code, uint64_t number,
                            const char *text);
 void
-    zspool_service_done (zspool_service_t *self, const zspool_session_t *session, uint32_t request, uint64_t number);
+    zspool_service_done (zspool_service_t *self, zspool_session_t *session, uint32_t request, uint64_t number);
 //  End a session: what its consumers hold is due again at once.
 void
     zspool_service_end_session (zspool_service_t *self, zspool_session_t *session);

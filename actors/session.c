@@ -18,6 +18,7 @@ struct zspool_sessions {
     zspool_session_t **by_fd;
     size_t fds_max;
     size_t count;
+    size_t owed_bytes;
     int64_t look_ms;                    //  when to look for the silent again
     zspool_pins_t *pins;                //  of all
 };
@@ -99,6 +100,8 @@ zspool_sessions_add (zspool_sessions_t *self, const void *routing, size_t routin
         return NULL;
     }
     session->id = id;
+    session->owed_end = &session->owed;
+    session->owed_total = &self->owed_bytes;
     memcpy (session->routing, routing, routing_size);
     session->routing_size = routing_size;
     session->fd = fd;
@@ -132,6 +135,13 @@ zspool_sessions_remove (zspool_sessions_t *self, zspool_session_t *session)
         session->flushes = flush->next;
         free (flush);
     }
+    while (session->owed) {
+        zspool_owed_t *owed = session->owed;
+        session->owed = owed->next;
+        zmq_msg_close (&owed->command);
+        free (owed);
+    }
+    self->owed_bytes -= session->owed_bytes;
     zspool_pins_destroy (&session->pins);
     free (session);
 }
@@ -167,6 +177,12 @@ zspool_sessions_count (const zspool_sessions_t *self)
     return self->count;
 }
 
+size_t
+zspool_sessions_owed (const zspool_sessions_t *self)
+{
+    return self->owed_bytes;
+}
+
 zspool_session_t *
 zspool_sessions_expired (zspool_sessions_t *self, int64_t now_ms, int64_t *due_ms)
 {
@@ -176,7 +192,7 @@ zspool_sessions_expired (zspool_sessions_t *self, int64_t now_ms, int64_t *due_m
         return NULL;
     }
     while ((session = zspool_sessions_next (self, session)) != NULL)
-        if (now_ms - session->heard_ms > session->expiry_ms)
+        if (session->deaf || now_ms - session->heard_ms > session->expiry_ms)
             return session;
     self->look_ms = *due_ms = now_ms + LOOK_MS;
     return NULL;

@@ -21,7 +21,16 @@
 #define ZSPOOL_SESSION_PINNED_MAX (4 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
 #define ZSPOOL_SERVICE_PINNED_MAX (64 * 1024 * 1024) //  and to all
 
+#define ZSPOOL_SESSION_OWED_MAX (1024 * 1024)         //  bytes of answers that one did not take
+#define ZSPOOL_SERVICE_OWED_MAX (64 * 1024 * 1024)    //  and all
+
 struct zspool_line;
+
+//  An answer that ZeroMQ did not take yet, since its client does not read
+typedef struct zspool_owed {
+    zmq_msg_t command;
+    struct zspool_owed *next;
+} zspool_owed_t;
 
 //  What a client waits for: that all it has done before is durable
 typedef struct zspool_flush {
@@ -49,6 +58,11 @@ struct zspool_session {
     size_t jobs;               //  under way for it
     zspool_flush_t *flushes;   //  in the order they were asked for
     zspool_pins_t *pins;       //  blocks that ZeroMQ still has to send to it
+    zspool_owed_t *owed;       //  what it is to get before all else
+    zspool_owed_t **owed_end;
+    size_t owed_bytes;
+    size_t *owed_total;        //  of all sessions
+    bool deaf;                 //  it did not take too much of that
     zspool_session_t *next_by_id;
     zspool_session_t *next_by_routing;
 };
@@ -79,9 +93,13 @@ zspool_session_t *
 size_t
     zspool_sessions_count (const zspool_sessions_t *self);
 
-//  One that has been silent for too long; NULL: there is none. *due_ms: when to ask again.
+//  One that has been silent for too long, or is deaf; NULL: there is none. *due_ms: when to ask again.
 zspool_session_t *
     zspool_sessions_expired (zspool_sessions_t *self, int64_t now_ms, int64_t *due_ms);
+
+//  Bytes that clients are owed
+size_t
+    zspool_sessions_owed (const zspool_sessions_t *self);
 
 //  One after the other, in no order: begin with NULL. Another may be removed only when it is the one
 //  given last.

@@ -590,6 +590,33 @@ def test_a_consumer_that_does_not_read_takes_no_memory():
     assert device.anonymous_bytes() < 256 << 20, device.anonymous_bytes()
 
 
+def test_answers_wait_for_a_client_that_reads_late():
+    device = ServiceDevice("--hwm", "1")
+    raw = Raw(device.service)
+    for request in range(1, 1501):
+        raw.send(zspool.STATUS, request=request)
+    raw.send(zspool.PING, request=1501)
+    with Producer(device.service, "jobs") as producer:
+        producer.put_many(NUMBERS)          #  others go on
+        producer.flush()
+    for request in range(1, 1502):
+        command = raw.recv()[0]
+        assert struct.unpack_from("<I", command, 8)[0] == request, command[:12]
+
+
+def test_a_client_that_never_reads_its_answers_is_left():
+    device = ServiceDevice("--hwm", "1")
+    raw = Raw(device.service)
+    raw.socket.rcvhwm = 1
+    with Service(device.service) as service:
+        deadline_s = time.monotonic() + WAIT_S
+        while int(service.status()["service/lost"]) == 0:
+            assert time.monotonic() < deadline_s
+            for _ in range(500):
+                raw.send(zspool.STATUS)
+    assert device.anonymous_bytes() < 64 << 20, device.anonymous_bytes()
+
+
 def test_stopping_in_good_order_stores_what_was_taken():
     device = ServiceDevice("--durability", "async", "--commit-interval", "60000")
     producer = Producer(device.service, "jobs")
