@@ -36,6 +36,8 @@ struct zspool_line {
     uint64_t stored;
     uint64_t told_cached;      //  as the client was told last
     uint64_t told_committed;
+    bool asked;                //  its client waits for PRODUCING,
+    uint32_t asked_request;    //  with this
     bool wants_cached;         //  something was put that is to be confirmed as soon as it is taken
     bool held;                 //  the client was told to wait,
     int64_t held_ms;           //  then,
@@ -70,7 +72,7 @@ void
 
 //  A session is to produce: as the producer that was opened (producer > 0), with its epoch and what the
 //  store says it has got to; or without a name. Whoever had the line before is given in *fenced. NULL:
-//  memory is out. PRODUCING and CONFIRM are sent.
+//  memory is out. PRODUCING and CONFIRM are sent, when a transaction of the line that is under way has ended.
 zspool_line_t *
     zspool_intake_open (zspool_intake_t *self, zspool_session_t *session, uint32_t request, const char *name,
                         uint32_t producer, uint32_t epoch, uint64_t last, zspool_session_t **fenced);

@@ -83,7 +83,8 @@ s_owe (zspool_session_t *to, zmq_msg_t *frame)
 }
 
 int
-zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command, const zsp_lists_t *lists)
+zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command,
+                     const zsp_lists_t *lists)
 {
     zmq_msg_t frame;
     int rc = s_make_command (&frame, command, lists);
@@ -144,8 +145,9 @@ s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, bool last, zmq_msg
 }
 
 int
-zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscription, uint32_t generation,
-                     zspool_block_t *block, const zspool_piece_t *pieces, size_t pieces_count)
+zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscription,
+                     uint32_t generation, zspool_block_t *block, const zspool_piece_t *pieces,
+                     size_t pieces_count)
 {
     zsp_slice_t slices [ZSP_SLICES_MAX];
     zsp_t command = { .command = ZSP_DELIVER };

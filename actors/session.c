@@ -151,7 +151,8 @@ zspool_sessions_by_routing (const zspool_sessions_t *self, const void *routing, 
 {
     zspool_session_t *session = self->by_routing [s_bucket_of_routing (routing, routing_size)];
     while (session
-           && (session->routing_size != routing_size || memcmp (session->routing, routing, routing_size) != 0))
+           && (session->routing_size != routing_size
+               || memcmp (session->routing, routing, routing_size) != 0))
         session = session->next_by_routing;
     return session;
 }

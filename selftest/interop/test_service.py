@@ -3,6 +3,8 @@
 #
 #  SPDX-License-Identifier: MPL-2.0
 
+import threading
+
 from service import *
 
 NUMBERS = [b"%d" % number for number in range(2000)]
@@ -421,6 +423,36 @@ def test_a_commit_sent_again_is_made_once():
     raw.send(zspool.COMMIT, struct.pack("<HHQII", 1, 0, 3, spool, 1), 8, frames=[record])
     raw.expect_error("EORDER", fatal=False)
     assert device.spool("jobs")["last_sequence"] == 1
+
+
+def test_a_producer_that_comes_while_a_transaction_is_under_way_learns_how_it_ended():
+    device = ServiceDevice("--max-bytes", "1M", "--on-full", "drop-oldest")
+    enough = threading.Event()
+
+    def keep_the_writer_busy():
+        with Producer(device.service, "busy") as busy:
+            while not enough.is_set():
+                busy.put_many([b"x" * 50000] * 10)
+                busy.flush()
+
+    thread = threading.Thread(target=keep_the_writer_busy)
+    thread.start()
+    #  Four parts together find no room: their transaction is refused.
+    for parts in [1, 4] * 50:
+        first, second = Raw(device.service), Raw(device.service)
+        spool = first.open("jobs")
+        second.open("jobs")
+        _, last = first.produce("me")
+        first.send(zspool.COMMIT, struct.pack("<HHQ", parts, 0, last + 1) + struct.pack("<II", spool, 1) * parts, 7,
+                   frames=[zspool._record(b"y" * (300000 if parts > 1 else 1))] * parts)
+        first.send(zspool.PING)
+        while first.recv()[0][4] != zspool.PONG:
+            pass                                #  with it the COMMIT has come, or has ended already
+        _, last = second.produce("me")
+        second.put(spool, last + 1, [b"next"])
+        assert second.wait_committed(last + 1)[1] == last + 1
+    enough.set()
+    thread.join()
 
 
 def test_transactions_are_bounded():
