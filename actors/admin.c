@@ -178,10 +178,7 @@ s_open (zspool_admin_t *self, const char *spool, int64_t until_ms, uint32_t *han
 {
     zsp_t command = { .command = ZSP_OPEN };
     command.as.open.spool = (zsp_text_t){ spool, strlen (spool) };
-    bool valid = *spool && strlen (spool) <= ZSP_NAME_BYTES_MAX;
-    for (const char *at = spool; *at; at++)
-        valid = valid && (unsigned char) *at >= 33 && *at != '/';
-    if (!valid)
+    if (!zspool_client_is_name (spool))
         return s_fail (self, ZSPOOL_EINVAL, "not a name for a spool");
     int rc = s_begin (self, until_ms);
     if (rc == ZSPOOL_OK)
@@ -223,7 +220,7 @@ zspool_admin_delete_cursor (zspool_admin_t *self, const char *spool, const char 
     int64_t until_ms = zclock_mono () + self->timeout_ms;
     zsp_t command = { .command = ZSP_DELETE_CURSOR };
     command.as.delete_cursor.cursor = (zsp_text_t){ cursor, strlen (cursor) };
-    if (!*cursor || strlen (cursor) > ZSP_NAME_BYTES_MAX || strpbrk (cursor, "/ "))
+    if (!zspool_client_is_name (cursor))
         return s_fail (self, ZSPOOL_EINVAL, "not a name for a cursor");
     int rc = s_open (self, spool, until_ms, &command.as.delete_cursor.spool);
     return rc? rc: s_ask (self, &command, until_ms);

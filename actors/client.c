@@ -10,12 +10,14 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define AGENT "zspool " ZSPOOL_VERSION_STRING
 
 void
 zspool_client_init (zspool_client_t *self, const char *endpoint, uint32_t heartbeat_ms)
 {
     memset (self, 0, sizeof *self);
-    snprintf (self->endpoint, sizeof self->endpoint, "%s", *endpoint == '>'? endpoint + 1: endpoint);
+    endpoint += *endpoint == '>';
+    snprintf (self->endpoint, sizeof self->endpoint, "%s", endpoint);
     self->heartbeat_ms = heartbeat_ms;
     self->backoff_ms = BACKOFF_MIN_MS;
 }
@@ -36,9 +38,19 @@ zspool_client_is_endpoint (const char *endpoint)
     return valid;
 }
 
+bool
+zspool_client_is_name (const char *name)
+{
+    size_t length = strlen (name);
+    bool valid = length > 0 && length <= ZSP_NAME_BYTES_MAX;
+    for (size_t index = 0; valid && index < length; index++)
+        valid = (unsigned char) name [index] >= 33 && name [index] != '/';
+    return valid;
+}
+
 int
-zspool_client_parse (const char *option, const char *value, uint64_t min, uint64_t max, uint64_t *number,
-                     char *reason, size_t reason_size)
+zspool_client_parse (const char *option, const char *value, uint64_t min, uint64_t max,
+                     uint64_t *number, char *reason, size_t reason_size)
 {
     char *end = NULL;
     errno = 0;
@@ -46,9 +58,10 @@ zspool_client_parse (const char *option, const char *value, uint64_t min, uint64
     int shift = !end? 0: *end == 'K'? 10: *end == 'M'? 20: *end == 'G'? 30: 0;
     if (end && shift)
         end++;
-    if (!end || *end || errno || parsed > UINT64_MAX >> shift || parsed << shift < min || parsed << shift > max) {
-        snprintf (reason, reason_size, "%s: must be a number from %llu to %llu; not '%.80s'", option,
-                  (unsigned long long) min, (unsigned long long) max, value);
+    if (!end || *end || errno || parsed > UINT64_MAX >> shift || parsed << shift < min
+        || parsed << shift > max) {
+        snprintf (reason, reason_size, "%s: must be a number from %llu to %llu; not '%.80s'",
+                  option, (unsigned long long) min, (unsigned long long) max, value);
         return ZSPOOL_EINVAL;
     }
     *number = parsed << shift;
@@ -96,8 +109,8 @@ zspool_client_drop (zspool_client_t *self, int64_t now_ms)
 }
 
 int
-zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists_t *lists, zmq_msg_t *frames,
-                    size_t frames_count)
+zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists_t *lists,
+                    zmq_msg_t *frames, size_t frames_count)
 {
     zmq_msg_t message;
     if (!self->socket)
@@ -109,9 +122,11 @@ zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists
         zmq_msg_close (&message);
         return zmq_errno () == EAGAIN? ZSPOOL_EBUSY: ZSPOOL_ELOST;
     }
-    for (size_t index = 0; index < frames_count; index++)
-        if (zmq_msg_send (&frames [index], self->socket, ZMQ_DONTWAIT | (index + 1 < frames_count? ZMQ_SNDMORE: 0)) < 0)
+    for (size_t index = 0; index < frames_count; index++) {
+        int flags = ZMQ_DONTWAIT | (index + 1 < frames_count? ZMQ_SNDMORE: 0);
+        if (zmq_msg_send (&frames [index], self->socket, flags) < 0)
             return ZSPOOL_ELOST;
+    }
     self->spoke_ms = zclock_mono ();
     return ZSPOOL_OK;
 }
@@ -164,10 +179,13 @@ s_are_good (zspool_client_t *self)
         return self->frames_count == 1;
     if (self->frames_count != 1U + self->command.as.deliver.slices_count)
         return false;
-    for (size_t index = 1; index < self->frames_count; index++)
-        if (zspool_run_check (zmq_msg_data (&self->frames [index]), zmq_msg_size (&self->frames [index]),
-                              zsp_slice (&self->command, index - 1).count, SIZE_MAX, SIZE_MAX, true))
+    for (size_t index = 1; index < self->frames_count; index++) {
+        zmq_msg_t *frame = &self->frames [index];
+        uint32_t count = zsp_slice (&self->command, index - 1).count;
+        if (zspool_run_check (zmq_msg_data (frame), zmq_msg_size (frame), count, SIZE_MAX, SIZE_MAX,
+                              true))
             return false;
+    }
     return true;
 }
 
@@ -178,8 +196,8 @@ zspool_client_receive (zspool_client_t *self, int64_t now_ms)
     if (!self->socket || !s_read (self, &whole))
         return ZSPOOL_ENOENT;
     self->heard_ms = now_ms;
-    if (!whole
-        || zsp_decode (&self->command, zmq_msg_data (&self->frames [0]), zmq_msg_size (&self->frames [0]))
+    zmq_msg_t *head = &self->frames [0];
+    if (!whole || zsp_decode (&self->command, zmq_msg_data (head), zmq_msg_size (head))
         || !s_are_good (self)) {
         zspool_client_drop (self, now_ms);
         return ZSPOOL_ELOST;
@@ -195,7 +213,8 @@ s_connect (zspool_client_t *self, int64_t now_ms)
 {
     char endpoint [64];
     int linger = 0, unlimited = 0, interval_ms = BACKOFF_MIN_MS, interval_max_ms = BACKOFF_MAX_MS;
-    snprintf (endpoint, sizeof endpoint, "inproc://zspool-client-%p-%lld", (void *) self, (long long) now_ms);
+    snprintf (endpoint, sizeof endpoint, "inproc://zspool-client-%p-%lld", (void *) self,
+              (long long) now_ms);
     self->socket = zmq_socket (zsys_init (), ZMQ_DEALER);
     if (!self->socket) {
         zspool_client_drop (self, now_ms);
@@ -212,8 +231,9 @@ s_connect (zspool_client_t *self, int64_t now_ms)
     }
     zsp_t hello = { .command = ZSP_HELLO, .request = 1 };
     hello.as.hello.heartbeat_ms = self->heartbeat_ms;
-    hello.as.hello.agent = (zsp_text_t){ "zspool " ZSPOOL_VERSION_STRING, strlen ("zspool " ZSPOOL_VERSION_STRING) };
-    if (zmq_connect (self->socket, self->endpoint) || zspool_client_send (self, &hello, NULL, NULL, 0)) {
+    hello.as.hello.agent = (zsp_text_t){ AGENT, strlen (AGENT) };
+    if (zmq_connect (self->socket, self->endpoint)
+        || zspool_client_send (self, &hello, NULL, NULL, 0)) {
         zspool_client_drop (self, now_ms);
         return;
     }
@@ -246,7 +266,8 @@ zspool_client_work (zspool_client_t *self, int64_t now_ms, bool *lost)
     }
     //  It must hear from us, and who has nothing to say is asked whether it is there.
     int64_t heartbeat_ms = (int64_t) self->heartbeat_ms;
-    bool silent = now_ms - self->heard_ms >= heartbeat_ms && now_ms - self->pinged_ms >= heartbeat_ms / 2;
+    bool silent = now_ms - self->heard_ms >= heartbeat_ms
+                  && now_ms - self->pinged_ms >= heartbeat_ms / 2;
     if (up && (silent || now_ms - self->spoke_ms >= heartbeat_ms)) {
         zsp_t ping = { .command = ZSP_PING };
         zspool_client_send (self, &ping, NULL, NULL, 0);

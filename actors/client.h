@@ -49,22 +49,26 @@ void
 
 //  Parse the number that an option has, with suffix K, M or G. EINVAL: *reason has a line.
 int
-    zspool_client_parse (const char *option, const char *value, uint64_t min, uint64_t max, uint64_t *number,
-                         char *reason, size_t reason_size);
+    zspool_client_parse (const char *option, const char *value, uint64_t min, uint64_t max,
+                         uint64_t *number, char *reason, size_t reason_size);
 
 //  Whether an endpoint can be used at all.
 bool
     zspool_client_is_endpoint (const char *endpoint);
 
-//  Send a command, with frames behind it, which are taken. EBUSY: not now, and the frames stay; ELOST:
-//  there is no connection.
-int
-    zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists_t *lists, zmq_msg_t *frames,
-                        size_t frames_count);
+//  Whether this is a name for a spool, a cursor or a producer.
+bool
+    zspool_client_is_name (const char *name);
 
-//  Take the next message in: self->command, and self->frames [1] and on. ENOENT: there is none; ELOST:
-//  it made no sense, or the service has ended the session: that is down now. A WELCOME was looked at
-//  already: then it is up.
+//  Send a command, with frames behind it, which are taken. EBUSY: not now, and the frames stay;
+//  ELOST: there is no connection.
+int
+    zspool_client_send (zspool_client_t *self, const zsp_t *command, const zsp_lists_t *lists,
+                        zmq_msg_t *frames, size_t frames_count);
+
+//  Take the next message in: self->command, and self->frames [1] and on. ENOENT: there is none;
+//  ELOST: it made no sense, or the service has ended the session: that is down now. A WELCOME was
+//  looked at already: then it is up.
 int
     zspool_client_receive (zspool_client_t *self, int64_t now_ms);
 
