@@ -7,8 +7,9 @@
 #
 #  Named producers put numbered messages into the spool `in`; workers take them through one cursor, and put
 #  each one's answer into `out` in the transaction that acknowledges it; readers take `in` through cursors
-#  of their own. All are processes, killed with -9 at random, as is the device. Each writes a ledger of what
-#  it was told. The account, when all has arrived:
+#  of their own. All are processes, killed with -9 at random, as is the device; with --power-cut each death of
+#  it takes the power, too: of what was not synced any part is gone. Each client writes a ledger of what it
+#  was told. The account, when all has arrived:
 #    1. Every message that was confirmed to its producer as committed is stored, each once, in order.
 #    2. `out` holds the answer to each message of `in` exactly once.
 #    3. Each reader has received every message stored, bytes unchanged.
@@ -22,6 +23,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from service import *
 from kill_loop import run_by_hand
+from recorder import Recorder
 
 TEXT = bytes(random.Random(0).choices(b"abcdefghijklmnopqrstuvwxyz", k=5000))
 
@@ -136,8 +138,9 @@ def check(device, options, ledgers):
 def kill_loop(options):
     """Run the loop in the current directory; give a summary."""
     whims = random.Random(options.seed)
+    recorder = Recorder() if options.power_cut else None
     device = ServiceDevice("--durability", options.durability, "--ack-timeout", "3000", "--keep-count", "unlimited",
-                           "--max-deliveries", "0")
+                           "--max-deliveries", "0", environment=recorder and recorder.environment)
     clients = [Client("--produce", device.service, name, f"ledger.p{name}", options.rate)
                for name in range(options.producers)]
     producers = len(clients)
@@ -153,6 +156,8 @@ def kill_loop(options):
             deaths += 1
         if whims.random() < 0.7:
             device.kill()
+            if recorder:
+                recorder.cut(whims.randrange(1 << 40))
             time.sleep(whims.random() * 0.1)
             device.start()
             deaths += 1
@@ -182,6 +187,7 @@ def parse(arguments):
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--rate", type=int, default=2000, help="messages a second of each producer")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between kills, mean")
+    parser.add_argument("--power-cut", action="store_true", help="each death of the device takes the power, too")
     parser.add_argument("--keep-directory", action="store_true", help="keep the directory when it fails")
     return parser.parse_args(arguments)
 

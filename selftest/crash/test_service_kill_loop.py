@@ -19,4 +19,8 @@ def test_async():
     loop("--seed", "2", "--durability", "async")
 
 
+def test_power_cuts():
+    loop("--seed", "3", "--power-cut", "--rate", "500")
+
+
 run_tests(globals())
