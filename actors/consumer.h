@@ -8,8 +8,8 @@
 #include "zsp.h"
 #include "zspool_consumer.h"
 
-//  Take a delivery out of the consumer's hands, for a transaction: *acked says what COMMIT has to say
-//  of it. ESTALE: it does not hold it; ENOMEM.
+//  Take a delivery out of the consumer's hands, for a transaction: *acked says what COMMIT has to
+//  say of it. ESTALE: it does not hold it; ENOMEM.
 int
     zspool_consumer_claim (zspool_consumer_t *self, uint64_t sequence, zsp_acked_t *acked);
 
