@@ -400,14 +400,14 @@ class _Client:
     def _wait_for(self, condition: Callable[[], object], timeout: Optional[float], text: str) -> None:
         """Wait, with the lock, until a condition holds; raises what has failed"""
         end = None if timeout is None else time.monotonic() + timeout
+        self._wake()
         while not condition():
             if self._failed:
                 raise self._failed
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 raise ZspoolError("ETIMEDOUT", text)
-            self._wake()
-            self._lock.wait(left if left is None else min(left, 0.5))
+            self._lock.wait(left)
         if self._failed:
             raise self._failed
 

@@ -8,6 +8,7 @@
 import asyncio
 import contextlib
 import io
+import resource
 import threading
 
 from service import *
@@ -127,6 +128,17 @@ def test_a_consumer_fits_into_asyncio():
         assert [each.data for each in got] == NUMBERS
         consumer.ack_many(got)
         consumer.flush()
+
+
+def test_waiting_costs_nothing():
+    device = ServiceDevice()
+    with Producer(device.service, spool="jobs"), Consumer(device.service, "jobs", "idle") as consumer:
+        expect("ETIMEDOUT", consumer.recv, 0.2)
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        expect("ETIMEDOUT", consumer.recv, 1)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        switches = after.ru_nvcsw - before.ru_nvcsw
+        assert switches < 1000, f"{switches} context switches"
 
 
 def test_a_fenced_producer_becomes_readable():
