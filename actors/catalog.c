@@ -58,7 +58,8 @@ s_want_dead (void *arg, zspool_group_t *group)
 }
 
 zspool_catalog_t *
-zspool_catalog_new (const zspool_options_t *options, const zspool_group_ops_t *ops, zlist_t *cursors)
+zspool_catalog_new (const zspool_options_t *options, const zspool_group_ops_t *ops,
+                    zlist_t *cursors)
 {
     zspool_catalog_t *self = (zspool_catalog_t *) calloc (1, sizeof *self);
     if (!self)
@@ -69,7 +70,8 @@ zspool_catalog_new (const zspool_options_t *options, const zspool_group_ops_t *o
     self->ops.want_dead = s_want_dead;
     self->cursors = zlist_new ();
     zlist_autofree (self->cursors);
-    for (char *name = cursors? (char *) zlist_first (cursors): NULL; name; name = (char *) zlist_next (cursors))
+    for (char *name = cursors? (char *) zlist_first (cursors): NULL; name;
+         name = (char *) zlist_next (cursors))
         zlist_append (self->cursors, name);
     self->pool = zspool_block_pool_new (POOL_BLOCKS, ZSPOOL_BLOCK_BYTES);
     if (!self->pool)
@@ -153,7 +155,8 @@ s_is_own (const zspool_catalog_t *self, const zspool_shelf_t *shelf, const char 
         return true;
     if (!streq (shelf->name, self->options.name))
         return false;
-    for (char *own = (char *) zlist_first (self->cursors); own; own = (char *) zlist_next (self->cursors))
+    for (char *own = (char *) zlist_first (self->cursors); own;
+         own = (char *) zlist_next (self->cursors))
         if (streq (own, cursor))
             return true;
     return false;
@@ -229,7 +232,8 @@ int
 zspool_catalog_prepare (zspool_catalog_t *self, const zsp_t *command, zspool_store_job_t *job)
 {
     char start [ZSP_TEXT_BYTES_MAX + 1];
-    snprintf (start, sizeof start, "%.*s", (int) command->as.subscribe.start.size, command->as.subscribe.start.data);
+    snprintf (start, sizeof start, "%.*s", (int) command->as.subscribe.start.size,
+              command->as.subscribe.start.data);
     snprintf (job->name, sizeof job->name, "%.*s", (int) command->as.subscribe.cursor.size,
               command->as.subscribe.cursor.data);
     job->spool = command->as.subscribe.spool;
@@ -252,7 +256,8 @@ s_compile (const s_filters_t *filters, zspool_filter_t **filter_p)
     *filter_p = filters->count? zspool_filter_new (): NULL;
     int rc = filters->count && !*filter_p? ZSPOOL_ENOMEM: ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK && index < filters->count; index++)
-        rc = zspool_filter_add (*filter_p, filters->texts [index].data, filters->texts [index].size);
+        rc =
+            zspool_filter_add (*filter_p, filters->texts [index].data, filters->texts [index].size);
     if (rc)
         zspool_filter_destroy (filter_p);
     return rc;
@@ -297,13 +302,14 @@ s_make_group (zspool_catalog_t *self, zspool_store_job_t *job)
     }
     job->tracker = NULL;
     filters->texts = NULL;
-    self->entries [self->entries_count++] = (s_entry_t){ group, job->spool, job->cursor, true, INT64_MAX };
+    self->entries [self->entries_count++] =
+        (s_entry_t){ group, job->spool, job->cursor, true, INT64_MAX };
     return ZSPOOL_OK;
 }
 
 int
-zspool_catalog_join (zspool_catalog_t *self, zspool_store_job_t *job, zspool_subscription_t *subscription,
-                     const char **why)
+zspool_catalog_join (zspool_catalog_t *self, zspool_store_job_t *job,
+                     zspool_subscription_t *subscription, const char **why)
 {
     s_filters_t *filters = (s_filters_t *) job->owner;
     s_entry_t *entry = s_entry (self, job->spool, job->cursor);
@@ -340,9 +346,9 @@ zspool_catalog_add_credit (zspool_subscription_t *subscription, uint64_t message
         subscription->credit_messages = ZSPOOL_CREDIT_MESSAGES_MAX;
     if (bytes > ZSPOOL_CREDIT_BYTES_MAX)
         bytes = ZSPOOL_CREDIT_BYTES_MAX;
-    subscription->credit_bytes += bytes;
-    if (subscription->credit_bytes > ZSPOOL_CREDIT_BYTES_MAX)
-        subscription->credit_bytes = ZSPOOL_CREDIT_BYTES_MAX;
+    subscription->credit_bytes += (int64_t) bytes;
+    if (subscription->credit_bytes > (int64_t) ZSPOOL_CREDIT_BYTES_MAX)
+        subscription->credit_bytes = (int64_t) ZSPOOL_CREDIT_BYTES_MAX;
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -432,7 +438,9 @@ zspool_catalog_job_done (zspool_catalog_t *self, zspool_store_job_t *job, uint64
         if (entry)
             zspool_catalog_remove (self, entry->group);
         break;
-    case ZSPOOL_JOB_PURGE: zspool_catalog_dropped (self, job->spool, job->sequence, zclock_mono ()); break;
+    case ZSPOOL_JOB_PURGE:
+        zspool_catalog_dropped (self, job->spool, job->sequence, zclock_mono ());
+        break;
     default: break;
     }
 }
@@ -527,7 +535,7 @@ zspool_catalog_hand_changes (zspool_catalog_t *self)
 {
     bool handed = true;
     for (size_t index = 0; self->changed && index < self->entries_count; index++)
-        if (!zspool_group_hand_change (self->entries [index].group))
+        if (!zspool_group_hand_change (self->entries [index].group, false))
             handed = false;
     self->changed = !handed;
     return handed;
@@ -540,7 +548,8 @@ zspool_catalog_has_changes (const zspool_catalog_t *self)
 }
 
 static void
-s_add (zmsg_t *reply, const char *prefix, const zspool_group_info_t *info, const char *name, uint64_t value)
+s_add (zmsg_t *reply, const char *prefix, const zspool_group_info_t *info, const char *name,
+       uint64_t value)
 {
     char full [2 * ZSPOOL_NAME_MAX + 64];
     snprintf (full, sizeof full, "%s/%s/%s/%s", prefix, info->spool_name, info->cursor, name);

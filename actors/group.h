@@ -32,7 +32,7 @@ struct zspool_subscription {
     bool active;               //  it is its turn to get messages; set by the group
     bool busy;                 //  it could take nothing in this turn
     uint64_t credit_messages;
-    uint64_t credit_bytes;     //  of records; at least one message is covered while it is above 0
+    int64_t credit_bytes;      //  of records; one message is covered, whatever its size, while it is above 0
     uint64_t in_flight;        //  messages it holds
     zspool_group_t *group;
     void *session;             //  whose it is
@@ -84,8 +84,12 @@ typedef struct {
 //  NULL when memory is out; then all stays with the caller.
 zspool_group_t *
     zspool_group_new (const zspool_group_args_t *args);
+//  Let go of one that was made, or of a reference.
 void
     zspool_group_destroy (zspool_group_t **self_p);
+//  A reference: for a transaction, which may outlive the cursor.
+zspool_group_t *
+    zspool_group_ref (zspool_group_t *self);
 
 //  Whether these filters, in any order, are those of the group.
 bool
@@ -126,8 +130,8 @@ int
 
 //  Acknowledge all of first..last in the transactions being gathered: it is out of the consumer's
 //  hands. ESTALE: another generation, or it does not hold all of it; EBUSY: a batch with
-//  acknowledgements, or a burial, is under way: try again when that has ended; ENOMEM. `tag` names
-//  the transaction, for zspool_group_unclaim ().
+//  acknowledgements, or a burial, is under way, or a change waits for one: try again when that has
+//  ended; ENOMEM: nothing was claimed. `tag` names the transaction, for zspool_group_unclaim ().
 int
     zspool_group_claim (zspool_group_t *self, zspool_subscription_t *subscription, uint32_t generation,
                         uint64_t first, uint64_t last, uint64_t tag);
@@ -136,9 +140,10 @@ int
 void
     zspool_group_unclaim (zspool_group_t *self, uint64_t tag, int64_t now_ms);
 
-//  The change that makes all that was claimed acknowledged: goes into the batch. NULL: memory is out.
-zspool_cursor_change_t *
-    zspool_group_take_claimed (zspool_group_t *self);
+//  The change that makes all that was claimed acknowledged: goes into the batch. ESTALE: the cursor was
+//  moved since; ENOMEM.
+int
+    zspool_group_take_claimed (zspool_group_t *self, zspool_cursor_change_t **change_p);
 
 //  The batch is durable (rc 0), or was refused: what was claimed is acknowledged, or held again by
 //  those who held it; if they are gone it is due at once.
@@ -163,9 +168,9 @@ int64_t
     zspool_group_due_ms (const zspool_group_t *self);
 
 //  Hand the writer what has changed, unless that must wait. True: it was handed over, or nothing has
-//  changed.
+//  changed. wanted: somebody waits for it, so transactions that come later are made to wait, too.
 bool
-    zspool_group_hand_change (zspool_group_t *self);
+    zspool_group_hand_change (zspool_group_t *self, bool wanted);
 
 //  The burial that was handed over has ended. The dead spool is there (0: cannot be had). All up to
 //  a sequence was dropped at the spool's limit. The cursor was moved: the tracker is the group's.

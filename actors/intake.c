@@ -1,12 +1,12 @@
-//  intake.c - takes in what a service's producers put, packs it into blocks, and has the writer store
-//  it in batches
+//  intake.c - takes in what a service's producers put, packs it into blocks, and has the writer
+//  store it in batches
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  What is being filled: plain loads, each for one spool, or more when one producer has put into
-//  several; and loads of transactions that put into the same spools, each of which the writer stores
-//  or refuses as a whole. A load is handed over as a batch. There is no timer: whatever has come while
-//  a batch was being committed makes the next one.
+//  several; and loads of transactions that put into the same spools, each of which the writer
+//  stores or refuses as a whole. A load is handed over as a batch. There is no timer: whatever has
+//  come while a batch was being committed makes the next one.
 
 #include "intake_parts.h"
 #include "run.h"
@@ -59,12 +59,23 @@ zspool_intake_destroy (zspool_intake_t **self_p)
 //  ------------------------------------------------------------------------------------------------
 //  Puts
 
+//  A block that was begun, and found no message, must not stay.
+static void
+s_drop_empty (zspool_load_t *load)
+{
+    zspool_batch_t *batch = load->batch;
+    if (batch->blocks_count > 0
+        && zspool_block_count (batch->blocks [batch->blocks_count - 1].block) == 0)
+        zspool_block_destroy (&batch->blocks [--batch->blocks_count].block);
+}
+
 //  Append the last `count` messages of a run, from number `from` on. Returns how many found room.
 static uint32_t
 s_append (zspool_intake_t *self, zspool_load_t *load, uint32_t spool, const void *records,
           size_t size, uint32_t from, uint32_t count)
 {
     uint32_t appended = 0;
+    bool fresh = false, large = false;
     int64_t now_us = zspool_now_us ();
     zspool_block_t *block = zspool_load_open_block (load, spool);
     while (appended < count) {
@@ -74,27 +85,23 @@ s_append (zspool_intake_t *self, zspool_load_t *load, uint32_t spool, const void
         appended += more;
         if (appended == count)
             break;
-        if (block)
+        bool useless = fresh && more == 0;
+        if (useless)
+            s_drop_empty (load);
+        else if (block)
             zspool_block_seal (block);
-        //  A run of one is as large as its message; others find room in a usual block, but maybe not
-        //  with an index: then one by one.
-        size_t bytes = count == 1? size + (self->args.indexed? 2048: 0): 1;
+        if (useless && large)
+            break;
+        //  A usual block has room for any message of a run of many, but with what its index takes.
+        large = count == 1 || useless;
+        size_t bytes = large? size + (self->args.indexed? 2048: 0): 1;
+        fresh = true;
         block = zspool_intake_begin_block (
             self, load, spool, bytes > ZSPOOL_BLOCK_BYTES? bytes: ZSPOOL_BLOCK_BYTES, true);
         if (!block)
             break;
     }
     return appended;
-}
-
-//  A block that was begun, and found no message, must not stay.
-static void
-s_drop_empty (zspool_load_t *load)
-{
-    zspool_batch_t *batch = load->batch;
-    if (batch->blocks_count > 0
-        && zspool_block_count (batch->blocks [batch->blocks_count - 1].block) == 0)
-        zspool_block_destroy (&batch->blocks [--batch->blocks_count].block);
 }
 
 //  Take `count` messages of a run, from number `from` on, whose first is the line's next.
@@ -195,6 +202,7 @@ zspool_intake_ended (zspool_intake_t *self, zspool_batch_t *batch, int rc, int64
     }
     zspool_intake_end_txns (self, load, rc);
     zspool_intake_destroy_load (self, &load);
+    *self->args.room = true;
 }
 
 int64_t

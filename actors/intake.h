@@ -63,6 +63,8 @@ typedef struct {
     size_t load_bytes_max;     //  of a batch with more than one run or transaction
     bool async;
     bool indexed;              //  blocks tell the topics of their messages
+    const int64_t *now_ms;     //  the service's clock
+    bool *room;                //  set when a batch has ended: what could not be taken may be tried again
 } zspool_intake_args_t;
 
 zspool_intake_t *

@@ -169,7 +169,7 @@ zspool_intake_hold (zspool_intake_t *self, zspool_line_t *line)
     if (line->held)
         return;
     line->held = self->some_held = true;
-    line->held_ms = zclock_mono ();
+    line->held_ms = *self->args.now_ms;
     self->info.held++;
     zsp_t hold = { .command = ZSP_HOLD };
     hold.as.hold.number = line->taken + 1;
@@ -189,8 +189,8 @@ s_may_resume (const zspool_intake_t *self, const zspool_line_t *line, int64_t no
     return true;
 }
 
-//  There is room again: those who were told to wait may go on, when what they had sent before they were
-//  told has come, and was dropped. Gives when to look again; INT64_MAX: nobody waits.
+//  There is room again: those who were told to wait may go on, when what they had sent before they
+//  were told has come, and was dropped. Gives when to look again; INT64_MAX: nobody waits.
 int64_t
 zspool_intake_resume (zspool_intake_t *self, int64_t now_ms)
 {

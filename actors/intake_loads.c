@@ -33,6 +33,8 @@ zspool_intake_destroy_load (zspool_intake_t *self, zspool_load_t **load_p)
     zspool_load_t *load = *load_p;
     for (size_t index = 0; load && index < load->reaches_count; index++)
         zspool_intake_unref_line (self, load->reaches [index].line);
+    for (size_t index = 0; load && index < load->groups_count; index++)
+        zspool_group_destroy (&load->groups [index]);
     if (load) {
         zspool_batch_destroy (&load->batch);
         free (load->txns);
@@ -208,7 +210,7 @@ s_put_under_way (zspool_intake_t *self, zspool_load_t *load)
 {
     zspool_load_leave_lines (load);
     load->next = self->under_way;
-    load->handed_ms = self->handed_ms = zclock_mono ();
+    load->handed_ms = self->handed_ms = *self->args.now_ms;
     self->under_way = load;
     self->under_way_count++;
     self->under_way_bytes += load->bytes;
@@ -233,8 +235,8 @@ s_hand_over_at (zspool_intake_t *self, zspool_load_t **at)
     s_hand_over (self, load);
 }
 
-//  Hand over the transactions before this place, behind the plain loads that have earlier numbers of
-//  their producers.
+//  Hand over the transactions before this place, behind the plain loads that have earlier numbers
+//  of their producers.
 static void
 s_hand_over_txns (zspool_intake_t *self, zspool_load_t **at_p)
 {
@@ -247,20 +249,19 @@ s_hand_over_txns (zspool_intake_t *self, zspool_load_t **at_p)
         if (*at)
             s_hand_over_at (self, at);
     }
-    bool complete = true;
-    for (size_t index = 0; index < load->groups_count; index++) {
-        zspool_cursor_change_t *change = zspool_group_take_claimed (load->groups [index]);
-        if (change)
-            load->batch->changes [load->batch->changes_count++] = change;
-        complete = complete && change;
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < load->groups_count; index++) {
+        zspool_batch_t *batch = load->batch;
+        rc = zspool_group_take_claimed (load->groups [index], &batch->changes [batch->changes_count]);
+        batch->changes_count += rc == ZSPOOL_OK;
     }
-    if (complete) {
+    if (rc == ZSPOOL_OK) {
         s_hand_over (self, load);
         return;
     }
-    //  Memory is out: refuse all.
+    //  Refuse all.
     s_put_under_way (self, load);
-    zspool_intake_ended (self, load->batch, ZSPOOL_ENOMEM, zclock_mono ());
+    zspool_intake_ended (self, load->batch, rc, *self->args.now_ms);
 }
 
 static bool

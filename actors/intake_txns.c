@@ -30,8 +30,8 @@ s_check_parts (zspool_intake_t *self, const zspool_session_t *session, const zsp
     return bytes > ZSP_TRANSACTION_BYTES_MAX? ZSPOOL_ETOOBIG: ZSPOOL_OK;
 }
 
-//  Have blocks for all parts: `blocks [index]` is where a part goes. Those that were there have room for
-//  what goes there, those begun are at the end of the batch.
+//  Have blocks for all parts: `blocks [index]` is where a part goes. Those that were there have
+//  room for what goes there, those begun are at the end of the batch.
 static int
 s_reserve_parts (zspool_intake_t *self, zspool_load_t *load, const zsp_t *command,
                  zmq_msg_t *frames, zspool_block_t **blocks)
@@ -106,11 +106,11 @@ s_claim (zspool_intake_t *self, zspool_load_t *load, const zsp_t *command, uint6
             rc = zspool_group_claim (group, subscription, acked.generation, acked.range.first,
                                      acked.range.last, tag);
         if (rc == ZSPOOL_OK && !s_has_group (load, group))
-            load->groups [load->groups_count++] = group;
+            load->groups [load->groups_count++] = zspool_group_ref (group);
     }
     if (rc)
         for (size_t index = 0; index < load->groups_count; index++)
-            zspool_group_unclaim (load->groups [index], tag, zclock_mono ());
+            zspool_group_unclaim (load->groups [index], tag, *self->args.now_ms);
     return rc;
 }
 
@@ -231,7 +231,8 @@ zspool_intake_commit (zspool_intake_t *self, zspool_session_t *session, const zs
     if (rc == ZSPOOL_OK) {
         rc = s_claim (self, load, command, tag);
         if (rc) {
-            load->groups_count = before;
+            while (load->groups_count > before)
+                zspool_group_destroy (&load->groups [--load->groups_count]);
             while (load->batch->blocks_count > 0
                    && zspool_block_count (load->batch->blocks [load->batch->blocks_count - 1].block)
                           == 0)

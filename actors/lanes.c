@@ -87,7 +87,8 @@ zspool_lanes_open (zspool_lanes_t *self, uint32_t spool)
     lane->given.async = first->async;
     lane->given.drops_oldest = first->drops_oldest;
     lane->given.commit_interval_ms = first->commit_interval_ms;
-    if (zspool_store_numbering (self->store, spool, &lane->given.next_sequence, &lane->given.stored_us))
+    if (zspool_store_numbering (self->store, spool, &lane->given.next_sequence,
+                                &lane->given.stored_us))
         return NULL;
     lane->ceiling = lane->given.next_sequence - 1 + ZSPOOL_CEILING_WINDOW;
     lane->dropped_to = zspool_store_dropped_to (self->store, spool);
@@ -138,7 +139,8 @@ zspool_lanes_stamp (zspool_lanes_t *self, zspool_pending_unit_t *unit)
         zspool_lane_t *lane = zspool_lanes_find (self, spool);
         if (now_us > lane->given.stored_us)
             lane->given.stored_us = now_us;
-        zspool_block_stamp (block, lane->given.next_sequence, lane->given.stored_us, self->incarnation);
+        zspool_block_stamp (block, lane->given.next_sequence, lane->given.stored_us,
+                            self->incarnation);
         lane->given.next_sequence = zspool_block_last_sequence (block) + 1;
         unit->bytes += zspool_block_size (block);
     }
@@ -160,7 +162,8 @@ zspool_lanes_number_anew (zspool_lanes_t *self, zspool_pending_t *pending)
         for (size_t at = 0; (block = s_block_at (unit, at, &spool)) != NULL; at++) {
             zspool_writer_lane_t *lane = &zspool_lanes_find (self, spool)->given;
             if (!unit->published)
-                zspool_block_stamp (block, lane->next_sequence, zspool_block_stored_us (block), self->incarnation);
+                zspool_block_stamp (block, lane->next_sequence, zspool_block_stored_us (block),
+                                    self->incarnation);
             lane->next_sequence = zspool_block_last_sequence (block) + 1;
         }
     }
@@ -172,13 +175,15 @@ s_publish (zspool_lanes_t *self, zspool_lane_t *lane, zspool_block_t *block)
 {
     for (size_t index = 0; index < lane->given.outlets_count; index++) {
         zspool_block_t *given = zspool_block_ref (block);
-        if (zspool_handoff_send (zsock_resolve (lane->given.outlets [index].pipe), HANDOFF_BLOCK, given, 0))
+        if (zspool_handoff_send (zsock_resolve (lane->given.outlets [index].pipe), HANDOFF_BLOCK,
+                                 given, 0))
             zspool_block_destroy (&given);
     }
     if (!self->service)
         return;
     zspool_block_t *given = zspool_block_ref (block);
-    if (zspool_handoff_send (zsock_resolve (self->service), HANDOFF_BLOCK, given, lane->given.spool))
+    if (zspool_handoff_send (zsock_resolve (self->service), HANDOFF_BLOCK, given,
+                             lane->given.spool))
         zspool_block_destroy (&given);
 }
 
@@ -255,9 +260,11 @@ static void
 s_tell_stored (zspool_lanes_t *self, zspool_lane_t *lane)
 {
     for (size_t at = 0; at < lane->given.outlets_count; at++)
-        zspool_handoff_send (zsock_resolve (lane->given.outlets [at].pipe), HANDOFF_STORED, NULL, 0);
+        zspool_handoff_send (zsock_resolve (lane->given.outlets [at].pipe), HANDOFF_STORED, NULL,
+                             0);
     if (self->service)
-        zspool_handoff_send (zsock_resolve (self->service), HANDOFF_STORED, NULL, lane->given.spool);
+        zspool_handoff_send (zsock_resolve (self->service), HANDOFF_STORED, NULL,
+                             lane->given.spool);
 }
 
 void
@@ -266,9 +273,11 @@ zspool_lanes_confirm (zspool_lanes_t *self)
     for (size_t index = 0; index < self->count; index++) {
         zspool_lane_t *lane = &self->lanes [index];
         if (lane->stored > 0) {
-            zspool_handoff_send (zsock_resolve (lane->given.inlet), HANDOFF_STORED, NULL, lane->stored);
+            zspool_handoff_send (zsock_resolve (lane->given.inlet), HANDOFF_STORED, NULL,
+                                 lane->stored);
             if (!lane->given.async)
-                zspool_handoff_send (zsock_resolve (lane->given.inlet), HANDOFF_TAKEN, NULL, lane->stored);
+                zspool_handoff_send (zsock_resolve (lane->given.inlet), HANDOFF_TAKEN, NULL,
+                                     lane->stored);
         }
         if (lane->stored_all > 0 && lane->given.async)
             s_tell_stored (self, lane);
@@ -279,7 +288,8 @@ zspool_lanes_confirm (zspool_lanes_t *self)
 void
 zspool_lanes_moved (zspool_lanes_t *self, zspool_lane_t *lane, zspool_block_t *block)
 {
-    zspool_store_numbering (self->store, lane->given.spool, &lane->given.next_sequence, &lane->given.stored_us);
+    zspool_store_numbering (self->store, lane->given.spool, &lane->given.next_sequence,
+                            &lane->given.stored_us);
     lane->ceiling = zspool_block_last_sequence (block) + ZSPOOL_CEILING_WINDOW;
     s_publish (self, lane, block);
 }
@@ -330,7 +340,8 @@ zspool_lanes_note_dropped (zspool_lanes_t *self)
         s_look_up_lagged (self, &lane->given);
         lane->dropped_to = dropped_to;
         for (size_t at = 0; at < lane->given.outlets_count; at++)
-            zspool_handoff_send (zsock_resolve (lane->given.outlets [at].pipe), HANDOFF_DROPPED, NULL, dropped_to);
+            zspool_handoff_send (zsock_resolve (lane->given.outlets [at].pipe), HANDOFF_DROPPED,
+                                 NULL, dropped_to);
         s_tell_place (self, HANDOFF_DROPPED, lane->given.spool, dropped_to);
     }
 }
@@ -338,7 +349,8 @@ zspool_lanes_note_dropped (zspool_lanes_t *self)
 void
 zspool_lanes_sought (zspool_lanes_t *self, zspool_seek_t **seek_p)
 {
-    const zspool_writer_outlet_t *outlet = zspool_lanes_outlet (self, (*seek_p)->spool, (*seek_p)->cursor);
+    const zspool_writer_outlet_t *outlet =
+        zspool_lanes_outlet (self, (*seek_p)->spool, (*seek_p)->cursor);
     zsock_t *pipe = outlet? outlet->pipe: self->service;
     if (pipe && zspool_handoff_send (zsock_resolve (pipe), HANDOFF_SEEK, *seek_p, 0) == 0)
         *seek_p = NULL;

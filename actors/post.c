@@ -47,8 +47,8 @@ s_send_command (void *socket, const void *routing, size_t routing_size, const zs
     return rc;
 }
 
-//  Send one frame to a routing id. Nothing was sent when it fails; the frame is closed when it was, or
-//  never can be.
+//  Send one frame to a routing id. Nothing was sent when it fails; the frame is closed when it was,
+//  or never can be.
 static int
 s_send_frame (void *socket, const zspool_session_t *to, zmq_msg_t *frame)
 {
@@ -131,8 +131,8 @@ zspool_post_error (void *socket, zspool_session_t *to, uint32_t request, uint8_t
     return zspool_post_command (socket, to, &error, NULL);
 }
 
-//  Make the frame of a piece. Of a large DELIVER the last is sent from the block, whatever its size: as
-//  long as that is pinned, it is known how much ZeroMQ holds.
+//  Make the frame of a piece. Of a large DELIVER the last is sent from the block, whatever its
+//  size: as long as that is pinned, it is known how much ZeroMQ holds.
 static int
 s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, bool last, zmq_msg_t *frame)
 {
@@ -169,8 +169,8 @@ zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscrip
     int rc = s_send_command (socket, to->routing, to->routing_size, &command, &lists, ZMQ_SNDMORE);
     for (size_t index = 0; rc == ZSPOOL_OK && index < pieces_count; index++) {
         zmq_msg_t frame;
-        //  What was begun must be ended: out of memory here the client gets an empty frame, and says
-        //  so.
+        //  What was begun must be ended: out of memory here the client gets an empty frame, and
+        //  says so.
         bool last = index + 1 == pieces_count;
         if (s_make_frame (&pieces [index], pin, last, &frame))
             zmq_msg_init (&frame);

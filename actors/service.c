@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  One ROUTER for all clients. A command is read, looked up in a table, and carried out at once, or by
-//  a job that the writer does. What producers put goes through intake.c; what consumers get comes from
-//  groups (group.c), each of which takes its turn when something has changed for it.
+//  One ROUTER for all clients. A command is read, looked up in a table, and carried out at once, or
+//  by a job that the writer does. What producers put goes through intake.c; what consumers get
+//  comes from groups (group.c), each of which takes its turn when something has changed for it.
 //
 //  States: idle (before START); serving; stopping (nothing is taken in; what was is being stored);
 //  stopped; failed.
@@ -270,6 +270,8 @@ s_make_intake (zspool_service_t *self)
         .message_frames_max = (size_t) self->options.message_frames_max,
         .async = self->options.durability == ZSPOOL_ASYNC,
         .indexed = self->indexed,
+        .now_ms = &self->now_ms,
+        .room = &self->unpark,
     };
     self->intake = zspool_intake_new (&args);
     return self->intake? ZSPOOL_OK: ZSPOOL_ENOMEM;
@@ -360,8 +362,8 @@ s_handle_pipe (zspool_service_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Loop
 
-//  Read the clock. Time in which the process was stopped, or had no processor, does not count: nobody
-//  has listened to the clients meanwhile, so none is silent for it, and nothing is due.
+//  Read the clock. Time in which the process was stopped, or had no processor, does not count:
+//  nobody has listened to the clients meanwhile, so none is silent for it, and nothing is due.
 static void
 s_tick (zspool_service_t *self)
 {
@@ -406,6 +408,8 @@ s_work (zspool_service_t *self)
     zspool_service_serve_flushes (self);
     if (self->stopping)
         s_earlier (&due_ms, self->now_ms + 10);
+    if (self->unpark)
+        s_earlier (&due_ms, self->now_ms);
     return due_ms;
 }
 
@@ -431,7 +435,7 @@ s_service (zsock_t *pipe, void *args)
             { self->socket, -1, ZMQ_POLLIN, 0 },
         };
         bool listening = serving && !self->stopping;
-        int count = listening? 4: self->monitor? 3: 2;
+        int count = listening? 4: 2;
         if (zmq_poll (items, count, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
             break;
         s_tick (self);

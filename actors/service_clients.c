@@ -212,7 +212,7 @@ s_hand_changes (const zspool_session_t *session)
 {
     bool handed = true;
     for (const zspool_subscription_t *at = session->subscriptions; at; at = at->next)
-        if (at->group && !zspool_group_hand_change (at->group))
+        if (at->group && !zspool_group_hand_change (at->group, true))
             handed = false;
     return handed;
 }

@@ -168,8 +168,8 @@ s_subscription (zspool_service_t *self, zspool_service_message_t *message, uint3
     return NULL;
 }
 
-//  Go through the ranges of an ACK, REJECT or EXTEND. Gives the first code that was not ZSPOOL_OK, and
-//  which sequence that was about.
+//  Go through the ranges of an ACK, REJECT or EXTEND. Gives the first code that was not ZSPOOL_OK,
+//  and which sequence that was about.
 static int
 s_each_range (zspool_service_t *self, zspool_subscription_t *subscription, const zsp_t *command,
               uint64_t *refused)

@@ -2,8 +2,8 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  A transaction that needs the cursor of another one, which is being stored, is parked until that has
-//  ended: so only the commits of one cursor wait for each other.
+//  A transaction that needs the cursor of another one, which is being stored, is parked until that
+//  has ended: so only the commits of one cursor wait for each other.
 
 #include "service_parts.h"
 

@@ -105,7 +105,6 @@ zspool_service_handle_writer (zspool_service_t *self)
         case HANDOFF_BATCH:
             zspool_intake_ended (self->intake, (zspool_batch_t *) handoff.pointer,
                                  -(int) handoff.number, self->now_ms);
-            self->unpark = true;
             break;
         case HANDOFF_JOB: {
             zspool_store_job_t *job = (zspool_store_job_t *) handoff.pointer;

@@ -88,7 +88,8 @@ s_find_read (const zspool_shelf_t *self, uint64_t sequence)
 {
     for (size_t index = 0; index < ZSPOOL_SHELF_READ_MAX; index++) {
         zspool_block_t *block = self->read [index];
-        if (block && zspool_block_first_sequence (block) <= sequence && zspool_block_last_sequence (block) >= sequence)
+        if (block && zspool_block_first_sequence (block) <= sequence
+            && zspool_block_last_sequence (block) >= sequence)
             return block;
     }
     return NULL;
@@ -96,7 +97,8 @@ s_find_read (const zspool_shelf_t *self, uint64_t sequence)
 
 //  Read the next block from the store, and keep it for those who come after.
 static int
-s_read (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter, zspool_block_t **block_p, uint64_t *next)
+s_read (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter, zspool_block_t **block_p,
+        uint64_t *next)
 {
     //  The one to be replaced goes first: there may be no other block in the pool.
     zspool_block_t **kept = &self->read [self->read_next];
@@ -126,15 +128,16 @@ s_read (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter, zspool
 }
 
 int
-zspool_shelf_block (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter, zspool_block_t **block_p,
-                    uint64_t *next)
+zspool_shelf_block (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter,
+                    zspool_block_t **block_p, uint64_t *next)
 {
     *next = sequence;
     if (!zspool_shelf_has (self, sequence))
         return ZSPOOL_ENOENT;
     zspool_block_t *block = NULL;
     if (self->live_count > 0
-        && (sequence > self->dropped_to || sequence >= zspool_block_first_sequence (self->live [self->live_first])))
+        && (sequence > self->dropped_to
+            || sequence >= zspool_block_first_sequence (self->live [self->live_first])))
         block = s_find_live (self, sequence);
     else
         block = s_find_read (self, sequence);

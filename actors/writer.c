@@ -46,7 +46,8 @@ typedef struct {
     bool failed;
     zspool_lanes_t lanes;
     zspool_spool_defaults_t defaults; //  of spools that the service opens
-    zspool_store_job_t *jobs;       //  what it wants done, in the order it came; that of the commit under way included
+    zspool_store_job_t
+        *jobs; //  what it wants done, in the order it came; that of the commit under way included
     zspool_store_job_t **jobs_end;
     size_t jobs_count;
     size_t batches_count;           //  of those that wait
@@ -56,7 +57,7 @@ typedef struct {
     int64_t readers_checked_ms;
     uint64_t commits;
     int64_t commit_us;              //  what the last one took
-    zspool_measure_t t2;            //  from a block's hand-over until it is durable, for each message
+    zspool_measure_t t2; //  from a block's hand-over until it is durable, for each message
     zspool_measure_t commit_time;   //  microseconds
     zspool_measure_t commit_messages;
     zspool_measure_t commit_bytes;
@@ -68,7 +69,7 @@ typedef struct {
     zspool_keeping_t keeping;       //  what is kept, and until when
     zspool_seeker_t seeker;         //  cursors that are to be moved or deleted
     zspool_mover_t mover;           //  what is to be moved between spools
-    bool holding;                   //  a move is to be numbered in a lane: take no blocks before that
+    bool holding; //  a move is to be numbered in a lane: take no blocks before that
     zspool_commit_t commit;         //  under way or last
     zmq_pollitem_t *items;          //  pipe, committer, service, then each lane's inlet and outlets
     size_t items_count;
@@ -189,8 +190,8 @@ s_self_new (const zspool_writer_args_t *args)
         async = async || args->lanes [lane].async;
     }
     self->items = (zmq_pollitem_t *) calloc (items, sizeof *self->items);
-    int rc = zspool_pending_init (&self->pending,
-                                  args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX + ZSPOOL_WRITER_BATCHES_MAX);
+    int rc = zspool_pending_init (&self->pending, args->lanes_count * ZSPOOL_WRITER_BLOCKS_MAX
+                                                      + ZSPOOL_WRITER_BATCHES_MAX);
     if (rc == ZSPOOL_OK)
         rc = zspool_lanes_init (&self->lanes, args);
     if (rc == ZSPOOL_OK && self->items && async)
@@ -267,7 +268,9 @@ static void
 s_give_back (self_t *self, zspool_pending_unit_t *unit, int rc)
 {
     self->batches_count--;
-    if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_BATCH, unit->batch, (uint64_t) -rc) == 0)
+    if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_BATCH, unit->batch,
+                             (uint64_t) -rc)
+        == 0)
         unit->batch = NULL;
     zspool_batch_destroy (&unit->batch);
 }
@@ -279,8 +282,8 @@ s_is_refused (const zspool_batch_t *batch, int rc)
     return rc == ZSPOOL_ESTALE || (batch->whole && (rc == ZSPOOL_ENOSPC || rc == ZSPOOL_ELIMIT));
 }
 
-//  What the commit has stored is handed on and confirmed, and let go; what it refused is given back;
-//  the rest waits. The last block of a spool that was refused gives its numbers back.
+//  What the commit has stored is handed on and confirmed, and let go; what it refused is given
+//  back; the rest waits. The last block of a spool that was refused gives its numbers back.
 static void
 s_settle_units (self_t *self)
 {
@@ -350,8 +353,8 @@ s_choose_move (self_t *self)
     commit->move = NULL;
 }
 
-//  A cursor was moved or deleted, or that was refused: who delivers through it goes on from where it
-//  stands now.
+//  A cursor was moved or deleted, or that was refused: who delivers through it goes on from where
+//  it stands now.
 static void
 s_sought (self_t *self)
 {
@@ -397,7 +400,8 @@ s_commit_ended (self_t *self)
     self->trim_due = zspool_store_trim_is_due (self->store);
     s_measure (self);
     s_settle_units (self);
-    zspool_pending_drop_changes (&self->pending, self->commit.changes_stored, self->commit_ended_ms);
+    zspool_pending_drop_changes (&self->pending, self->commit.changes_stored,
+                                 self->commit_ended_ms);
     if (self->commit.move)
         s_moved (self);
     if (self->commit.cursor_job)
@@ -496,7 +500,8 @@ s_accept_block (self_t *self, size_t lane, zspool_block_t *block, int64_t handed
     unit->spool = self->lanes.lanes [lane].given.spool;
     s_accept (self, unit, handed_us);
     if (unit->async)
-        zspool_handoff_send (zsock_resolve (self->lanes.lanes [lane].given.inlet), HANDOFF_TAKEN, NULL, 1);
+        zspool_handoff_send (zsock_resolve (self->lanes.lanes [lane].given.inlet), HANDOFF_TAKEN,
+                             NULL, 1);
 }
 
 static void
@@ -533,7 +538,8 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
     zspool_handoff_t handoff;
     while (zspool_handoff_recv (socket, &handoff) == 0)
         if (handoff.kind == HANDOFF_BLOCK)
-            s_accept_block (self, lane, (zspool_block_t *) handoff.pointer, (int64_t) handoff.number);
+            s_accept_block (self, lane, (zspool_block_t *) handoff.pointer,
+                            (int64_t) handoff.number);
         else if (handoff.kind == HANDOFF_FLUSH)
             s_flush_lane (self, lane);
         else if (handoff.kind == HANDOFF_STOP)
@@ -606,7 +612,8 @@ static bool
 s_may_hear_service (const self_t *self)
 {
     return !self->holding && self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX
-           && self->batches_count < ZSPOOL_WRITER_BATCHES_MAX && self->jobs_count < ZSPOOL_WRITER_JOBS_MAX;
+           && self->batches_count < ZSPOOL_WRITER_BATCHES_MAX
+           && self->jobs_count < ZSPOOL_WRITER_JOBS_MAX;
 }
 
 static void
@@ -645,7 +652,10 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
     bool stalled = self->committing && s_now_ms () - self->commit_began_ms > STALLED_MS;
     zmsg_addstr (status, "state");
-    zmsg_addstr (status, self->failed? "failed": stalled? "stalled": self->room.told? "full": "running");
+    zmsg_addstr (status, self->failed     ? "failed"
+                        : stalled        ? "stalled"
+                        : self->room.told? "full"
+                                          : "running");
     zmsg_addstr (status, "store/full");
     zmsg_addstr (status, zspool_room_status (&self->room));
     zspool_reply_add (status, "store/last_sequence", self->lanes.lanes [0].given.next_sequence - 1);

@@ -86,7 +86,8 @@ s_ack_word (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t word, 
         self->in_flight -= count;
     else
     if (sent > word * ZSPOOL_WORD_BITS)
-        self->in_flight -= zspool_count_bits (added & zspool_word_mask (word, word * ZSPOOL_WORD_BITS, sent - 1));
+        self->in_flight -=
+            zspool_count_bits (added & zspool_word_mask (word, word * ZSPOOL_WORD_BITS, sent - 1));
     return count;
 }
 
@@ -296,7 +297,8 @@ zspool_cursor_clone (const zspool_cursor_t *self)
     copy->blocks.end = copy->blocks.first;
     if (rc == ZSPOOL_OK)
         rc = s_copy_ring (&copy->runs, &self->runs);
-    for (uint64_t number = self->blocks.first; rc == ZSPOOL_OK && number < self->blocks.end; number++) {
+    for (uint64_t number = self->blocks.first; rc == ZSPOOL_OK && number < self->blocks.end;
+         number++) {
         rc = s_copy_block (s_block (copy, number), s_block (self, number));
         copy->blocks.end += rc == ZSPOOL_OK;
     }
@@ -339,7 +341,8 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
     if (zspool_ring_reserve (&self->blocks, 1))
         return ZSPOOL_ENOMEM;
     if (messages > ZSPOOL_WORD_BITS) {
-        block.bits.words = (uint64_t *) calloc ((messages - 1) / ZSPOOL_WORD_BITS + 1, sizeof (uint64_t));
+        block.bits.words =
+            (uint64_t *) calloc ((messages - 1) / ZSPOOL_WORD_BITS + 1, sizeof (uint64_t));
         if (!block.bits.words)
             return ZSPOOL_ENOMEM;
     }
@@ -482,7 +485,8 @@ s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t 
     if (deliveries == 0)
         self->in_flight += zspool_cursor_block_count_unacked (block, from, to);
     else {
-        for (uint32_t index = from; index <= to; index = zspool_cursor_block_next_unacked (block, index + 1))
+        for (uint32_t index = from; index <= to;
+             index = zspool_cursor_block_next_unacked (block, index + 1))
             block->counts [index] = attempt | ZSPOOL_COUNT_SENT_HERE;
         s_set_dirty (self, number);
     }
@@ -492,7 +496,8 @@ s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t 
 
 //  Have all the memory that noting these deliveries will take. The first is not acknowledged.
 static int
-s_reserve_for (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t from, uint32_t to, uint32_t sent)
+s_reserve_for (zspool_cursor_t *self, zspool_cursor_block_t *block, uint32_t from, uint32_t to,
+               uint32_t sent)
 {
     if (from < sent && !block->counts) {
         block->counts = (uint16_t *) calloc (block->messages, sizeof (uint16_t));
@@ -573,7 +578,8 @@ s_ack_range (zspool_cursor_t *self, uint64_t number, uint64_t first, uint64_t la
     for (; number < self->blocks.end && s_block (self, number)->first <= last; number++) {
         zspool_cursor_block_t *block = s_block (self, number);
         uint32_t from = first > block->first? (uint32_t) (first - block->first): 0;
-        uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first): block->messages - 1;
+        uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first)
+                                                             : block->messages - 1;
         uint32_t added = s_ack_in_block (self, block, from, to);
         if (added)
             s_set_dirty (self, number);

@@ -88,6 +88,11 @@ class Raw:
                 assert fatal is None or bool(head[5]) == fatal
                 return head
 
+    def expect_nothing(self):
+        """Until the service has answered what is asked now, it has said nothing else."""
+        self.send(zspool.PING, request=99)
+        assert self.recv()[0][4] == zspool.PONG
+
     def open(self, name):
         self.send(zspool.OPEN, zspool._s8(name.encode()), 2, zspool.FLAG_CREATE)
         return struct.unpack_from("<I", self.expect(zspool.OPENED)[0], 12)[0]

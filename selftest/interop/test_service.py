@@ -258,6 +258,37 @@ def test_filters_give_only_their_topics_and_acknowledge_the_others():
     wait_until(lambda: device.spool("news")["pending"] == 0, "the others count as acknowledged")
 
 
+def test_a_large_message_takes_more_credit_than_there_was():
+    device = ServiceDevice()
+    raw = Raw(device.service)
+    spool = raw.open("jobs")
+    raw.produce("")
+    raw.put(spool, 1, [b"x" * 5000])
+    raw.put(spool, 2, [b"y"])
+    raw.wait_committed(2)
+    raw.subscribe(spool, "c", size=1000)
+    assert [slice[:1] + slice[2:4] for slice in raw.deliver()] == [(1, 1, 1)]
+    raw.send(zspool.CREDIT, struct.pack("<IIQ", 1, 0, 4007))
+    raw.expect_nothing()
+    raw.send(zspool.CREDIT, struct.pack("<IIQ", 1, 0, 2))
+    assert [slice[:1] + slice[2:4] for slice in raw.deliver()] == [(2, 1, 1)]
+
+
+def test_what_was_held_under_other_filters_is_acknowledged_when_they_do_not_want_it():
+    device = ServiceDevice()
+    with Producer(device.service, "jobs") as producer:
+        producer.put_many([[topic, b""] for topic in (b"a", b"b", b"a", b"c", b"b")])
+        producer.flush()
+    with Consumer(device.service, "jobs", "c", filters=["a"]) as consumer:
+        assert [each.sequence for each in consumer.recv_many(2, WAIT_S)] == [1, 3]
+    with Consumer(device.service, "jobs", "c", filters=["b"]) as consumer:
+        with Producer(device.service, "jobs") as producer:
+            producer.put([b"b", b""])
+        assert receive_all(consumer, 1)[0].sequence == 6
+        consumer.flush()
+    assert Service(device.service).status()["group/jobs/c/floor"] == "6"
+
+
 def test_an_exclusive_cursor_has_one_consumer_at_a_time():
     device = ServiceDevice()
     first = Consumer(device.service, "jobs", "c", exclusive=True)
