@@ -209,18 +209,25 @@ s_at_or_below (const zspool_leases_t *self, uint64_t sequence)
     return found;
 }
 
+//  The lease that a sequence lies in, if it begins before: there it can be cut.
+static uint32_t
+s_around (const zspool_leases_t *self, uint64_t sequence)
+{
+    uint32_t number = s_at_or_below (self, sequence);
+    const zspool_lease_t *lease = number? &s_node (self, number)->lease: NULL;
+    return lease && lease->first < sequence && lease->last >= sequence? number: NONE;
+}
+
 //  Cut the lease that a sequence lies in, if it begins before: what is from there on becomes a lease
 //  of its own. There is room.
 static void
 s_cut (zspool_leases_t *self, uint64_t sequence)
 {
-    uint32_t number = s_at_or_below (self, sequence);
+    uint32_t number = s_around (self, sequence);
     if (!number)
         return;
     s_node_t *node = s_node (self, number);
     zspool_lease_t behind = node->lease;
-    if (behind.first == sequence || behind.last < sequence)
-        return;
     behind.first = sequence;
     self->messages -= behind.last - sequence + 1;
     node->lease.last = sequence - 1;
@@ -280,13 +287,17 @@ s_apply (s_change_t *change, uint32_t tree)
     s_apply (change, right);
 }
 
-//  Change what lies in first..last. UINT64_MAX: memory is out, nothing was changed.
+//  Change what lies in first..last. UINT64_MAX: memory is out, nothing was changed; that cannot be
+//  when no lease must be cut, as when all a consumer holds is meant.
 static uint64_t
 s_change (s_change_t *change, uint64_t first, uint64_t last)
 {
     zspool_leases_t *self = change->self;
-    if (first == 0 || first > last || zspool_leases_reserve (self, 2))
-        return first == 0 || first > last? 0: UINT64_MAX;
+    if (first == 0 || first > last)
+        return 0;
+    size_t cuts = (s_around (self, first) != NONE) + (last < UINT64_MAX && s_around (self, last + 1) != NONE);
+    if (zspool_leases_reserve (self, cuts))
+        return UINT64_MAX;
     s_cut (self, first);
     if (last < UINT64_MAX)
         s_cut (self, last + 1);

@@ -44,8 +44,9 @@ int
     zspool_leases_reserve (zspool_leases_t *self, size_t count);
 
 //  Take out what a consumer holds in first..last, the rest of a lease stays. Returns how many
-//  messages that were; `each`, if not NULL, is called with every part. May need memory for one more
-//  lease: UINT64_MAX, nothing was changed, when it is out.
+//  messages that were; `each`, if not NULL, is called with every part, in order. Needs memory when
+//  first or last lies inside a lease: UINT64_MAX, nothing was changed, when it is out; so with
+//  extend, return and drop. Never for 1..UINT64_MAX.
 uint64_t
     zspool_leases_take (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
                         zspool_lease_fn each, void *arg);

@@ -162,6 +162,7 @@ static void
 s_text8 (s_way_t *way, zsp_text_t *text, size_t max)
 {
     uint8_t size = (uint8_t) text->size;
+    assert (way->from || text->size <= max);
     s_u8 (way, &size);
     s_require (way, way->bad || size <= max);
     const uint8_t *data = (const uint8_t *) text->data;
@@ -204,6 +205,7 @@ s_texts (s_way_t *way, const uint8_t **texts, size_t count, const zsp_text_t *ar
     for (size_t index = 0; index < count && !way->bad; index++) {
         zsp_text_t text = way->from? (zsp_text_t){ NULL, 0 }: array [index];
         uint16_t size = (uint16_t) text.size;
+        assert (text.size <= max);
         s_u16 (way, &size);
         s_require (way, way->bad || size <= max);
         const uint8_t *data = (const uint8_t *) text.data;

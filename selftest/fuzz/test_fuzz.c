@@ -1,16 +1,20 @@
-//  test_fuzz_block.c - replays what the fuzzer of blocks has found
+//  test_fuzz.c - replays what the fuzzers of blocks, runs and ZSP have found
 //
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "fuzz_block.h"
+#include "fuzz_run.h"
+#include "fuzz_zsp.h"
 #include "selftest.h"
 
 #include <dirent.h>
 
 #define INPUT_BYTES_MAX 65536
 
-static size_t
-s_replay (const char *path)
+typedef int (s_fuzz_fn) (const uint8_t *data, size_t size);
+
+static void
+s_replay_file (s_fuzz_fn *fuzz, const char *path)
 {
     static uint8_t input [INPUT_BYTES_MAX];
     FILE *file = fopen (path, "r");
@@ -21,14 +25,14 @@ s_replay (const char *path)
     uint8_t *exactly = (uint8_t *) malloc (size? size: 1);
     CHECK (exactly);
     memcpy (exactly, input, size);
-    CHECK (LLVMFuzzerTestOneInput (exactly, size) == 0);
+    CHECK (fuzz (exactly, size) == 0);
     free (exactly);
-    return 1;
 }
 
-TEST (test_fuzz_block_corpus_is_decoded_or_refused)
+static void
+s_replay (s_fuzz_fn *fuzz, const char *corpus)
 {
-    char *folder = selftest_source_path ("selftest/fuzz/corpus");
+    char *folder = selftest_source_path (corpus);
     DIR *directory = opendir (folder);
     CHECK (directory);
     size_t count = 0;
@@ -36,10 +40,26 @@ TEST (test_fuzz_block_corpus_is_decoded_or_refused)
     while ((entry = readdir (directory)))
         if (entry->d_name [0] != '.') {
             char *path = zsys_sprintf ("%s/%s", folder, entry->d_name);
-            count += s_replay (path);
+            s_replay_file (fuzz, path);
             free (path);
+            count++;
         }
     closedir (directory);
     free (folder);
     CHECK (count > 0);
+}
+
+TEST (test_fuzz_block_corpus_is_decoded_or_refused)
+{
+    s_replay (LLVMFuzzerTestOneInput, "selftest/fuzz/corpus");
+}
+
+TEST (test_fuzz_run_corpus_is_accepted_or_refused_as_another_reader_does)
+{
+    s_replay (fuzz_run, "selftest/fuzz/corpus_run");
+}
+
+TEST (test_fuzz_zsp_corpus_is_decoded_or_refused)
+{
+    s_replay (fuzz_zsp, "selftest/fuzz/corpus_zsp");
 }
