@@ -45,7 +45,6 @@ zspool_group_destroy (zspool_group_t **self_p)
     zspool_doom_destroy (&self->doom);
     zspool_leases_destroy (&self->leases);
     zspool_cursor_destroy (&self->args.tracker);
-    zspool_cursor_destroy (&self->claimed);
     zspool_filter_destroy (&self->args.filter);
     free (self->args.filters);
     free (self->claims);
@@ -227,7 +226,7 @@ zspool_group_reject (zspool_group_t *self, zspool_subscription_t *subscription, 
     if (generation != self->args.generation)
         return zspool_group_result (self, subscription, 0, false);
     if (dead && self->doom.count + subscription->in_flight > ZSPOOL_DOOMED_MAX
-        && self->doom.count + (last - first) >= ZSPOOL_DOOMED_MAX)
+        && last - first >= ZSPOOL_DOOMED_MAX - self->doom.count)
         return ZSPOOL_ELIMIT;
     if (reason.size > ZSPOOL_WHY_MAX)
         reason.size = ZSPOOL_WHY_MAX;
@@ -262,7 +261,8 @@ bool
 zspool_group_hand_change (zspool_group_t *self, bool wanted)
 {
     bool changed = zspool_cursor_changed (self->args.tracker);
-    if (changed && (self->claimed || self->claims_under_way || self->doom.burial.under_way)) {
+    if (changed
+        && (self->claims_count > 0 || self->claims_under_way || self->doom.burial.under_way)) {
         self->change_wanted = self->change_wanted || wanted;
         return false;
     }
@@ -310,8 +310,9 @@ zspool_group_moved (zspool_group_t *self, uint32_t generation, uint64_t floor, u
 {
     zspool_leases_drop (self->leases, 1, UINT64_MAX, NULL, NULL);
     zspool_doom_forget (&self->doom, UINT64_MAX);
+    self->claims_void =
+        self->claims_void || (self->claims_count > 0 && !self->claims_under_way);
     self->claims_count = 0;
-    zspool_cursor_destroy (&self->claimed);
     zspool_cursor_destroy (&self->args.tracker);
     self->args.tracker = tracker;
     self->args.generation = generation;

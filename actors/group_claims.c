@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  What is claimed is in no lease, and not acknowledged yet on the tracker: on a clone of it, of
-//  which the change is made that goes into the batch.
+//  What is claimed is in no lease, and not acknowledged yet on the tracker. When the batch goes, a
+//  clone of the tracker gives the change: one made at the first claim would not know the blocks that
+//  were delivered since.
 
 #include "group_parts.h"
 
@@ -23,20 +24,6 @@ s_add_claim (zspool_group_t *self, const zspool_lease_t *lease, uint64_t tag)
     }
     self->claims [self->claims_count++] = (zspool_group_claim_t){ *lease, tag };
     return ZSPOOL_OK;
-}
-
-//  Make the clone, with all claims acknowledged on it.
-static int
-s_make_claimed (zspool_group_t *self)
-{
-    zspool_cursor_destroy (&self->claimed);
-    if (self->claims_count == 0)
-        return ZSPOOL_OK;
-    self->claimed = zspool_cursor_clone (self->args.tracker);
-    for (size_t index = 0; self->claimed && index < self->claims_count; index++)
-        zspool_cursor_ack (self->claimed, self->claims [index].lease.first,
-                           self->claims [index].lease.last);
-    return self->claimed? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
 //  Give back what was claimed to who held it.
@@ -74,7 +61,8 @@ zspool_group_claim (zspool_group_t *self, zspool_subscription_t *subscription, u
 {
     if (generation != self->args.generation)
         return zspool_group_result (self, subscription, 0, false);
-    if (self->claims_under_way || self->doom.burial.under_way || self->change_wanted)
+    if (self->claims_under_way || self->claims_void || self->doom.burial.under_way
+        || self->change_wanted)
         return ZSPOOL_EBUSY;
     if (!zspool_leases_holds (self->leases, subscription->id, first, last))
         return zspool_group_result (self, subscription, 0, false);
@@ -92,13 +80,7 @@ zspool_group_claim (zspool_group_t *self, zspool_subscription_t *subscription, u
         s_give_back (self, &lost, 0);
         return claiming.rc;
     }
-    if (self->claimed)
-        zspool_cursor_ack (self->claimed, first, last);
-    else
-        rc = s_make_claimed (self);
-    while (rc && self->claims_count > before)
-        s_give_back (self, &self->claims [--self->claims_count].lease, 0);
-    return rc;
+    return ZSPOOL_OK;
 }
 
 void
@@ -110,20 +92,21 @@ zspool_group_unclaim (zspool_group_t *self, uint64_t tag, int64_t now_ms)
             s_give_back (self, &self->claims [index].lease, now_ms);
         else
             self->claims [left++] = self->claims [index];
-    bool changed = left < self->claims_count;
     self->claims_count = left;
-    if (changed)
-        s_make_claimed (self);
 }
 
 int
 zspool_group_take_claimed (zspool_group_t *self, zspool_cursor_change_t **change_p)
 {
-    if (self->claims_count == 0)
+    if (self->claims_count == 0 || self->claims_void)
         return ZSPOOL_ESTALE;
     self->claims_under_way = true;
-    *change_p = self->claimed? zspool_cursor_take_change (self->claimed): NULL;
-    zspool_cursor_destroy (&self->claimed);
+    zspool_cursor_t *clone = zspool_cursor_clone (self->args.tracker);
+    for (size_t index = 0; clone && index < self->claims_count; index++)
+        zspool_cursor_ack (clone, self->claims [index].lease.first,
+                           self->claims [index].lease.last);
+    *change_p = clone? zspool_cursor_take_change (clone): NULL;
+    zspool_cursor_destroy (&clone);
     return *change_p? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
@@ -140,7 +123,6 @@ zspool_group_end_claimed (zspool_group_t *self, int rc, int64_t now_ms)
             s_give_back (self, lease, now_ms);
     }
     self->claims_count = 0;
-    self->claims_under_way = false;
-    zspool_cursor_destroy (&self->claimed);
+    self->claims_under_way = self->claims_void = false;
     zspool_group_hand_change (self, false);
 }

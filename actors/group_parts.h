@@ -29,8 +29,8 @@ struct zspool_group {
     uint64_t at_block;                 //  first sequence of a block, in which
     zspool_record_t at;                //  this is the record before `next`
     zspool_doom_t doom;
-    zspool_cursor_t *claimed;          //  the tracker as it is to be when what is claimed is acknowledged
     bool claims_under_way;
+    bool claims_void;                  //  the cursor was moved: transactions being gathered are to be refused
     bool change_wanted;                //  somebody waits for a change, and no claims are taken before it
     zspool_group_claim_t *claims;
     size_t claims_count;

@@ -201,7 +201,7 @@ s_bury (zspool_group_t *self, int64_t now_ms)
         doom->burial.rest_until_ms = now_ms + ZSPOOL_BURIAL_REST_MS;
         zspool_group_want_dead (self);
     }
-    return !zspool_doom_is_ready (doom, now_ms) || self->claimed || self->claims_under_way
+    return !zspool_doom_is_ready (doom, now_ms) || self->claims_count > 0 || self->claims_under_way
            || zspool_doom_bury (doom, self->args.shelf, self->args.tracker, self->leases,
                                 self->args.ops->writer) == ZSPOOL_OK;
 }
@@ -250,7 +250,7 @@ zspool_group_due_ms (const zspool_group_t *self)
         consumers += s_has_credit (at);
     if (consumers > 0 && zspool_leases_due_ms (self->leases) < due_ms)
         due_ms = zspool_leases_due_ms (self->leases);
-    if (self->doom.count > 0 && !self->doom.burial.under_way && !self->claimed
+    if (self->doom.count > 0 && !self->doom.burial.under_way && self->claims_count == 0
         && !self->claims_under_way && self->doom.burial.rest_until_ms < due_ms)
         due_ms = self->doom.burial.rest_until_ms;
     return due_ms;
