@@ -10,6 +10,7 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define CONNECT_MS 5000 //  an attempt to connect takes at most
 #define AGENT "zspool " ZSPOOL_VERSION_STRING
 
 void
@@ -212,7 +213,8 @@ static void
 s_connect (zspool_client_t *self, int64_t now_ms)
 {
     char endpoint [64];
-    int linger = 0, unlimited = 0, interval_ms = BACKOFF_MIN_MS, interval_max_ms = BACKOFF_MAX_MS;
+    int linger = 0, unlimited = 0, connect_ms = CONNECT_MS;
+    int interval_ms = BACKOFF_MIN_MS, interval_max_ms = BACKOFF_MAX_MS;
     snprintf (endpoint, sizeof endpoint, "inproc://zspool-client-%p-%lld", (void *) self,
               (long long) now_ms);
     self->socket = zmq_socket (zsys_init (), ZMQ_DEALER);
@@ -223,6 +225,8 @@ s_connect (zspool_client_t *self, int64_t now_ms)
     zmq_setsockopt (self->socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt (self->socket, ZMQ_RECONNECT_IVL, &interval_ms, sizeof interval_ms);
     zmq_setsockopt (self->socket, ZMQ_RECONNECT_IVL_MAX, &interval_max_ms, sizeof interval_max_ms);
+    //  Or a host that was away for long is seen again after as long as the system's last pause.
+    zmq_setsockopt (self->socket, ZMQ_CONNECT_TIMEOUT, &connect_ms, sizeof connect_ms);
     if (zmq_socket_monitor (self->socket, endpoint, ZMQ_EVENT_DISCONNECTED) == 0)
         self->monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
     if (self->monitor) {

@@ -27,7 +27,7 @@ for argument in "$@"; do
 done
 [ $compiler = gcc ] || build=$build-$compiler
 
-install_missing $PACKAGES $compiler python3 python3-zmq
+install_missing $PACKAGES $compiler python3 python3-zmq iproute2
 configure_in $build $options CC=$compiler
 build_in $build all selftest/zspool_selftest
 

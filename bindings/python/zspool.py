@@ -277,6 +277,7 @@ class _Client:
         self._socket.set(zmq.SNDHWM, 0)
         self._socket.set(zmq.RECONNECT_IVL, 50)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 2000)
+        self._socket.set(zmq.CONNECT_TIMEOUT, 5000)     # or a host that was away for long is tried ever less often
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._socket.connect(self._endpoint)
         self._send(HELLO, struct.pack("<I", int(self._heartbeat * 1000)) + _s8(b"zspool.py " + __version__.encode()), 1)
