@@ -291,6 +291,8 @@ zspool_group_set_dead (zspool_group_t *self, uint32_t dead_spool)
 {
     self->doom.wanted = false;
     self->doom.burial.to = dead_spool;
+    if (dead_spool)
+        self->doom.burial.rest_until_ms = 0;
 }
 
 void
