@@ -17,23 +17,28 @@ s_has_credit (const zspool_subscription_t *consumer)
            && consumer->credit_bytes > 0;
 }
 
-//  The next consumer with credit, in turn; NULL: there is none. *count: how many there are.
-static zspool_subscription_t *
-s_next_consumer (zspool_group_t *self, size_t *count)
+//  How many consumers have credit. All are looked at, so it is asked for once a turn only.
+static size_t
+s_count_ready (const zspool_group_t *self)
 {
-    zspool_subscription_t *from = self->turn? self->turn: self->first, *found = NULL;
-    *count = 0;
+    size_t count = 0;
+    for (const zspool_subscription_t *at = self->first; at; at = at->group_next)
+        count += s_has_credit (at);
+    return count;
+}
+
+//  The next consumer with credit, in turn; NULL: there is none.
+static zspool_subscription_t *
+s_next_consumer (zspool_group_t *self)
+{
+    zspool_subscription_t *from = self->turn? self->turn: self->first;
     for (zspool_subscription_t *at = from; at; at = at->group_next)
-        if (s_has_credit (at)) {
-            ++*count;
-            found = found? found: at;
-        }
+        if (s_has_credit (at))
+            return at;
     for (zspool_subscription_t *at = self->first; at && at != from; at = at->group_next)
-        if (s_has_credit (at)) {
-            ++*count;
-            found = found? found: at;
-        }
-    return found;
+        if (s_has_credit (at))
+            return at;
+    return NULL;
 }
 
 //  Note on the tracker what a parcel holds.
@@ -74,7 +79,8 @@ s_send (zspool_group_t *self, zspool_subscription_t *consumer, const zspool_parc
     return ZSPOOL_OK;
 }
 
-//  Begin a parcel of first..last for a consumer: one of so many who have credit.
+//  Begin a parcel for a consumer, one of so many who have credit and share first..last, of which the
+//  block is the first.
 static void
 s_begin (zspool_group_t *self, zspool_parcel_t *parcel, const zspool_subscription_t *consumer,
          size_t consumers, zspool_block_t *block, uint64_t first, uint64_t last)
@@ -163,7 +169,9 @@ s_give_next (zspool_group_t *self, zspool_subscription_t *consumer, size_t consu
     uint64_t last = zspool_block_last_sequence (block);
     rc = zspool_cursor_cover (self->args.tracker, zspool_block_first_sequence (block),
                               zspool_block_count (block));
-    s_begin (self, &parcel, consumer, consumers, block, self->next, last);
+    //  Where more waits than this block, it need not be cut for all: many small parcels are slow.
+    uint64_t newest = self->args.shelf->newest;
+    s_begin (self, &parcel, consumer, consumers, block, self->next, newest > last? newest: last);
     bool plain = !self->args.filter && self->next > self->known_to;
     if (rc == ZSPOOL_OK && !(plain && zspool_parcel_add_rest (&parcel, self->next))
         && !zspool_group_add_each (self, &parcel, self->next, last, false))
@@ -211,20 +219,20 @@ zspool_group_turn (zspool_group_t *self, int64_t now_ms)
 {
     zspool_lease_t lease;
     zspool_turn_t turn = ZSPOOL_TURN_MORE;
-    size_t consumers;
     for (zspool_subscription_t *at = self->first; at; at = at->group_next)
         at->busy = false;
+    size_t consumers = s_count_ready (self);
     if (zspool_leases_expiry_ms (self->leases) <= now_ms)
         zspool_leases_expire (self->leases, now_ms, zspool_group_let_go, self);
     for (int count = 0; count < AGAIN_MAX && turn == ZSPOOL_TURN_MORE; count++) {
-        zspool_subscription_t *consumer = s_next_consumer (self, &consumers);
+        zspool_subscription_t *consumer = s_next_consumer (self);
         if (!consumer || !zspool_leases_due (self->leases, now_ms, &lease))
             break;
         turn = s_give_again (self, &lease, consumer, consumers, now_ms);
     }
     bool due = zspool_leases_due (self->leases, now_ms, &lease);
     for (size_t count = 0; count <= self->consumers && turn == ZSPOOL_TURN_MORE && !due; count++) {
-        zspool_subscription_t *consumer = s_next_consumer (self, &consumers);
+        zspool_subscription_t *consumer = s_next_consumer (self);
         if (!consumer || !zspool_cursor_may_deliver (self->args.tracker))
             turn = ZSPOOL_TURN_IDLE;
         else
@@ -236,7 +244,7 @@ zspool_group_turn (zspool_group_t *self, int64_t now_ms)
     bool busy = false;
     for (zspool_subscription_t *at = self->first; at; at = at->group_next)
         busy = busy || at->busy;
-    if (turn == ZSPOOL_TURN_MORE && !s_next_consumer (self, &consumers))
+    if (turn == ZSPOOL_TURN_MORE && !s_next_consumer (self))
         turn = ZSPOOL_TURN_IDLE;
     return busy && turn == ZSPOOL_TURN_IDLE? ZSPOOL_TURN_BUSY: turn;
 }
@@ -245,10 +253,7 @@ int64_t
 zspool_group_due_ms (const zspool_group_t *self)
 {
     int64_t due_ms = zspool_leases_expiry_ms (self->leases);
-    size_t consumers = 0;
-    for (zspool_subscription_t *at = self->first; at; at = at->group_next)
-        consumers += s_has_credit (at);
-    if (consumers > 0 && zspool_leases_due_ms (self->leases) < due_ms)
+    if (zspool_leases_due_ms (self->leases) < due_ms && s_count_ready (self) > 0)
         due_ms = zspool_leases_due_ms (self->leases);
     if (self->doom.count > 0 && !self->doom.burial.under_way && self->claims_count == 0
         && !self->claims_under_way && self->doom.burial.rest_until_ms < due_ms)
