@@ -8,15 +8,16 @@
 //  Runs until it is killed when neither --count nor --seconds is given. With them it ends when
 //  everything was confirmed. Every message starts with its number, and in it the number of its
 //  producer, so that bench_get can see gaps and repetitions. With --producers several producers
-//  put in turn, from --producer on. With --name they are named NAME-0, NAME-1 and so on, so that
+//  put in turn, from --producer on, up to 1000; each may have less unconfirmed then. With --name they are named NAME-0, NAME-1 and so on, so that
 //  what is sent again is recognised. With --txn each N messages are a transaction; with --one each
 //  message is confirmed before the next is put, and how long that took is told. The classes of
 //  libzspool.
 
-#include "bench.h"
-#include "zspool.h"
+#include "clients.h"
 
 #define MANY 100               //  messages handed to the library at once
+#define WINDOW_BYTES (64 * 1024 * 1024) //  unconfirmed, of all producers
+#define WINDOW_BYTES_MIN 65536
 
 typedef struct {
     const char *endpoint;
@@ -56,7 +57,7 @@ s_options (int argc, char **argv)
                 options.seconds = bench_option ("seconds", optarg, 0.001, 1e6);
                 break;
             case 'n':
-                options.producers = bench_option ("producers", optarg, 1, 200);
+                options.producers = bench_option ("producers", optarg, 1, CLIENTS_MAX);
                 break;
             case 'p':
                 options.producer = bench_option ("producer", optarg, 0, 65535);
@@ -91,9 +92,14 @@ s_producer (const options_t *options, uint64_t number)
 {
     char name [128];
     zspool_producer_t *producer = zspool_producer_new (options->endpoint);
+    char window [32];
     snprintf (name, sizeof name, "%s-%llu", options->name ? options->name : "", (unsigned long long) number);
+    uint64_t window_bytes = WINDOW_BYTES / options->producers;
+    snprintf (window, sizeof window, "%llu",
+              (unsigned long long) (window_bytes > WINDOW_BYTES_MIN ? window_bytes : WINDOW_BYTES_MIN));
     if (!producer || (*options->spool && zspool_producer_set (producer, "spool", options->spool))
         || (options->name && zspool_producer_set (producer, "name", name))
+        || (options->producers > 8 && zspool_producer_set (producer, "window-bytes", window))
         || zspool_producer_set (producer, "level", options->level) || zspool_producer_connect (producer))
         bench_fail (1, "%s", producer ? zspool_producer_reason (producer) : "no memory");
     return producer;
@@ -177,6 +183,7 @@ main (int argc, char **argv)
     uint64_t *sent = calloc (options.producers, sizeof *sent), total = 0;
     if (!batch.bodies || !producers || !sent)
         bench_fail (1, "no memory");
+    clients_prepare (options.producers);
     memset (batch.bodies, 'z', options.size * MANY);
     for (size_t index = 0; index < MANY; index++)
         batch.frames [index] = (zspool_frame_t){batch.bodies + index * options.size, options.size};

@@ -8,7 +8,7 @@
 
 import statistics, time
 
-import publish
+import publish, zsp
 from rig import (DEVICES, STOP_S, Case, Failed, anonymous_mib, cpu_seconds, disk_bytes, drop_caches,
                  free_ports, hwm_for)
 
@@ -16,7 +16,7 @@ STREAMS = ['direct', 'zmq_proxy', 'sync', 'async', 'explicit']
 LATENCIES = ['zmq_proxy', 'sync', 'async']
 ONCE = ['filesize', 'memory', 'restart', 'redelivery', *publish.ONCE]  # in the first round only
 CASES = ['sync', 'async', 'explicit', 'direct', 'latency', 'backlog', 'peers', 'stored',
-         'fragmented', *publish.CASES] + ONCE
+         'fragmented', *zsp.CASES, *publish.CASES] + ONCE
 
 SMALL = 100                  # bytes: the size at which most cases are measured
 FRAGMENTED_SIZES = (100, 16384)
@@ -291,11 +291,18 @@ def measure_redelivery(options):
 
 #  The plan
 
+def is_held_against(options, size):
+    '''Whether anything is that is measured with messages of this size'''
+    return any(case in options.cases for case in STREAMS) or (
+        'zsp' in options.cases and size in zsp.SIZES)
+
+
 def plan_streams(options, add):
     for size in options.sizes:
         for name in STREAMS:
-            if name == 'zmq_proxy' or name in options.cases:
+            if name in options.cases or (name == 'zmq_proxy' and is_held_against(options, size)):
                 add(('stream', name, size), measure_stream, name, size)
+        zsp.plan_size(options, add, size)
         if size == SMALL and 'backlog' in options.cases:
             add(('backlog',), measure_backlog)
 
@@ -323,7 +330,7 @@ def plan(options, number):
         steps.setdefault(key, lambda: function(options, *arguments))
 
     add(('disk',), measure_disk)
-    if any(case in options.cases for case in STREAMS + ['backlog']):
+    if any(case in options.cases for case in STREAMS + ['backlog', 'zsp']):
         plan_streams(options, add)
     if 'backlog' in options.cases:  # they are held against these
         add(('stream', 'sync', SMALL), measure_stream, 'sync', SMALL)
@@ -341,6 +348,7 @@ def plan(options, number):
         for size in FRAGMENTED_SIZES:
             add(('clean', size), measure_stream, 'sync', size)
             add(('fragmented', size), measure_fragmented, size)
+    zsp.plan_service(options, add)
     publish.plan_streams(options, add)
     if 'replay' in options.cases or 'feeds' in options.cases:  # they are held against this
         add(('stream', 'sync', SMALL), measure_stream, 'sync', SMALL)

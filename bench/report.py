@@ -7,7 +7,7 @@
 
 import json, statistics
 
-import publish
+import publish, zsp
 from cases import (FRAGMENTED_MIB, FRAGMENTED_SIZES, LATENCIES, MEMORY_BACKLOG_MIB, MEMORY_SIZES,
                    PEERS, RESTART_SIZE, SMALL, STORED_MESSAGES, STREAMS, restart_count, scaled)
 from rig import DEVICES, Skipped
@@ -21,6 +21,7 @@ BACKLOG_BUDGET = 1.0     # least ratio of draining to the live rate
 STORED_BUDGET = 0.9      # least ratio to an empty store
 FRAGMENTED_BUDGET = 0.4  # least ratio to a clean store
 MEMORY_BUDGET_MIB = 64   # most anonymous memory of a device
+ZSP_BUDGET = 2.0         # least ratio of ZSP under sync to zmq_proxy
 RESTART_BUDGET_S = 0.5   # longest from start to first replayed message
 FILESIZE_BUDGET = 1.5    # most bytes of the store for each live one
 PUBLISH_BUDGET = 1.0     # least ratio of sync to zmq_proxy, one subscriber
@@ -105,8 +106,9 @@ def stream_budgets(results, options):
         key, base = ('peers', name), ('peers', 'zmq_proxy')
         yield Budget(f'{name}, {SMALL} B, {PEERS} + {PEERS} peers, of zmq_proxy', (key, base),
                      ratios_of(results, key, base), least=stream_budget(name, SMALL))
-    yield Budget(f'ZSP with acknowledgements, {SMALL} B, of zmq_proxy', (), [], least=2,
-                 reason='there is no ZSP service to measure')
+    key, base = ('zsp', 'sync', SMALL), ('stream', 'zmq_proxy', SMALL)
+    yield Budget(f'ZSP with acknowledgements, {SMALL} B, of zmq_proxy', (key, base),
+                 ratios_of(results, key, base), least=ZSP_BUDGET)
 
 
 def store_budgets(results, options):
@@ -202,6 +204,39 @@ def stream_rows(results, options):
     return rows
 
 
+def zsp_rows(results):
+    rows = []
+    for size in zsp.SIZES:
+        base = ('stream', 'zmq_proxy', size)
+        for key in [base] + [('zsp', strategy, size) for strategy in zsp.STRATEGIES]:
+            rate = figures_of(results, key, 'rate')
+            if rate and any(('zsp', strategy, size) in results for strategy in zsp.STRATEGIES):
+                rows.append((size_name(size), key[1], *spread(rate),
+                             f'{statistics.median(rate) * size / 1e6:,.0f}',
+                             spread(figures_of(results, key, 'cpu_us'), 2)[0],
+                             *spread(ratios_of(results, key, base), 3)))
+    return rows
+
+
+def service_rows(results):
+    rows = []
+
+    def add(key, label):
+        rate = figures_of(results, key, 'rate')
+        if rate:
+            rows.append((label, *spread(rate), spread(figures_of(results, key, 'cpu_us'), 2)[0]))
+
+    for side in ('producers', 'consumers'):
+        for count in zsp.CLIENTS:
+            add((side, count), f'{count:,} {side if count > 1 else side[:-1]}')
+    for messages in zsp.TXN_SIZES:
+        add(('transactions', messages), f'transactions of {messages:,}')
+    for name in zsp.PUTS:
+        add(('put', name), f'put by a producer {"with a name" if name == "named" else "without"}')
+    add(('resend',), 'put again, dropped')
+    return rows
+
+
 def publish_rows(results):
     rows = []
     for key in [key for key in results if key[0] == 'publish']:
@@ -260,6 +295,10 @@ def latency_rows(results):
         p50, p99 = (figures_of(results, ('disk',), f'{figure}_{part}_us')
                     for part in ('p50', 'p99'))
         rows.append(('disk', label, *spread(p50), spread(p99)[0]))
+    if ('confirm',) in results:
+        rows.append((f'{SMALL} B', 'ZSP, until confirmed',
+                     *spread(figures_of(results, ('confirm',), 'p50_us')),
+                     spread(figures_of(results, ('confirm',), 'p99_us'))[0]))
     for name in LATENCIES:
         key = ('latency', name)
         if key in results:
@@ -317,6 +356,11 @@ def print_report(results, failures, options):
     print_table('One message at a time, send to receipt, us; what the device adds, in LMDB commits',
                 ('size', 'through', 'p50', 'min - max', 'p99', 'added', 'min - max'),
                 latency_rows(results), (0, 1))
+    print_table('ZSP: confirmed to the producer, acknowledged by the consumer; zmq_proxy: plain sockets',
+                ('size', 'through', 'msg/s', 'min - max', 'MB/s', 'CPU us/msg', 'of zmq_proxy',
+                 'min - max'), zsp_rows(results), (0, 1))
+    print_table(f'The service, {SMALL} B', ('what', 'msg/s', 'min - max', 'CPU us/msg'),
+                service_rows(results), (0,))
     print_table('PUB to SUB, full speed: at each subscriber, what the middle dropped, its CPU a '
                 'delivery; then slowed until nothing is lost',
                 ('size', 'SUBs', 'through', 'msg/s', 'min - max', 'lost', 'CPU us', 'of zmq_proxy',

@@ -48,6 +48,16 @@
 #                           looked at a second, in blocks with an index and without, 1 and 16 KiB
 #    keep                   a stream under --keep-count and under --keep-bytes, 512 MiB: file
 #                           against live bytes when all has been replaced twice
+#    zsp                    ZSP producer -> device with a service -> ZSP consumer: the producer knows
+#                           what is stored, the consumer acknowledges; against plain sockets through
+#                           zmq_proxy. transaction: 1000 messages in each
+#    confirm                one message after the other, from putting it until it is known to be
+#                           stored; beside a commit of 4 KiB by a bare LMDB
+#    clients                the same with 1, 10 and 1000 producers and one consumer, and with one
+#                           producer and as many consumers of one cursor; all in one process
+#    transactions           messages a second of one producer in transactions of 1 to 10,000
+#    dedupe                 a producer with a name against one without; and what comes again, and is
+#                           dropped
 #    redelivery             a million messages delivered, never acknowledged; all run out, are sent
 #                           again and acknowledged
 #

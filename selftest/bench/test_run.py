@@ -41,7 +41,7 @@ def check_measures(directory):
     report = directory / "report.json"
     done = run(*TINY, "--dir", str(directory), "--json", str(report),
                "--cases", "sync,explicit,latency,backlog,fragmented,restart,publish,feeds,filters,"
-               "matching,replay,sparse")
+               "matching,replay,sparse,zsp,confirm,transactions,dedupe")
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads(report.read_text())
     measured = {tuple(each["case"]) for each in data["runs"]}
@@ -49,10 +49,12 @@ def check_measures(directory):
                  ("publish", "zmq_proxy", 100, 1), ("publish", "sync", 100, 5), ("feeds", 10),
                  ("filters", 1000), ("matching",), ("replay",), ("sparse", True, 1024),
                  ("sparse", False, 1024), ("latency", "sync"), ("backlog",), ("fragmented", 16384),
-                 ("restart",), ("disk",)]:
+                 ("restart",), ("disk",), ("zsp", "sync", 100), ("zsp", "transaction", 100),
+                 ("confirm",), ("transactions", 10_000), ("put", "named"), ("resend",)]:
         assert case in measured, f"{case} was not measured"
     verdicts = {each["what"]: each["verdict"] for each in data["budgets"]}
     assert verdicts["sync, 100 B, of zmq_proxy"] in ("ok", "MISSED"), verdicts
+    assert verdicts["ZSP with acknowledgements, 100 B, of zmq_proxy"] in ("ok", "MISSED"), verdicts
     assert verdicts["async, 100 B, of zmq_proxy"] == "not measured: not asked for", verdicts
     assert verdicts["PUB/SUB, sync, 100 B, 1 subscriber, full speed, of zmq_proxy"] in (
         "ok", "MISSED"), verdicts
