@@ -37,7 +37,8 @@ struct zspool_device {
 };
 
 static int
-s_fail (zspool_device_t *self, int code, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+s_fail (zspool_device_t *self, int code, const char *format, ...)
+    __attribute__ ((format (printf, 3, 4)));
 
 static int
 s_fail (zspool_device_t *self, int code, const char *format, ...)
@@ -69,9 +70,9 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
     if (self->control)
         return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
     int rc = zspool_feeds_set (&self->feeds, option, value, self->reason, sizeof self->reason);
-    return rc == ZSPOOL_ENOENT?
-               zspool_options_set (&self->options, option, value, self->reason, sizeof self->reason):
-               rc;
+    return rc == ZSPOOL_ENOENT? zspool_options_set (&self->options, option, value, self->reason,
+                                                     sizeof self->reason)
+                              : rc;
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -98,13 +99,15 @@ s_start_outlet (zspool_device_t *self, zspool_parts_t *parts, size_t index)
 {
     const char *label = parts->labels [index];
     bool is_main = streq (label, ZSPOOL_CURSOR_OUT);
-    const zspool_feed_t *feed = is_main? NULL: self->feeds.feeds [index - (self->options.out [0]? 1: 0)];
+    const zspool_feed_t *feed =
+        is_main? NULL: self->feeds.feeds [index - (self->options.out [0]? 1: 0)];
     s_ends_t *ends = is_main? &self->main: &self->ends [index - (self->options.out [0]? 1: 0)];
     int rc = s_start_actor (parts->outlet_actors [index], &ends->out, &ends->ack_in);
     if (rc == ZSPOOL_OK)
         return rc;
     bool out = ends->out && streq (ends->out, label);
-    const char *endpoint = out? (feed? feed->endpoint: self->options.out): (feed? feed->ack_in: self->options.ack_in);
+    const char *endpoint = out? (feed? feed->endpoint: self->options.out)
+                              : (feed? feed->ack_in: self->options.ack_in);
     s_fail (self, rc, "%s%s %s: %s", label, out? "": " ack-in", endpoint,
             ends->ack_in? ends->ack_in: zspool_strerror (rc));
     return rc;
@@ -121,7 +124,8 @@ s_start_actors (zspool_device_t *self, zspool_parts_t *parts)
     if (rc)
         return rc;
     char *second = NULL;
-    rc = parts->service_actor? s_start_actor (parts->service_actor, &self->service, &second): ZSPOOL_OK;
+    rc = parts->service_actor? s_start_actor (parts->service_actor, &self->service, &second)
+                             : ZSPOOL_OK;
     zstr_free (&second);
     if (rc)
         return s_fail (self, rc, "service %s: %s", self->options.service,
@@ -155,9 +159,12 @@ s_about (zspool_device_t *self)
         zmsg_addstr (about, pairs [index]);
     for (size_t index = 0; index < self->feeds.count; index++) {
         const zspool_feed_t *feed = self->feeds.feeds [index];
-        const char *const values [] = { "endpoint", self->ends [index].out, "ack_in", self->ends [index].ack_in,
-                                        "type",     feed->socket_type == ZMQ_PUSH? "push": "sub",
-                                        "ack",      policies [zspool_feed_ack (feed, &self->options)] };
+        const char *const values [] = {
+            "endpoint", self->ends [index].out,
+            "ack_in",   self->ends [index].ack_in,
+            "type",     feed->socket_type == ZMQ_PUSH? "push": "sub",
+            "ack",      policies [zspool_feed_ack (feed, &self->options)]
+        };
         for (size_t at = 0; at < sizeof values / sizeof values [0]; at += 2) {
             zmsg_addstrf (about, "feed/%s/%s", feed->name, values [at]);
             zmsg_addstr (about, values [at + 1]);

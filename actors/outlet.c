@@ -20,6 +20,7 @@
 #include "outlet.h"
 #include "acks.h"
 #include "again.h"
+#include "awake.h"
 #include "follower.h"
 #include "peers.h"
 #include "plain.h"
@@ -35,8 +36,6 @@
 
 //  Most messages sent between two looks at the other sockets
 #define BATCH_MESSAGES 1000
-//  When so much more time has passed than was waited for, the outlet was not awake
-#define ASLEEP_MS 100
 //  Changes of the cursor are collected for so long
 #define CHANGE_MS 40
 //  Try again after this when a block could not be read for want of memory
@@ -67,13 +66,11 @@ typedef struct {
     zspool_cursor_t *cursor;       //  explicit; else NULL
     zspool_again_t again;          //  explicit
     zspool_plain_t plain;          //  sent, settled
-    uint64_t passed_to;            //  all up to here was sent, or is of other topics, and that was noted
+    uint64_t passed_to; //  all up to here was sent, or is of other topics, and that was noted
     bool stop_waits;               //  STOP is answered when the burial under way has ended
     uint64_t stop_number;          //  of that request
     int64_t change_ms;             //  when the writer was told what changed
-    int64_t now_ms;                //  clock of all the above: time in which we were awake
-    int64_t mono_ms;               //  the system's clock when it was last read
-    int64_t timeout_ms;            //  of the last poll
+    zspool_awake_t awake;          //  clock of all the above
     bool settled_down;             //  explicit: nothing was in flight and nothing had changed
     zspool_traffic_t traffic;
 } self_t;
@@ -122,7 +119,8 @@ s_init_cursor (self_t *self, const zspool_outlet_args_t *args)
     self->ticket.incarnation = args->incarnation;
     self->cursor = self->acks.cursor = self->again.cursor = args->cursor;
     self->acks.ours = &self->ticket;
-    self->again.burial.deliveries_max = args->dead_spool? (unsigned) self->options.max_deliveries: 0;
+    self->again.burial.deliveries_max =
+        args->dead_spool? (unsigned) self->options.max_deliveries: 0;
     self->again.burial.origin = self->options.name;
     self->again.burial.to = args->dead_spool;
     self->again.burial.from = args->spool;
@@ -157,7 +155,8 @@ s_self_new (const zspool_outlet_args_t *args)
     self->again.traffic = &self->traffic;
     self->options = *args->options;
     s_init_cursor (self, args);
-    zspool_subscribers_init (&self->subscribers, publishes? ends->hold: 0, publishes && ends->exclusive);
+    zspool_subscribers_init (&self->subscribers, publishes? ends->hold: 0,
+                             publishes && ends->exclusive);
     self->writer = args->writer;
     self->reader = args->reader;
     self->reader_again = args->again;
@@ -186,11 +185,11 @@ s_note_sent (self_t *self, uint64_t first, uint64_t last, size_t bytes)
 {
     if (self->cursor) {
         self->settled_down = false;
-        if (zspool_cursor_sent (self->cursor, first, last, self->now_ms))
+        if (zspool_cursor_sent (self->cursor, first, last, self->awake.now_ms))
             s_fail (self);
     }
     else
-        zspool_plain_sent (&self->plain, last, bytes, self->now_ms);
+        zspool_plain_sent (&self->plain, last, bytes, self->awake.now_ms);
     self->passed_to = last;
 }
 
@@ -202,7 +201,7 @@ s_note_passed (self_t *self, uint64_t to)
     if (to <= self->passed_to)
         return;
     if (!self->cursor)
-        zspool_plain_passed (&self->plain, to, self->now_ms);
+        zspool_plain_passed (&self->plain, to, self->awake.now_ms);
     else {
         zspool_cursor_ack (self->cursor, self->passed_to + 1, to);
         self->settled_down = false;
@@ -243,10 +242,11 @@ s_note_idle (self_t *self)
 static bool
 s_may_deliver (self_t *self)
 {
-    if (!zspool_subscribers_may_publish (&self->subscribers, self->now_ms))
+    if (!zspool_subscribers_may_publish (&self->subscribers, self->awake.now_ms))
         return false;
     if (self->cursor)
-        return zspool_cursor_may_deliver (self->cursor) && zspool_cursor_next_due_ms (self->cursor) > 0;
+        return zspool_cursor_may_deliver (self->cursor)
+               && zspool_cursor_next_due_ms (self->cursor) > 0;
     return !self->plain.holding;
 }
 
@@ -258,7 +258,8 @@ s_send (self_t *self)
     zspool_ticket_t *ticket = self->cursor? &self->ticket: NULL;
     self->ticket.attempt = 1;
     self->ticket.sequence = follower->record.sequence;
-    switch (zspool_sender_send (&self->sender, follower->block, &follower->record, ticket, self->now_ms)) {
+    switch (zspool_sender_send (&self->sender, follower->block, &follower->record, ticket,
+                                self->awake.now_ms)) {
     case ZSPOOL_SENDER_SENT: return true;
     case ZSPOOL_SENDER_NO_MEMORY: self->retry = true; return false;
     case ZSPOOL_SENDER_TERMINATED: self->terminated = true; return false;
@@ -325,9 +326,11 @@ s_forward_block (self_t *self, size_t most)
     size_t count = 0;
     s_run_t run = { .count = 0 };
     if (self->cursor
-        && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block), zspool_block_count (block)))
+        && zspool_cursor_cover (self->cursor, zspool_block_first_sequence (block),
+                                zspool_block_count (block)))
         s_fail (self);
-    while (count < most && !self->failed && follower->at_hand && follower->record.sequence <= last) {
+    while (count < most && !self->failed && follower->at_hand
+           && follower->record.sequence <= last) {
         s_note_hole (self, &run);
         if (!s_send (self))
             break;
@@ -359,7 +362,7 @@ s_forward (self_t *self)
         }
     }
     if (self->sender.blocked)
-        zspool_plain_blocked (&self->plain, self->now_ms);
+        zspool_plain_blocked (&self->plain, self->awake.now_ms);
 }
 
 //  Send again what is due, under explicit.
@@ -367,8 +370,8 @@ static void
 s_send_due (self_t *self)
 {
     uint64_t before = self->traffic.resent;
-    int rc = zspool_again_serve (&self->again, &self->sender, &self->ticket, zsock_resolve (self->writer),
-                                 self->now_ms);
+    int rc = zspool_again_serve (&self->again, &self->sender, &self->ticket,
+                                 zsock_resolve (self->writer), self->awake.now_ms);
     if (rc == ZSPOOL_ENOMEM)
         self->retry = true;
     else if (rc == ZSPOOL_ESYSTEM)
@@ -409,16 +412,16 @@ static void
 s_acknowledge (self_t *self)
 {
     if (!self->cursor)
-        zspool_plain_acknowledge (&self->plain, self->now_ms);
+        zspool_plain_acknowledge (&self->plain, self->awake.now_ms);
     //  Blocks that were passed over as a whole are not known to it.
     else if (zspool_cursor_in_flight (self->cursor) == 0
              && zspool_cursor_floor (self->cursor) < self->passed_to) {
         zspool_cursor_skip (self->cursor, self->passed_to);
         self->settled_down = false;
     }
-    if (self->now_ms - self->change_ms >= CHANGE_MS) {
+    if (self->awake.now_ms - self->change_ms >= CHANGE_MS) {
         s_hand_change (self);
-        self->change_ms = self->now_ms;
+        self->change_ms = self->awake.now_ms;
     }
 }
 
@@ -430,16 +433,17 @@ static void
 s_handle_peers (self_t *self)
 {
     if (zspool_peers_update (&self->peers) > 0)
-        zspool_plain_departed (&self->plain, self->now_ms);
+        zspool_plain_departed (&self->plain, self->awake.now_ms);
 }
 
 //  Subscriptions come and go.
 static void
 s_handle_subscribers (self_t *self)
 {
-    bool gone = zspool_subscribers_receive (&self->subscribers, self->sender.socket, self->now_ms);
+    bool gone =
+        zspool_subscribers_receive (&self->subscribers, self->sender.socket, self->awake.now_ms);
     if (gone && self->subscribers.exclusive)
-        zspool_plain_departed (&self->plain, self->now_ms);
+        zspool_plain_departed (&self->plain, self->awake.now_ms);
 }
 
 //  Go on behind a sequence.
@@ -455,7 +459,7 @@ s_go_to (self_t *self, uint64_t to)
 static void
 s_check_rewind (self_t *self)
 {
-    if (self->cursor || !zspool_plain_rewinds (&self->plain, self->now_ms))
+    if (self->cursor || !zspool_plain_rewinds (&self->plain, self->awake.now_ms))
         return;
     zsock_events (self->sender.zsock); //  ZeroMQ takes in that the pipe has ended
     s_go_to (self, self->plain.floor);
@@ -481,8 +485,8 @@ s_seek (self_t *self, zspool_seek_t *seek)
 {
     zspool_cursor_t *cursor = NULL;
     if (self->cursor)
-        cursor = zspool_cursor_new (self->ticket.spool, self->ticket.cursor, seek->generation, seek->floor,
-                                    seek->floor);
+        cursor = zspool_cursor_new (self->ticket.spool, self->ticket.cursor, seek->generation,
+                                    seek->floor, seek->floor);
     if (self->cursor && !cursor)
         s_fail (self); //  the store knows better where it stands
     else {
@@ -540,7 +544,7 @@ s_handle_writer (self_t *self)
             s_seek (self, (zspool_seek_t *) handoff.pointer);
         else if (handoff.kind == HANDOFF_BURIED)
             zspool_burial_end (&self->again.burial, (zspool_move_t *) handoff.pointer, self->cursor,
-                               self->now_ms);
+                               self->awake.now_ms);
         else {
             self->failed = true;
             self->again.burial.under_way = false;
@@ -580,7 +584,8 @@ s_start (self_t *self)
     else
         zsock_send (self->pipe, "iss", ZSPOOL_OK,
                     zspool_socket_endpoint (self->sender.zsock, self->endpoints),
-                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in): "");
+                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in)
+                                     : "");
 }
 
 //  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand
@@ -604,8 +609,10 @@ s_reply_status (self_t *self, uint64_t number)
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
     zspool_traffic_add_all (traffic, status);
     zspool_traffic_add (traffic, status, "buried", self->again.burial.buried);
-    zspool_traffic_add (traffic, status, "floor", cursor? zspool_cursor_floor (cursor): plain->floor);
-    zspool_traffic_add (traffic, status, "sent_to", cursor? zspool_cursor_sent_to (cursor): plain->sent_to);
+    zspool_traffic_add (traffic, status, "floor",
+                        cursor? zspool_cursor_floor (cursor): plain->floor);
+    zspool_traffic_add (traffic, status, "sent_to",
+                        cursor? zspool_cursor_sent_to (cursor): plain->sent_to);
     zspool_traffic_add (traffic, status, "in_flight",
                         cursor? zspool_cursor_in_flight (cursor): plain->sent_to - plain->floor);
     zspool_traffic_add (traffic, status, "unsent_age_ms", s_unsent_age_ms (self));
@@ -643,7 +650,7 @@ s_handle_pipe (self_t *self)
 static bool
 s_has_work (self_t *self)
 {
-    if (self->cursor && zspool_again_has_work (&self->again, self->now_ms))
+    if (self->cursor && zspool_again_has_work (&self->again, self->awake.now_ms))
         return true;
     return s_may_deliver (self)
            && (self->follower.block || self->follower.live_count > 0 || self->follower.behind);
@@ -659,15 +666,15 @@ s_earlier_ms (int64_t one_ms, int64_t other_ms)
 static int64_t
 s_timeout_ms (self_t *self, bool work, int64_t most_ms)
 {
-    int64_t timeout_ms = self->change_ms + CHANGE_MS - self->now_ms;
+    int64_t timeout_ms = self->change_ms + CHANGE_MS - self->awake.now_ms;
     bool quiet = self->cursor? self->settled_down: zspool_plain_at_rest (&self->plain);
     if (!self->sender.zsock || self->stopped || self->failed || quiet)
         timeout_ms = INT32_MAX;
     if (self->plain.rewind_ms)
-        timeout_ms = s_earlier_ms (timeout_ms, self->plain.rewind_ms - self->now_ms);
+        timeout_ms = s_earlier_ms (timeout_ms, self->plain.rewind_ms - self->awake.now_ms);
     int64_t due_ms = zspool_subscribers_due_ms (&self->subscribers);
     if (due_ms != INT64_MAX)
-        timeout_ms = s_earlier_ms (timeout_ms, due_ms - self->now_ms);
+        timeout_ms = s_earlier_ms (timeout_ms, due_ms - self->awake.now_ms);
     if (self->retry)
         timeout_ms = s_earlier_ms (timeout_ms, RETRY_MS);
     timeout_ms = s_earlier_ms (timeout_ms, most_ms);
@@ -676,20 +683,6 @@ s_timeout_ms (self_t *self, bool work, int64_t most_ms)
     if (timeout_ms == INT32_MAX)
         return -1;
     return timeout_ms > 0? timeout_ms: 0;
-}
-
-//  Read the clock. Time in which the process was stopped, or had no processor, does not count:
-//  nobody has looked at the peers meanwhile, so nothing may settle or be due for it.
-static void
-s_tick (self_t *self)
-{
-    int64_t mono_ms = zclock_mono ();
-    int64_t passed_ms = mono_ms - self->mono_ms;
-    if (self->timeout_ms >= 0 && passed_ms > self->timeout_ms + ASLEEP_MS)
-        passed_ms = self->timeout_ms + ASLEEP_MS;
-    self->mono_ms = mono_ms;
-    self->now_ms += passed_ms;
-    self->timeout_ms = 0;
 }
 
 //  Wait for something to do, and do what the sockets ask for.
@@ -710,10 +703,10 @@ s_serve (self_t *self)
     };
     bool waits = work && self->sender.blocked;
     int64_t most_ms = waits? zspool_sender_poll_for (&self->sender, &items [5]): INT32_MAX;
-    self->timeout_ms = s_timeout_ms (self, work, most_ms);
-    if (zmq_poll (items, waits? 6: 5, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
+    self->awake.timeout_ms = s_timeout_ms (self, work, most_ms);
+    if (zmq_poll (items, waits? 6: 5, (long) self->awake.timeout_ms) < 0 && zmq_errno () == ETERM)
         self->terminated = true;
-    s_tick (self);
+    zspool_awake_tick (&self->awake, zclock_mono ());
     self->retry = false;
     if (items [1].revents)
         s_handle_writer (self);
@@ -725,7 +718,7 @@ s_serve (self_t *self)
         s_handle_subscribers (self);
     if (waits && (items [5].revents || publishes)) {
         if (items [5].revents)
-            zspool_plain_blocked (&self->plain, self->now_ms);
+            zspool_plain_blocked (&self->plain, self->awake.now_ms);
         self->sender.blocked = false;
     }
     if (items [0].revents)
@@ -739,7 +732,7 @@ s_outlet (zsock_t *pipe, void *args)
     self->pipe = pipe;
     pthread_setname_np (pthread_self (), "zspool-outlet");
     zsock_signal (pipe, 0);
-    self->now_ms = self->mono_ms = zclock_mono ();
+    zspool_awake_init (&self->awake, zclock_mono ());
     while (!self->terminated) {
         if (self->sender.zsock && !self->stopped && !self->failed) {
             if (self->cursor)

@@ -28,7 +28,8 @@ s_new_pipe (zsock_t **one, zsock_t **other)
     *other = zsock_new (ZMQ_PAIR);
     if (!*one || !*other)
         return -1;
-    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%lu", atomic_fetch_add (&pipes_ever, 1));
+    snprintf (endpoint, sizeof endpoint, "inproc://zspool-pipe-%lu",
+              atomic_fetch_add (&pipes_ever, 1));
     zsock_set_sndhwm (*one, 0);
     zsock_set_rcvhwm (*one, 0);
     zsock_set_sndhwm (*other, 0);
@@ -146,8 +147,8 @@ s_prepare_retention (zspool_parts_t *self)
     zspool_retention_t now, wanted = s_retention (options);
     int rc = zspool_store_retention (self->store, self->lane.spool, &now);
     if (rc == ZSPOOL_OK
-        && (now.age_us != wanted.age_us || now.bytes != wanted.bytes || now.messages != wanted.messages
-            || now.unacked != wanted.unacked))
+        && (now.age_us != wanted.age_us || now.bytes != wanted.bytes
+            || now.messages != wanted.messages || now.unacked != wanted.unacked))
         rc = zspool_store_set_retention (self->store, self->lane.spool, &wanted);
     return rc;
 }
@@ -312,7 +313,8 @@ s_message_bytes_max (const zspool_options_t *options)
 static bool
 s_is_indexed (const zspool_parts_t *self)
 {
-    bool indexed = self->options->out_type == ZSPOOL_OUT_PUB || self->options->in_type == ZSPOOL_IN_SUB;
+    bool indexed =
+        self->options->out_type == ZSPOOL_OUT_PUB || self->options->in_type == ZSPOOL_IN_SUB;
     for (size_t index = 0; index < self->outlets_count; index++)
         indexed = indexed || self->outlets [index].ends.filter;
     return indexed;

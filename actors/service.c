@@ -28,8 +28,6 @@
 #define CHANGE_MS 40
 //  Somebody could take nothing, or memory was out: try again after this
 #define RETRY_MS 1
-//  When so much more time has passed than was waited for, the service was not awake
-#define ASLEEP_MS 100
 //  A stop takes no longer
 #define STOP_MS 10000
 
@@ -170,7 +168,7 @@ s_dispatch (zspool_service_t *self, zspool_service_message_t *message)
             || message->frames_count - 1 != s_frames_wanted (&message->command)))
         rc = ZSPOOL_EPROTOCOL;
     if (message->session)
-        message->session->heard_ms = self->now_ms;
+        message->session->heard_ms = self->awake.now_ms;
     self->fatal = false;
     if (rc)
         zspool_service_refuse (self, message, rc == ZSPOOL_EVERSION? rc: ZSPOOL_EPROTOCOL, 0, NULL);
@@ -270,7 +268,7 @@ s_make_intake (zspool_service_t *self)
         .message_frames_max = (size_t) self->options.message_frames_max,
         .async = self->options.durability == ZSPOOL_ASYNC,
         .indexed = self->indexed,
-        .now_ms = &self->now_ms,
+        .now_ms = &self->awake.now_ms,
         .room = &self->unpark,
     };
     self->intake = zspool_intake_new (&args);
@@ -362,20 +360,6 @@ s_handle_pipe (zspool_service_t *self)
 //  ------------------------------------------------------------------------------------------------
 //  Loop
 
-//  Read the clock. Time in which the process was stopped, or had no processor, does not count:
-//  nobody has listened to the clients meanwhile, so none is silent for it, and nothing is due.
-static void
-s_tick (zspool_service_t *self)
-{
-    int64_t mono_ms = zclock_mono ();
-    int64_t passed_ms = mono_ms - self->mono_ms;
-    if (self->timeout_ms >= 0 && passed_ms > self->timeout_ms + ASLEEP_MS)
-        passed_ms = self->timeout_ms + ASLEEP_MS;
-    self->mono_ms = mono_ms;
-    self->now_ms += passed_ms;
-    self->timeout_ms = 0;
-}
-
 static void
 s_earlier (int64_t *due_ms, int64_t other_ms)
 {
@@ -391,25 +375,25 @@ s_work (zspool_service_t *self)
     if (self->unpark)
         zspool_service_serve_parked (self);
     bool all = self->flush_all || self->stopping;
-    s_earlier (&due_ms, zspool_intake_turn (self->intake, all, self->now_ms));
+    s_earlier (&due_ms, zspool_intake_turn (self->intake, all, self->awake.now_ms));
     if (self->flush_all)
         zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
     self->flush_all = false;
-    zspool_turn_t turn = zspool_catalog_turn (self->catalog, self->now_ms, &groups_ms);
-    s_earlier (&due_ms, turn == ZSPOOL_TURN_MORE? self->now_ms:
-                        turn == ZSPOOL_TURN_BUSY? self->now_ms + RETRY_MS:
+    zspool_turn_t turn = zspool_catalog_turn (self->catalog, self->awake.now_ms, &groups_ms);
+    s_earlier (&due_ms, turn == ZSPOOL_TURN_MORE? self->awake.now_ms:
+                        turn == ZSPOOL_TURN_BUSY? self->awake.now_ms + RETRY_MS:
                                                   groups_ms);
-    if (self->now_ms - self->change_ms >= CHANGE_MS) {
+    if (self->awake.now_ms - self->change_ms >= CHANGE_MS) {
         zspool_catalog_hand_changes (self->catalog);
-        self->change_ms = self->now_ms;
+        self->change_ms = self->awake.now_ms;
     }
     if (zspool_catalog_has_changes (self->catalog))
         s_earlier (&due_ms, self->change_ms + CHANGE_MS);
     zspool_service_serve_flushes (self);
     if (self->stopping)
-        s_earlier (&due_ms, self->now_ms + 10);
+        s_earlier (&due_ms, self->awake.now_ms + 10);
     if (self->unpark)
-        s_earlier (&due_ms, self->now_ms);
+        s_earlier (&due_ms, self->awake.now_ms);
     return due_ms;
 }
 
@@ -420,14 +404,16 @@ s_service (zsock_t *pipe, void *args)
     self->pipe = pipe;
     pthread_setname_np (pthread_self (), "zspool-service");
     zsock_signal (pipe, 0);
-    self->now_ms = self->mono_ms = zclock_mono ();
+    zspool_awake_init (&self->awake, zclock_mono ());
     bool more = false;
     while (!self->terminated) {
         bool serving = self->intake && !self->stopped && !self->failed;
         int64_t due_ms = serving? s_work (self): INT64_MAX;
         s_check_stop (self);
-        int64_t left_ms = due_ms == INT64_MAX? -1: due_ms > self->now_ms? due_ms - self->now_ms: 0;
-        self->timeout_ms = more? 0: left_ms;
+        int64_t left_ms = due_ms == INT64_MAX          ? -1
+                         : due_ms > self->awake.now_ms? due_ms - self->awake.now_ms
+                                                       : 0;
+        self->awake.timeout_ms = more? 0: left_ms;
         zmq_pollitem_t items [] = {
             { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 },
             { zsock_resolve (self->writer), 0, ZMQ_POLLIN, 0 },
@@ -436,9 +422,9 @@ s_service (zsock_t *pipe, void *args)
         };
         bool listening = serving && !self->stopping;
         int count = listening? 4: 2;
-        if (zmq_poll (items, count, (long) self->timeout_ms) < 0 && zmq_errno () == ETERM)
+        if (zmq_poll (items, count, (long) self->awake.timeout_ms) < 0 && zmq_errno () == ETERM)
             break;
-        s_tick (self);
+        zspool_awake_tick (&self->awake, zclock_mono ());
         if (items [1].revents)
             zspool_service_handle_writer (self);
         if (listening && items [2].revents)

@@ -119,7 +119,7 @@ s_pay (zspool_service_t *self)
     while ((session = zspool_sessions_next (self->sessions, session)) != NULL)
         zspool_post_owed (self->socket, session);
     size_t left = zspool_sessions_owed (self->sessions);
-    return left == 0? INT64_MAX: self->now_ms + (left < before? OWED_MS: OWED_IDLE_MS);
+    return left == 0? INT64_MAX: self->awake.now_ms + (left < before? OWED_MS: OWED_IDLE_MS);
 }
 
 int64_t
@@ -133,7 +133,8 @@ zspool_service_end_lost (zspool_service_t *self)
             s_lose_session (self, session);
     }
     int64_t pay_ms = s_pay (self);
-    while ((session = zspool_sessions_expired (self->sessions, self->now_ms, &due_ms)) != NULL)
+    while ((session = zspool_sessions_expired (self->sessions, self->awake.now_ms, &due_ms))
+           != NULL)
         s_lose_session (self, session);
     return pay_ms < due_ms? pay_ms: due_ms;
 }
@@ -153,7 +154,7 @@ zspool_service_do_hello (zspool_service_t *self, zspool_service_message_t *messa
         return;
     }
     session->expiry_ms = (int64_t) message->command.as.hello.heartbeat_ms * ZSP_EXPIRY_HEARTBEATS;
-    session->heard_ms = self->now_ms;
+    session->heard_ms = self->awake.now_ms;
     zsp_t welcome = { .command = ZSP_WELCOME, .request = message->command.request };
     welcome.as.welcome.session = session->id;
     welcome.as.welcome.incarnation = self->incarnation;

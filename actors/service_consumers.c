@@ -49,7 +49,7 @@ zspool_service_unsubscribe (zspool_service_t *self, zspool_session_t *session,
     session->subscriptions_count--;
     if (subscription->group) {
         zspool_group_t *group = subscription->group;
-        zspool_group_leave (group, subscription, self->now_ms);
+        zspool_group_leave (group, subscription, self->awake.now_ms);
         zspool_catalog_wake (self->catalog, group);
     }
     free (subscription);
@@ -185,11 +185,11 @@ s_each_range (zspool_service_t *self, zspool_subscription_t *subscription, const
                                    range.last, &acked);
         else if (command->command == ZSP_REJECT)
             rc = zspool_group_reject (subscription->group, subscription, generation, range.first,
-                                      range.last, self->now_ms, time_ms,
+                                      range.last, self->awake.now_ms, time_ms,
                                       command->flags & ZSP_FLAG_DEAD, command->as.ranges.reason);
         else
             rc = zspool_group_extend (subscription->group, subscription, generation, range.first,
-                                      range.last, self->now_ms, time_ms);
+                                      range.last, self->awake.now_ms, time_ms);
         if (rc && first_rc == ZSPOOL_OK) {
             first_rc = rc;
             *refused = range.first;

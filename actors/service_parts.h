@@ -8,6 +8,7 @@
 #ifndef ZSPOOL_SERVICE_PARTS_H_INCLUDED
 #define ZSPOOL_SERVICE_PARTS_H_INCLUDED
 
+#include "awake.h"
 #include "catalog.h"
 #include "intake.h"
 #include "post.h"
@@ -64,9 +65,7 @@ struct zspool_service {
     uint64_t lost;             //  sessions ended by silence or a lost connection
     uint64_t errors;           //  commands refused
     int64_t change_ms;
-    int64_t now_ms;            //  clock of all the above: time in which we were awake
-    int64_t mono_ms;
-    int64_t timeout_ms;
+    zspool_awake_t awake;          //  clock of all the above
     bool fatal;                //  a command was refused so that its session must end
     zspool_service_message_t message;       //  being read
 };

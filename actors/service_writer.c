@@ -104,7 +104,7 @@ zspool_service_handle_writer (zspool_service_t *self)
             break;
         case HANDOFF_BATCH:
             zspool_intake_ended (self->intake, (zspool_batch_t *) handoff.pointer,
-                                 -(int) handoff.number, self->now_ms);
+                                 -(int) handoff.number, self->awake.now_ms);
             break;
         case HANDOFF_JOB: {
             zspool_store_job_t *job = (zspool_store_job_t *) handoff.pointer;
@@ -113,11 +113,12 @@ zspool_service_handle_writer (zspool_service_t *self)
             break;
         }
         case HANDOFF_BURIED:
-            zspool_catalog_buried (self->catalog, (zspool_move_t *) handoff.pointer, self->now_ms);
+            zspool_catalog_buried (self->catalog, (zspool_move_t *) handoff.pointer,
+                                   self->awake.now_ms);
             self->unpark = true;
             break;
         case HANDOFF_DROPPED:
-            zspool_catalog_dropped (self->catalog, seek->spool, seek->floor, self->now_ms);
+            zspool_catalog_dropped (self->catalog, seek->spool, seek->floor, self->awake.now_ms);
             free (seek);
             break;
         case HANDOFF_SEEK: zspool_service_sought (self, seek); break;

@@ -1,5 +1,5 @@
-//  block_layout.h - where everything stands in a block, and in memory: for block.c, block_read.c and
-//  block_pool.c only
+//  block_layout.h - where everything stands in a block, and in memory: for block*.c
+//  and run.c only
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -43,6 +43,13 @@ enum {
     HEADER_BODY_HASH = 96,
     BODY = ZSPOOL_BLOCK_OVERHEAD_BYTES
 };
+
+//  Properties are padded to so many bytes.
+static inline size_t
+block_padded (size_t size)
+{
+    return (size + 3) / 4 * 4;
+}
 
 struct zspool_block {
     atomic_uint refs;          //  0: free, in a pool

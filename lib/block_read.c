@@ -58,12 +58,6 @@ zspool_block_read_head (zspool_block_head_t *head, const uint8_t *bytes, size_t 
     return ZSPOOL_OK;
 }
 
-static size_t
-s_padded (size_t size)
-{
-    return (size + 3) / 4 * 4;
-}
-
 uint8_t *
 zspool_block_buffer (zspool_block_t *self, size_t size)
 {
@@ -228,14 +222,14 @@ zspool_record_next_property (const zspool_record_t *record, size_t *offset, zspo
     property->type = at [1];
     property->size = get_u16 (at + 2);
     property->data = at + PROPERTY_HEAD_BYTES;
-    *offset += PROPERTY_HEAD_BYTES + s_padded (property->size);
+    *offset += PROPERTY_HEAD_BYTES + block_padded (property->size);
     return true;
 }
 
 size_t
 zspool_property_put (uint8_t *properties, size_t used, const zspool_property_t *property)
 {
-    size_t padded = s_padded (property->size);
+    size_t padded = block_padded (property->size);
     if (used + PROPERTY_HEAD_BYTES + padded > ZSPOOL_PROPERTIES_BYTES_MAX)
         return 0;
     uint8_t *to = properties + used;

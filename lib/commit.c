@@ -32,7 +32,7 @@ typedef struct {
     zspool_commit_t *commit;
     zspool_store_t *store;
     bool changes_are_stored;
-    bool undone;             //  blocks of a batch that found no room were appended: begin again without it
+    bool undone; //  blocks of a batch that found no room were appended: begin again without it
 } s_run_t;
 
 //  Have room under the limit of a spool. What has been acknowledged makes it or, if that is not
@@ -69,7 +69,8 @@ s_check_changes (zspool_store_t *store, const zspool_batch_t *batch)
     for (size_t index = 0; index < batch->changes_count; index++) {
         const zspool_cursor_change_t *change = batch->changes [index];
         zspool_spool_state_t *spool = zspool_store_find_spool (store, change->spool);
-        const zspool_cursor_state_t *cursor = spool? zspool_store_find_cursor (spool, change->cursor): NULL;
+        const zspool_cursor_state_t *cursor =
+            spool? zspool_store_find_cursor (spool, change->cursor): NULL;
         if (!cursor || cursor->now.generation != change->generation)
             return ZSPOOL_ESTALE;
         if (change->sent_to >= spool->now.next_sequence)
@@ -113,7 +114,8 @@ s_append_batch (s_run_t *run, const zspool_batch_t *batch)
         run->undone = rc != ZSPOOL_OK && index > 0;
     }
     for (size_t index = 0; rc == ZSPOOL_OK && index < batch->marks_count; index++)
-        rc = zspool_store_set_producer (run->store, batch->marks [index].producer, 0, batch->marks [index].last);
+        rc = zspool_store_set_producer (run->store, batch->marks [index].producer, 0,
+                                        batch->marks [index].last);
     return rc;
 }
 
@@ -241,7 +243,8 @@ s_do_cursor_job (zspool_commit_t *self, zspool_store_t *store)
     if (job->rc == ZSPOOL_OK && job->deletes)
         *job->seek = (zspool_seek_t){ job->spool, job->cursor, 0, 0 };
     else if (job->rc == ZSPOOL_OK && cursor)
-        *job->seek = (zspool_seek_t){ job->spool, job->cursor, cursor->now.generation, cursor->now.floor };
+        *job->seek =
+            (zspool_seek_t){ job->spool, job->cursor, cursor->now.generation, cursor->now.floor };
     return job->rc == ZSPOOL_EINVAL? ZSPOOL_OK: job->rc;
 }
 

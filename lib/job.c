@@ -61,7 +61,8 @@ s_open_spool (zspool_store_job_t *self, zspool_store_t *store)
     if (rc == ZSPOOL_OK)
         rc = zspool_store_set_ceiling_window (store, self->spool, self->defaults->ceiling_window);
     if (rc == ZSPOOL_OK)
-        rc = zspool_store_set_limit (store, self->spool, self->defaults->bytes_max, self->defaults->on_full);
+        rc = zspool_store_set_limit (store, self->spool, self->defaults->bytes_max,
+                                     self->defaults->on_full);
     return rc;
 }
 
@@ -120,7 +121,8 @@ s_delete_cursor (zspool_store_job_t *self, zspool_store_t *store)
 {
     if (!s_has_cursor (store, self->spool, self->name))
         return ZSPOOL_ENOENT;
-    int rc = zspool_store_cursor (store, self->spool, self->name, ZSPOOL_START_FIRST, &self->cursor);
+    int rc =
+        zspool_store_cursor (store, self->spool, self->name, ZSPOOL_START_FIRST, &self->cursor);
     return rc? rc: zspool_store_delete_cursor (store, self->spool, self->cursor);
 }
 
@@ -138,8 +140,9 @@ zspool_job_run (zspool_store_job_t *self, zspool_store_t *store)
     case ZSPOOL_JOB_LIST:
     case ZSPOOL_JOB_SYNC: self->rc = ZSPOOL_OK; break;
     }
-    bool harmless = self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT || self->rc == ZSPOOL_ELIMIT
-                    || self->rc == ZSPOOL_EFENCED || self->rc == ZSPOOL_ENOSPC
+    bool harmless = self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT
+                    || self->rc == ZSPOOL_ELIMIT || self->rc == ZSPOOL_EFENCED
+                    || self->rc == ZSPOOL_ENOSPC
                     || (self->rc == ZSPOOL_ECORRUPT && self->kind == ZSPOOL_JOB_OPEN_PRODUCER);
     return harmless? ZSPOOL_OK: self->rc;
 }
@@ -189,10 +192,11 @@ s_list_cursors (zspool_store_job_t *self, zspool_store_t *store)
     int rc = zspool_store_find_spool (store, self->spool)? ZSPOOL_OK: ZSPOOL_EINVAL;
     for (size_t index = 0; rc == ZSPOOL_OK; index++) {
         rc = zspool_store_cursor_info (store, self->spool, index, &info);
-        snprintf (line, sizeof line, "generation=%u floor=%llu sent_to=%llu pending=%llu in_flight=%llu lagged=%llu",
-                  info.generation, (unsigned long long) info.floor, (unsigned long long) info.sent_to,
-                  (unsigned long long) info.pending, (unsigned long long) info.in_flight,
-                  (unsigned long long) info.lagged);
+        snprintf (line, sizeof line,
+                  "generation=%u floor=%llu sent_to=%llu pending=%llu in_flight=%llu lagged=%llu",
+                  info.generation, (unsigned long long) info.floor,
+                  (unsigned long long) info.sent_to, (unsigned long long) info.pending,
+                  (unsigned long long) info.in_flight, (unsigned long long) info.lagged);
         if (rc == ZSPOOL_OK)
             rc = s_add_value (self, info.name, line);
     }

@@ -5,18 +5,12 @@
 #include "run.h"
 #include "block_layout.h"
 
-static size_t
-s_padded (size_t size)
-{
-    return (size + 3) / 4 * 4;
-}
-
 //  Check that so many bytes are whole properties.
 static bool
 s_are_properties (const uint8_t *at, size_t size)
 {
     while (size >= PROPERTY_HEAD_BYTES) {
-        size_t taken = PROPERTY_HEAD_BYTES + s_padded (get_u16 (at + 2));
+        size_t taken = PROPERTY_HEAD_BYTES + block_padded (get_u16 (at + 2));
         if (taken > size)
             return false;
         at += taken;
@@ -45,8 +39,8 @@ s_check_body (const uint8_t *at, size_t frames, size_t properties_bytes, size_t 
 }
 
 int
-zspool_run_check (const void *records, size_t size, uint32_t count, size_t frames_max, size_t bytes_max,
-                  bool with_properties)
+zspool_run_check (const void *records, size_t size, uint32_t count, size_t frames_max,
+                  size_t bytes_max, bool with_properties)
 {
     const uint8_t *at = (const uint8_t *) records, *end = at + size;
     uint8_t flags = 0;
