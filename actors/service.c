@@ -189,7 +189,10 @@ s_receive (zspool_service_t *self)
         zmq_msg_close (&frame);
         return false;
     }
+    //  A peer that is not ZeroMQ may give itself a longer one than ZMTP allows: it is nobody.
     message->routing_size = zmq_msg_size (&frame);
+    if (message->routing_size > ZSPOOL_ROUTING_BYTES_MAX)
+        message->routing_size = 0;
     memcpy (message->routing, zmq_msg_data (&frame), message->routing_size);
     message->frames_count = message->bytes = 0;
     message->too_many = false;
@@ -232,7 +235,8 @@ s_handle_router (zspool_service_t *self)
         if (!s_receive (self))
             return false;
         bytes += self->message.bytes;
-        s_dispatch (self, &self->message);
+        if (self->message.routing_size > 0)
+            s_dispatch (self, &self->message);
         s_close_message (&self->message);
     }
     return true;

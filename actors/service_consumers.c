@@ -98,7 +98,7 @@ zspool_service_do_subscribe (zspool_service_t *self, zspool_service_message_t *m
     subscription->next = session->subscriptions;
     session->subscriptions = subscription;
     session->subscriptions_count++;
-    job->subscription = subscription->number;
+    job->subscription = subscription->id;
     zspool_service_hand_job (self, session, job);
 }
 
@@ -107,7 +107,7 @@ void
 zspool_service_subscribed (zspool_service_t *self, zspool_session_t *session,
                            zspool_store_job_t *job)
 {
-    zspool_subscription_t *subscription = zspool_session_subscription (session, job->subscription);
+    zspool_subscription_t *subscription = zspool_session_subscription_by_id (session, job->subscription);
     if (!subscription || subscription->group)
         return; //  it has left meanwhile
     const char *why = NULL;
@@ -234,7 +234,7 @@ zspool_service_do_seek (zspool_service_t *self, zspool_service_message_t *messag
     zspool_group_info (subscription->group, &info);
     job->spool = info.spool;
     job->cursor = info.cursor_id;
-    job->subscription = subscription->number;
+    job->subscription = subscription->id;
     if (zspool_start_parse (&job->start, text)) {
         zspool_service_refuse (self, message, ZSPOOL_EINVAL, 0, "no such start");
         zspool_catalog_drop_job (&job);

@@ -18,7 +18,7 @@
 //  A message of a client that is being looked at
 typedef struct {
     zspool_session_t *session; //  NULL: a stranger
-    uint8_t routing [256];
+    uint8_t routing [ZSPOOL_ROUTING_BYTES_MAX];
     size_t routing_size;
     int fd;
     zsp_t command;

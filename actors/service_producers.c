@@ -45,8 +45,13 @@ void
 zspool_service_produced (zspool_service_t *self, zspool_session_t *session, zspool_store_job_t *job)
 {
     zspool_session_t *fenced;
-    if (session->line)
-        return; //  asked twice at once
+    if (session->line) { //  asked twice at once
+        self->errors++;
+        zspool_post_error (self->socket, session, job->request, ZSP_PRODUCE, ZSPOOL_EPROTOCOL, 0,
+                           "this session produces already", true);
+        zspool_service_end_session (self, session);
+        return;
+    }
     if (!zspool_intake_open (self->intake, session, job->request, job->name, job->producer,
                              job->epoch, job->last, &fenced)) {
         zspool_post_error (self->socket, session, job->request, ZSP_PRODUCE, ZSPOOL_ENOMEM, 0,
@@ -63,9 +68,11 @@ zspool_service_produced (zspool_service_t *self, zspool_session_t *session, zspo
 void
 zspool_service_do_put (zspool_service_t *self, zspool_service_message_t *message)
 {
-    int rc = zspool_intake_put (self->intake, message->session, &message->command,
-                                zmq_msg_data (&message->frames [1]),
-                                zmq_msg_size (&message->frames [1]));
+    int rc = message->session->parked
+                ? ZSPOOL_EPROTOCOL
+                : zspool_intake_put (self->intake, message->session, &message->command,
+                                     zmq_msg_data (&message->frames [1]),
+                                     zmq_msg_size (&message->frames [1]));
     if (rc)
         zspool_service_refuse (self, message, rc, message->command.as.put.number, NULL);
 }
@@ -80,7 +87,10 @@ s_unpark (zspool_service_t *self, zspool_parked_t **at)
     *at = parked->next;
     for (size_t index = 0; index < parked->message.frames_count; index++)
         zmq_msg_close (&parked->message.frames [index]);
-    self->parked_bytes -= parked->message.bytes;
+    self->parked_bytes -= sizeof *parked + parked->message.bytes;
+    zspool_session_t *session = zspool_sessions_by_id (self->sessions, parked->session);
+    if (session)
+        session->parked = false;
     free (parked);
 }
 
@@ -98,7 +108,8 @@ zspool_service_unpark (zspool_service_t *self, uint64_t session)
 static bool
 s_park (zspool_service_t *self, zspool_service_message_t *message)
 {
-    zspool_parked_t *parked = self->parked_bytes + message->bytes <= PARKED_BYTES_MAX?
+    size_t bytes = sizeof (zspool_parked_t) + message->bytes;
+    zspool_parked_t *parked = self->parked_bytes + bytes <= PARKED_BYTES_MAX?
                              (zspool_parked_t *) calloc (1, sizeof *parked):
                              NULL;
     if (!parked)
@@ -115,15 +126,18 @@ s_park (zspool_service_t *self, zspool_service_message_t *message)
     while (*end)
         end = &(*end)->next;
     *end = parked;
-    self->parked_bytes += message->bytes;
+    self->parked_bytes += bytes;
+    message->session->parked = true;
     return true;
 }
 
 void
 zspool_service_do_commit (zspool_service_t *self, zspool_service_message_t *message)
 {
-    int rc = zspool_intake_commit (self->intake, message->session, &message->command,
-                                   &message->frames [1]);
+    int rc = message->session->parked
+                ? ZSPOOL_EPROTOCOL
+                : zspool_intake_commit (self->intake, message->session, &message->command,
+                                        &message->frames [1]);
     if (rc == ZSPOOL_EBUSY && s_park (self, message))
         return;
     if (rc)

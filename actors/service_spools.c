@@ -44,11 +44,13 @@ zspool_service_do_open (zspool_service_t *self, zspool_service_message_t *messag
                                "the service does not give this spool");
         return;
     }
-    if (message->session->spools_count + message->session->jobs >= ZSPOOL_SESSION_SPOOLS_MAX) {
+    const zspool_shelf_t *shelf = zspool_catalog_shelf_named (self->catalog, name);
+    bool again = shelf && zspool_session_has_spool (message->session, shelf->spool);
+    if (!again
+        && message->session->spools_count + message->session->jobs >= ZSPOOL_SESSION_SPOOLS_MAX) {
         zspool_service_refuse (self, message, ZSPOOL_ELIMIT, 0, "too many spools");
         return;
     }
-    const zspool_shelf_t *shelf = zspool_catalog_shelf_named (self->catalog, name);
     if (shelf) {
         zspool_service_opened (self, message->session, message->command.request, shelf->spool,
                                shelf->newest);

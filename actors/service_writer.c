@@ -51,9 +51,12 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
         return;
     }
     if (job->kind == ZSPOOL_JOB_SYNC) {
+        //  A client may use a request's number again: the jobs are done in the order they were handed.
         for (zspool_flush_t *flush = session->flushes; flush; flush = flush->next)
-            if (flush->request == job->request && flush->handed)
+            if (flush->request == job->request && flush->handed && !flush->job_done) {
                 flush->job_done = true;
+                break;
+            }
         return;
     }
     static const uint8_t about [] = {
@@ -78,7 +81,7 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
     case ZSPOOL_JOB_LIST: zspool_service_listed (self, session, job); break;
     case ZSPOOL_JOB_SEEK: {
         const zspool_subscription_t *subscription =
-            zspool_session_subscription (session, job->subscription);
+            zspool_session_subscription_by_id (session, job->subscription);
         if (subscription)
             zspool_service_tell_subscribed (self, subscription, job->request, job->generation,
                                             job->floor);

@@ -87,7 +87,8 @@ zspool_session_t *
 zspool_sessions_add (zspool_sessions_t *self, const void *routing, size_t routing_size, int fd)
 {
     uint64_t id = 0;
-    if (self->count == ZSPOOL_SESSIONS_MAX || routing_size == 0 || routing_size > 255)
+    if (self->count == ZSPOOL_SESSIONS_MAX || routing_size == 0
+        || routing_size > ZSPOOL_ROUTING_BYTES_MAX)
         return NULL;
     while (id == 0 || zspool_sessions_by_id (self, id))
         if (getrandom (&id, sizeof id, 0) != sizeof id)
@@ -224,6 +225,15 @@ zspool_session_subscription (const zspool_session_t *self, uint32_t number)
 {
     zspool_subscription_t *subscription = self->subscriptions;
     while (subscription && subscription->number != number)
+        subscription = subscription->next;
+    return subscription;
+}
+
+zspool_subscription_t *
+zspool_session_subscription_by_id (const zspool_session_t *self, uint64_t id)
+{
+    zspool_subscription_t *subscription = self->subscriptions;
+    while (subscription && subscription->id != id)
         subscription = subscription->next;
     return subscription;
 }

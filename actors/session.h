@@ -21,6 +21,7 @@
 #define ZSPOOL_SESSION_PINNED_MAX (4 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
 #define ZSPOOL_SERVICE_PINNED_MAX (64 * 1024 * 1024) //  and to all
 
+#define ZSPOOL_ROUTING_BYTES_MAX 255                  //  by which the ROUTER knows a client: ZMTP's limit
 #define ZSPOOL_SESSION_OWED_MAX (1024 * 1024)         //  bytes of answers that one did not take
 #define ZSPOOL_SERVICE_OWED_MAX (64 * 1024 * 1024)    //  and all
 
@@ -45,7 +46,7 @@ typedef struct zspool_flush {
 typedef struct zspool_session zspool_session_t;
 struct zspool_session {
     uint64_t id;               //  random: other sessions of the same application name it
-    uint8_t routing [256];
+    uint8_t routing [ZSPOOL_ROUTING_BYTES_MAX];
     size_t routing_size;
     int fd;                    //  of its connection; -1: not known
     int64_t expiry_ms;         //  gone when it is silent for so long
@@ -56,6 +57,7 @@ struct zspool_session {
     zspool_subscription_t *subscriptions;
     size_t subscriptions_count;
     size_t jobs;               //  under way for it
+    bool parked;               //  its transaction waits for others
     zspool_flush_t *flushes;   //  in the order they were asked for
     zspool_pins_t *pins;       //  blocks that ZeroMQ still has to send to it
     zspool_owed_t *owed;       //  what it is to get before all else
@@ -111,5 +113,8 @@ bool
     zspool_session_has_spool (const zspool_session_t *self, uint32_t spool);
 zspool_subscription_t *
     zspool_session_subscription (const zspool_session_t *self, uint32_t number);
+//  The same by what no other subscription ever had, for the client may give its number again.
+zspool_subscription_t *
+    zspool_session_subscription_by_id (const zspool_session_t *self, uint64_t id);
 
 #endif

@@ -60,7 +60,7 @@ struct zspool_store_job {
     size_t values_count;       //  of both together
     uint64_t session;          //  for the service: who asked,
     uint32_t request;          //  by which request,
-    uint32_t subscription;     //  for which subscription
+    uint64_t subscription;     //  for which subscription: the service's id of it
     void *owner;               //  likewise
     zspool_store_job_t *next;  //  for whoever has it in a list
 };
