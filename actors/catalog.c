@@ -6,12 +6,16 @@
 #include "dead.h"
 #include "handoff.h"
 #include "request.h"
+#include "session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-//  Blocks read back, for all shelves
-#define POOL_BLOCKS 64
+//  Blocks read back, for all shelves: more than clients that do not read can hold
+#define POOL_BLOCKS (ZSPOOL_SERVICE_PINNED_MAX / ZSPOOL_BLOCK_BYTES + 64)
+//  Somebody could take nothing, or memory was out: how soon to try again, at first and at last
+#define BUSY_MS_MIN 1
+#define BUSY_MS_MAX 8
 
 //  A group, and when it is to have a turn
 typedef struct {
@@ -20,6 +24,7 @@ typedef struct {
     uint32_t cursor;
     bool awake;
     int64_t due_ms;
+    int64_t busy_ms;           //  how long it waits to try again
 } s_entry_t;
 
 //  Filters, as a SUBSCRIBE gave them: texts in one allocation, with their bytes behind
@@ -303,7 +308,7 @@ s_make_group (zspool_catalog_t *self, zspool_store_job_t *job)
     job->tracker = NULL;
     filters->texts = NULL;
     self->entries [self->entries_count++] =
-        (s_entry_t){ group, job->spool, job->cursor, true, INT64_MAX };
+        (s_entry_t){ group, job->spool, job->cursor, true, INT64_MAX, BUSY_MS_MIN };
     return ZSPOOL_OK;
 }
 
@@ -434,13 +439,6 @@ zspool_catalog_job_done (zspool_catalog_t *self, zspool_store_job_t *job, uint64
             s_moved (self, job);
         break;
     case ZSPOOL_JOB_SEEK: s_moved (self, job); break;
-    case ZSPOOL_JOB_DELETE_CURSOR:
-        if (entry)
-            zspool_catalog_remove (self, entry->group);
-        break;
-    case ZSPOOL_JOB_PURGE:
-        zspool_catalog_dropped (self, job->spool, job->sequence, zclock_mono ());
-        break;
     default: break;
     }
 }
@@ -465,6 +463,25 @@ s_wake_spool (zspool_catalog_t *self, uint32_t spool)
             self->entries [index].awake = true;
 }
 
+//  Blocks that are kept are missing where they came from: let some go. They are read back when
+//  somebody wants them.
+static void
+s_bound_live (zspool_catalog_t *self, zspool_shelf_t *added)
+{
+    size_t count = added->live_count;
+    zspool_shelf_t *most = NULL;
+    for (size_t index = 0; index < self->shelves_count; index++) {
+        zspool_shelf_t *shelf = self->shelves [index];
+        if (shelf == added)
+            continue;
+        count += shelf->live_count;
+        if (!most || shelf->live_count > most->live_count)
+            most = shelf;
+    }
+    if (count > ZSPOOL_SHELVES_LIVE_MAX)
+        zspool_shelf_drop_live (most && most->live_count >= added->live_count? most: added);
+}
+
 void
 zspool_catalog_live (zspool_catalog_t *self, uint32_t spool, zspool_block_t *block)
 {
@@ -474,6 +491,7 @@ zspool_catalog_live (zspool_catalog_t *self, uint32_t spool, zspool_block_t *blo
         return;
     }
     zspool_shelf_live (shelf, block);
+    s_bound_live (self, shelf);
     s_wake_spool (self, spool);
 }
 
@@ -487,11 +505,11 @@ zspool_catalog_stored (zspool_catalog_t *self, uint32_t spool)
 }
 
 void
-zspool_catalog_dropped (zspool_catalog_t *self, uint32_t spool, uint64_t dropped_to, int64_t now_ms)
+zspool_catalog_dropped (zspool_catalog_t *self, uint32_t spool, uint64_t dropped_to)
 {
     for (size_t index = 0; index < self->entries_count; index++)
         if (self->entries [index].spool == spool) {
-            zspool_group_dropped (self->entries [index].group, dropped_to, now_ms);
+            zspool_group_dropped (self->entries [index].group, dropped_to);
             self->entries [index].awake = true;
         }
     self->changed = true;
@@ -509,25 +527,50 @@ zspool_catalog_buried (zspool_catalog_t *self, zspool_move_t *move, int64_t now_
     entry->awake = true;
 }
 
-zspool_turn_t
+//  Give a group a turn, and note when it is to have the next.
+static void
+s_take_turn (s_entry_t *entry, int64_t now_ms)
+{
+    zspool_turn_t turn = zspool_group_turn (entry->group, now_ms);
+    entry->awake = turn == ZSPOOL_TURN_MORE;
+    entry->due_ms = zspool_group_due_ms (entry->group);
+    if (turn != ZSPOOL_TURN_BUSY)
+        entry->busy_ms = BUSY_MS_MIN;
+    else {
+        if (now_ms + entry->busy_ms < entry->due_ms || entry->due_ms <= now_ms)
+            entry->due_ms = now_ms + entry->busy_ms;
+        entry->busy_ms = 2 * entry->busy_ms < BUSY_MS_MAX? 2 * entry->busy_ms: BUSY_MS_MAX;
+    }
+}
+
+//  When a shelf finds no block to read into, since others keep all, these let go.
+static void
+s_feed_shelves (zspool_catalog_t *self)
+{
+    bool starves = false;
+    for (size_t index = 0; index < self->shelves_count; index++)
+        starves = starves || self->shelves [index]->starves;
+    for (size_t index = 0; starves && index < self->shelves_count; index++)
+        zspool_shelf_forget (self->shelves [index]);
+}
+
+bool
 zspool_catalog_turn (zspool_catalog_t *self, int64_t now_ms, int64_t *due_ms)
 {
-    zspool_turn_t all = ZSPOOL_TURN_IDLE;
+    bool more = false;
     *due_ms = INT64_MAX;
     for (size_t index = 0; index < self->entries_count; index++) {
         s_entry_t *entry = &self->entries [index];
         if (entry->awake || entry->due_ms <= now_ms) {
-            zspool_turn_t turn = zspool_group_turn (entry->group, now_ms);
-            entry->awake = turn != ZSPOOL_TURN_IDLE;
-            entry->due_ms = zspool_group_due_ms (entry->group);
+            s_take_turn (entry, now_ms);
             self->changed = true;
-            if (turn == ZSPOOL_TURN_MORE || (turn == ZSPOOL_TURN_BUSY && all == ZSPOOL_TURN_IDLE))
-                all = turn;
+            more = more || entry->awake;
         }
         if (entry->due_ms < *due_ms)
             *due_ms = entry->due_ms;
     }
-    return all;
+    s_feed_shelves (self);
+    return more;
 }
 
 bool

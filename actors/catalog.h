@@ -85,12 +85,13 @@ void
 void
     zspool_catalog_stored (zspool_catalog_t *self, uint32_t spool);
 void
-    zspool_catalog_dropped (zspool_catalog_t *self, uint32_t spool, uint64_t dropped_to, int64_t now_ms);
+    zspool_catalog_dropped (zspool_catalog_t *self, uint32_t spool, uint64_t dropped_to);
 void
     zspool_catalog_buried (zspool_catalog_t *self, zspool_move_t *move, int64_t now_ms);
 
-//  Give all groups that have something to do a turn. *due_ms: when the next has, if nothing happens.
-zspool_turn_t
+//  Give all groups that have something to do a turn. True: there is more to do at once. *due_ms: else when
+//  the next has, if nothing happens.
+bool
     zspool_catalog_turn (zspool_catalog_t *self, int64_t now_ms, int64_t *due_ms);
 
 //  Hand in the changes of all cursors. False: some must wait. And whether there may be any.

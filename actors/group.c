@@ -296,9 +296,8 @@ zspool_group_set_dead (zspool_group_t *self, uint32_t dead_spool)
 }
 
 void
-zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to, int64_t now_ms)
+zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to)
 {
-    (void) now_ms;
     zspool_leases_drop (self->leases, 1, dropped_to, zspool_group_let_go, self);
     zspool_cursor_skip (self->args.tracker, dropped_to);
     zspool_doom_forget (&self->doom, dropped_to);

@@ -179,7 +179,7 @@ void
 void
     zspool_group_set_dead (zspool_group_t *self, uint32_t dead_spool);
 void
-    zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to, int64_t now_ms);
+    zspool_group_dropped (zspool_group_t *self, uint64_t dropped_to);
 void
     zspool_group_moved (zspool_group_t *self, uint32_t generation, uint64_t floor, uint64_t sent_to,
                         zspool_cursor_t *tracker);

@@ -20,7 +20,9 @@
 #include "batch.h"
 #include "session.h"
 
-#define ZSPOOL_INTAKE_POOL_BLOCKS 64
+//  Blocks: being filled and under way; kept by shelves; sent from by ZeroMQ
+#define ZSPOOL_INTAKE_POOL_BLOCKS \
+    (64 + ZSPOOL_SHELVES_LIVE_MAX + ZSPOOL_SERVICE_PINNED_MAX / ZSPOOL_BLOCK_BYTES)
 #define ZSPOOL_INTAKE_BYTES_MAX (16 * 1024 * 1024) //  of blocks handed over and not durable
 #define ZSPOOL_INTAKE_BATCHES_MAX 24               //  handed over and not given back; of ZSPOOL_WRITER_BATCHES_MAX
 #define ZSPOOL_WINDOW_BYTES_MAX (4 * 1024 * 1024)  //  what a producer is told to have unconfirmed at most
@@ -29,7 +31,7 @@
 typedef struct zspool_line zspool_line_t;
 struct zspool_line {
     char name [128];           //  "": none
-    uint32_t producer;         //  its number in the store; 0: it has no name
+    uint32_t producer;         //  its number in batches: without a name one of its own
     uint32_t epoch;
     zspool_session_t *session; //  who uses it now, or NULL
     uint64_t taken;

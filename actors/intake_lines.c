@@ -103,7 +103,7 @@ zspool_intake_open (zspool_intake_t *self, zspool_session_t *session, uint32_t r
         line->refs--;
         self->lines_used--;
     }
-    line->producer = producer;
+    line->producer = producer? producer: ZSPOOL_MARK_UNNAMED | self->unnamed++;
     line->epoch = epoch;
     line->held = false;
     if (line->session != session) {

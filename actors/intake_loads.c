@@ -198,9 +198,7 @@ s_seal (zspool_load_t *load)
         zspool_block_seal (batch->blocks [index].block); //  one that was full is sealed already
     for (size_t index = 0; index < load->reaches_count; index++) {
         const zspool_reach_t *reach = &load->reaches [index];
-        if (reach->line->producer)
-            batch->marks [batch->marks_count++] =
-                (zspool_mark_t){ reach->line->producer, reach->last };
+        batch->marks [batch->marks_count++] = (zspool_mark_t){ reach->line->producer, reach->last };
     }
     batch->handed_us = zclock_usecs ();
 }
@@ -252,7 +250,8 @@ s_hand_over_txns (zspool_intake_t *self, zspool_load_t **at_p)
     int rc = ZSPOOL_OK;
     for (size_t index = 0; rc == ZSPOOL_OK && index < load->groups_count; index++) {
         zspool_batch_t *batch = load->batch;
-        rc = zspool_group_take_claimed (load->groups [index], &batch->changes [batch->changes_count]);
+        rc = zspool_group_take_claimed (load->groups [index],
+                                        &batch->changes [batch->changes_count]);
         batch->changes_count += rc == ZSPOOL_OK;
     }
     if (rc == ZSPOOL_OK) {
@@ -269,6 +268,13 @@ s_may_hand_over (const zspool_intake_t *self)
 {
     return self->under_way_count < ZSPOOL_INTAKE_BATCHES_MAX
            && self->under_way_bytes < ZSPOOL_INTAKE_BYTES_MAX / 2;
+}
+
+//  Whether the writer has nothing to do, or is to have all there is.
+static bool
+s_is_idle (const zspool_intake_t *self, bool all)
+{
+    return self->under_way_count == 0 || (all && self->under_way_count < ZSPOOL_INTAKE_BATCHES_MAX);
 }
 
 //  Whether two loads share a spool or, as far as that is cheap to tell, a producer
@@ -296,10 +302,10 @@ s_is_stuck (const zspool_intake_t *self, const zspool_load_t *load, int64_t now_
 void
 zspool_intake_hand_over_due (zspool_intake_t *self, bool all, int64_t now_ms)
 {
-    bool idle = all || self->under_way_count == 0;
     bool late = now_ms - self->handed_ms >= ZSPOOL_INTAKE_STUCK_MS;
     for (zspool_load_t **at = &self->filling; *at;) {
-        bool due = idle || (s_may_hand_over (self) && ((*at)->bytes >= FULL_BYTES || late));
+        bool due = s_is_idle (self, all)
+                   || (s_may_hand_over (self) && ((*at)->bytes >= FULL_BYTES || late));
         if (due && (all || !s_is_stuck (self, *at, now_ms)))
             s_hand_over_at (self, at);
         else
@@ -312,7 +318,8 @@ zspool_intake_hand_over_due (zspool_intake_t *self, bool all, int64_t now_ms)
             *at = load->next;
             zspool_intake_destroy_load (self, &load);
         }
-        else if (idle || (s_may_hand_over (self) && (load->bytes >= FULL_BYTES || late)))
+        else if (s_is_idle (self, all)
+                 || (s_may_hand_over (self) && (load->bytes >= FULL_BYTES || late)))
             s_hand_over_txns (self, at);
         else
             at = &load->next;

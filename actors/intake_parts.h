@@ -50,6 +50,7 @@ struct zspool_intake {
     zspool_block_pool_t *pool;
     zspool_line_t *lines;
     size_t lines_used;         //  by sessions
+    uint32_t unnamed;          //  lines without a name, so far
     zspool_line_t *touched;    //  lines to be told what was cached
     bool some_held;            //  lines
     zspool_load_t *filling;         //  plain

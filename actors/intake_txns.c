@@ -54,9 +54,10 @@ s_reserve_parts (zspool_intake_t *self, zspool_load_t *load, const zsp_t *comman
         blocks [index] =
             block? block: zspool_intake_begin_block (self, load, part.spool, size, false);
         if (!blocks [index]) {
+            bool full = load->batch->blocks_count == ZSPOOL_BATCH_BLOCKS_MAX;
             while (load->batch->blocks_count > before)
                 zspool_block_destroy (&load->batch->blocks [--load->batch->blocks_count].block);
-            return ZSPOOL_EBUSY;
+            return full? ZSPOOL_EBUSY: ZSPOOL_ENOMEM;
         }
         bytes [index] = size;
         counts [index] = part.count;
@@ -152,7 +153,8 @@ s_txn_load (zspool_intake_t *self, const zsp_t *command, size_t bytes)
     zspool_load_t *load = *at;
     if (load && load->txns_count == load->txns_max) {
         size_t max = load->txns_max? 2 * load->txns_max: 16;
-        zspool_intake_txn_t *txns = (zspool_intake_txn_t *) realloc (load->txns, max * sizeof *txns);
+        zspool_intake_txn_t *txns =
+            (zspool_intake_txn_t *) realloc (load->txns, max * sizeof *txns);
         if (!txns)
             return NULL;
         load->txns = txns;

@@ -173,6 +173,7 @@ zspool_lanes_number_anew (zspool_lanes_t *self, zspool_pending_t *pending)
 static void
 s_publish (zspool_lanes_t *self, zspool_lane_t *lane, zspool_block_t *block)
 {
+    lane->published = zspool_block_last_sequence (block);
     for (size_t index = 0; index < lane->given.outlets_count; index++) {
         zspool_block_t *given = zspool_block_ref (block);
         if (zspool_handoff_send (zsock_resolve (lane->given.outlets [index].pipe), HANDOFF_BLOCK,

@@ -24,6 +24,7 @@ typedef struct {
     zspool_writer_lane_t given;
     uint64_t ceiling;               //  async: committed
     uint64_t dropped_to;            //  outlets know that what ends here was dropped at the limit
+    uint64_t published;             //  last sequence that was handed on
     bool held;                      //  async: for one pass over what waits: a block before may not be seen yet
     uint64_t stored;                //  blocks in the commit that has ended: of its inlet,
     uint64_t stored_all;            //  and whoever's

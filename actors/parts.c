@@ -5,10 +5,14 @@
 #include "parts.h"
 #include "dead.h"
 #include "inlet.h"
+#include "session.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+//  To how many outlets a service comes that sends from the inlet's blocks
+#define SERVICE_OUTLETS (ZSPOOL_SERVICE_PINNED_MAX / ZSPOOL_PINNED_BYTES_MAX)
 
 static int
 s_fail (zspool_parts_t *self, int code, const char *reason)
@@ -329,7 +333,7 @@ s_new_inlet (zspool_parts_t *self)
         .endpoints = options->in,
         .topics = self->feeds->topics,
         .indexed = s_is_indexed (self),
-        .outlets = self->outlets_count,
+        .outlets = self->outlets_count + (self->service_pipe? SERVICE_OUTLETS: 0),
         .hwm = (int) options->hwm,
         .message_bytes_max = s_message_bytes_max (options),
         .message_frames_max = (size_t) options->message_frames_max,

@@ -88,6 +88,7 @@ zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command,
 {
     zmq_msg_t frame;
     int rc = s_make_command (&frame, command, lists);
+    to->deaf = to->deaf || rc; //  it would wait for that
     if (rc)
         return rc;
     rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame);

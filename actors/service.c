@@ -26,8 +26,6 @@
 #define BATCH_BYTES (4 * 1024 * 1024)
 //  Changes of cursors are collected for so long
 #define CHANGE_MS 40
-//  Somebody could take nothing, or memory was out: try again after this
-#define RETRY_MS 1
 //  A stop takes no longer
 #define STOP_MS 10000
 
@@ -383,10 +381,8 @@ s_work (zspool_service_t *self)
     if (self->flush_all)
         zspool_handoff_send (zsock_resolve (self->writer), HANDOFF_FLUSH, NULL, 0);
     self->flush_all = false;
-    zspool_turn_t turn = zspool_catalog_turn (self->catalog, self->awake.now_ms, &groups_ms);
-    s_earlier (&due_ms, turn == ZSPOOL_TURN_MORE? self->awake.now_ms:
-                        turn == ZSPOOL_TURN_BUSY? self->awake.now_ms + RETRY_MS:
-                                                  groups_ms);
+    bool more = zspool_catalog_turn (self->catalog, self->awake.now_ms, &groups_ms);
+    s_earlier (&due_ms, more? self->awake.now_ms: groups_ms);
     if (self->awake.now_ms - self->change_ms >= CHANGE_MS) {
         zspool_catalog_hand_changes (self->catalog);
         self->change_ms = self->awake.now_ms;

@@ -209,27 +209,40 @@ zspool_service_do_flush (zspool_service_t *self, zspool_service_message_t *messa
 
 //  Hand in the changes of a session's cursors. False: that must wait.
 static bool
-s_hand_changes (const zspool_session_t *session)
+s_hand_changes (zspool_service_t *self, zspool_session_t *session)
 {
-    bool handed = true;
+    if (session->has_left && zspool_catalog_hand_changes (self->catalog))
+        session->has_left = false;
+    bool handed = !session->has_left;
     for (const zspool_subscription_t *at = session->subscriptions; at; at = at->next)
         if (at->group && !zspool_group_hand_change (at->group, true))
             handed = false;
     return handed;
 }
 
-static void
+//  Have what a flush waits for stored. False: it must wait, and so must those behind it.
+static bool
 s_serve_flush (zspool_service_t *self, zspool_session_t *session, zspool_flush_t *flush)
 {
-    if (!flush->handed && s_hand_changes (session)) {
-        zspool_store_job_t *job = zspool_job_new (ZSPOOL_JOB_SYNC);
-        if (!job)
-            return;
-        job->session = session->id;
-        job->request = flush->request;
-        flush->handed = true;
-        zspool_service_hand_job (self, session, job);
-    }
+    if (flush->handed)
+        return true;
+    zspool_store_job_t *job =
+        s_hand_changes (self, session)? zspool_job_new (ZSPOOL_JOB_SYNC): NULL;
+    if (!job)
+        return false;
+    job->session = session->id;
+    flush->handed = true;
+    zspool_service_hand_job (self, session, job);
+    return true;
+}
+
+//  Whether all that is stored which a flush waits for. What was refused since is not waited for.
+static bool
+s_is_flushed (const zspool_session_t *session, const zspool_flush_t *flush)
+{
+    const zspool_line_t *line = session->line;
+    return flush->job_done
+           && (!line || line->stored >= flush->number || line->stored == line->taken);
 }
 
 //  Answer those who wait for what is durable by now.
@@ -241,9 +254,9 @@ zspool_service_serve_flushes (zspool_service_t *self)
     zspool_session_t *session = NULL;
     while ((session = zspool_sessions_next (self->sessions, session)) != NULL) {
         for (zspool_flush_t *flush = session->flushes; flush; flush = flush->next)
-            s_serve_flush (self, session, flush);
-        while (session->flushes && session->flushes->job_done
-               && (!session->line || session->line->stored >= session->flushes->number)) {
+            if (!s_serve_flush (self, session, flush))
+                break;
+        while (session->flushes && s_is_flushed (session, session->flushes)) {
             zspool_flush_t *flush = session->flushes;
             session->flushes = flush->next;
             self->flushes--;

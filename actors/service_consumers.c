@@ -50,6 +50,8 @@ zspool_service_unsubscribe (zspool_service_t *self, zspool_session_t *session,
     if (subscription->group) {
         zspool_group_t *group = subscription->group;
         zspool_group_leave (group, subscription, self->awake.now_ms);
+        if (!zspool_group_hand_change (group, true))
+            session->has_left = true;
         zspool_catalog_wake (self->catalog, group);
     }
     free (subscription);
@@ -72,15 +74,12 @@ zspool_service_do_subscribe (zspool_service_t *self, zspool_service_message_t *m
         zspool_service_refuse (self, message, ZSPOOL_ELIMIT, 0, "too many subscriptions");
         return;
     }
+    zspool_store_job_t *job = zspool_service_new_job (self, message, ZSPOOL_JOB_OPEN_CURSOR);
+    if (!job)
+        return;
     zspool_subscription_t *subscription =
         (zspool_subscription_t *) calloc (1, sizeof *subscription);
-    zspool_store_job_t *job =
-        subscription? zspool_service_new_job (self, message, ZSPOOL_JOB_OPEN_CURSOR): NULL;
-    if (!job) {
-        free (subscription);
-        return;
-    }
-    int rc = zspool_catalog_prepare (self->catalog, command, job);
+    int rc = subscription? zspool_catalog_prepare (self->catalog, command, job): ZSPOOL_ENOMEM;
     if (rc) {
         zspool_service_refuse (self, message, rc, 0,
                                rc == ZSPOOL_EBUSY? "the device delivers through this cursor"
@@ -107,8 +106,9 @@ void
 zspool_service_subscribed (zspool_service_t *self, zspool_session_t *session,
                            zspool_store_job_t *job)
 {
-    zspool_subscription_t *subscription = zspool_session_subscription_by_id (session, job->subscription);
-    if (!subscription || subscription->group)
+    zspool_subscription_t *subscription =
+        zspool_session_subscription_by_id (session, job->subscription);
+    if (!subscription)
         return; //  it has left meanwhile
     const char *why = NULL;
     int rc = job->rc;
@@ -243,10 +243,12 @@ zspool_service_do_seek (zspool_service_t *self, zspool_service_message_t *messag
     zspool_service_hand_job (self, message->session, job);
 }
 
-//  A cursor was deleted by other means: its consumers have none any more.
-static void
-s_cursor_deleted (zspool_service_t *self, zspool_group_t *group)
+void
+zspool_service_cursor_deleted (zspool_service_t *self, uint32_t spool, uint32_t cursor)
 {
+    zspool_group_t *group = zspool_catalog_group (self->catalog, spool, cursor);
+    if (!group)
+        return;
     zspool_session_t *session = NULL;
     while ((session = zspool_sessions_next (self->sessions, session)) != NULL)
         for (zspool_subscription_t *at = session->subscriptions; at;) {
@@ -265,8 +267,8 @@ void
 zspool_service_sought (zspool_service_t *self, zspool_seek_t *seek)
 {
     zspool_group_t *group = zspool_catalog_group (self->catalog, seek->spool, seek->cursor);
-    if (group && seek->generation == 0)
-        s_cursor_deleted (self, group);
+    if (seek->generation == 0)
+        zspool_service_cursor_deleted (self, seek->spool, seek->cursor);
     else if (group)
         zspool_catalog_track_anew (self->catalog, group);
     free (seek);

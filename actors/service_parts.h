@@ -131,6 +131,9 @@ int
                             const zspool_piece_t *pieces, size_t pieces_count);
 void
     zspool_service_tell (void *arg, zspool_subscription_t *to, uint32_t generation, uint64_t floor);
+//  A cursor was deleted: its consumers, if there are any, have none any more.
+void
+    zspool_service_cursor_deleted (zspool_service_t *self, uint32_t spool, uint32_t cursor);
 //  A cursor was moved, or deleted, by other means; *seek is freed.
 void
     zspool_service_sought (zspool_service_t *self, zspool_seek_t *seek);

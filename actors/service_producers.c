@@ -19,21 +19,30 @@ struct zspool_parked {
     zspool_parked_t *next;
 };
 
+static void
+s_refuse_producing (zspool_service_t *self, zspool_service_message_t *message)
+{
+    zspool_service_refuse (self, message, ZSPOOL_ENOMEM, 0, NULL);
+    message->session->produces = false;
+}
+
 void
 zspool_service_do_produce (zspool_service_t *self, zspool_service_message_t *message)
 {
-    if (message->session->line) {
+    if (message->session->produces) {
         zspool_service_refuse (self, message, ZSPOOL_EPROTOCOL, 0, "this session produces already");
         return;
     }
+    message->session->produces = true;
     if (message->command.as.produce.name.size == 0) {
         zspool_session_t *fenced;
         if (!zspool_intake_open (self->intake, message->session, message->command.request, "", 0, 1,
                                  0, &fenced))
-            zspool_service_refuse (self, message, ZSPOOL_ENOMEM, 0, NULL);
+            s_refuse_producing (self, message);
         return;
     }
     zspool_store_job_t *job = zspool_service_new_job (self, message, ZSPOOL_JOB_OPEN_PRODUCER);
+    message->session->produces = job != NULL;
     if (!job)
         return;
     zsp_text_copy (job->name, sizeof job->name, message->command.as.produce.name);
@@ -45,17 +54,11 @@ void
 zspool_service_produced (zspool_service_t *self, zspool_session_t *session, zspool_store_job_t *job)
 {
     zspool_session_t *fenced;
-    if (session->line) { //  asked twice at once
-        self->errors++;
-        zspool_post_error (self->socket, session, job->request, ZSP_PRODUCE, ZSPOOL_EPROTOCOL, 0,
-                           "this session produces already", true);
-        zspool_service_end_session (self, session);
-        return;
-    }
     if (!zspool_intake_open (self->intake, session, job->request, job->name, job->producer,
                              job->epoch, job->last, &fenced)) {
         zspool_post_error (self->socket, session, job->request, ZSP_PRODUCE, ZSPOOL_ENOMEM, 0,
                            "out of memory", false);
+        session->produces = false;
         return;
     }
     if (fenced) {

@@ -41,6 +41,8 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
         session->jobs--;
     uint32_t spool = job->spool;
     uint64_t newest = 0;
+    if (job->kind == ZSPOOL_JOB_DELETE_CURSOR && job->rc == ZSPOOL_OK)
+        zspool_service_cursor_deleted (self, spool, job->cursor);
     zspool_catalog_job_done (self->catalog, job, &newest);
     if (job->kind == ZSPOOL_JOB_SYNC && !job->session)
         self->stop_synced = true;
@@ -51,12 +53,12 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
         return;
     }
     if (job->kind == ZSPOOL_JOB_SYNC) {
-        //  A client may use a request's number again: the jobs are done in the order they were handed.
-        for (zspool_flush_t *flush = session->flushes; flush; flush = flush->next)
-            if (flush->request == job->request && flush->handed && !flush->job_done) {
-                flush->job_done = true;
-                break;
-            }
+        //  They come back in the order they were handed in.
+        zspool_flush_t *flush = session->flushes;
+        while (flush && flush->job_done)
+            flush = flush->next;
+        if (flush)
+            flush->job_done = true;
         return;
     }
     static const uint8_t about [] = {
@@ -66,6 +68,8 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
     };
     if (job->rc) {
         self->errors++;
+        if (job->kind == ZSPOOL_JOB_OPEN_PRODUCER)
+            session->produces = false;
         bool fatal = job->rc == ZSPOOL_EFENCED;
         zspool_post_error (self->socket, session, job->request, about [job->kind], job->rc, 0,
                            zspool_strerror (job->rc), fatal);
@@ -89,6 +93,17 @@ s_job_done (zspool_service_t *self, zspool_store_job_t *job)
     }
     default: zspool_service_done (self, session, job->request, 0);
     }
+}
+
+//  The store has failed: nothing more comes of what clients wait for.
+static void
+s_fail (zspool_service_t *self)
+{
+    zspool_session_t *session = NULL;
+    self->failed = true;
+    while ((session = zspool_sessions_next (self->sessions, session)) != NULL)
+        zspool_post_error (self->socket, session, 0, 0, ZSPOOL_EFAILED, 0,
+                           zspool_strerror (ZSPOOL_EFAILED), true);
 }
 
 void
@@ -121,11 +136,11 @@ zspool_service_handle_writer (zspool_service_t *self)
             self->unpark = true;
             break;
         case HANDOFF_DROPPED:
-            zspool_catalog_dropped (self->catalog, seek->spool, seek->floor, self->awake.now_ms);
+            zspool_catalog_dropped (self->catalog, seek->spool, seek->floor);
             free (seek);
             break;
         case HANDOFF_SEEK: zspool_service_sought (self, seek); break;
-        case HANDOFF_FAILED: self->failed = true; break;
+        case HANDOFF_FAILED: s_fail (self); break;
         default: break;
         }
     }

@@ -53,11 +53,13 @@ struct zspool_session {
     int64_t heard_ms;          //  when it was heard last
     uint32_t spools [ZSPOOL_SESSION_SPOOLS_MAX];
     size_t spools_count;
-    struct zspool_line *line;  //  it produces; NULL: it does not
+    bool produces;             //  it has asked to
+    struct zspool_line *line;  //  as this one; NULL: not yet
     zspool_subscription_t *subscriptions;
     size_t subscriptions_count;
     size_t jobs;               //  under way for it
     bool parked;               //  its transaction waits for others
+    bool has_left;             //  groups that may still have to store what it acknowledged
     zspool_flush_t *flushes;   //  in the order they were asked for
     zspool_pins_t *pins;       //  blocks that ZeroMQ still has to send to it
     zspool_owed_t *owed;       //  what it is to get before all else
@@ -111,9 +113,9 @@ zspool_session_t *
 //  Whether the client has opened that spool.
 bool
     zspool_session_has_spool (const zspool_session_t *self, uint32_t spool);
+//  A subscription, by the number that the client gave it, or by its id
 zspool_subscription_t *
     zspool_session_subscription (const zspool_session_t *self, uint32_t number);
-//  The same by what no other subscription ever had, for the client may give its number again.
 zspool_subscription_t *
     zspool_session_subscription_by_id (const zspool_session_t *self, uint64_t id);
 

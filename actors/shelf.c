@@ -23,9 +23,9 @@ zspool_shelf_init (zspool_shelf_t *self, uint32_t spool, const char *name, zspoo
     self->dropped_to = self->newest = last_sequence;
 }
 
-//  Let the oldest live block go: the store has it, or will.
-static void
-s_drop_live (zspool_shelf_t *self)
+//  The store has it, or will.
+void
+zspool_shelf_drop_live (zspool_shelf_t *self)
 {
     zspool_block_t *block = self->live [self->live_first];
     self->dropped_to = zspool_block_last_sequence (block);
@@ -35,12 +35,18 @@ s_drop_live (zspool_shelf_t *self)
 }
 
 void
+zspool_shelf_forget (zspool_shelf_t *self)
+{
+    for (size_t index = 0; index < ZSPOOL_SHELF_READ_MAX; index++)
+        zspool_block_destroy (&self->read [index]);
+}
+
+void
 zspool_shelf_end (zspool_shelf_t *self)
 {
     while (self->live_count > 0)
-        s_drop_live (self);
-    for (size_t index = 0; index < ZSPOOL_SHELF_READ_MAX; index++)
-        zspool_block_destroy (&self->read [index]);
+        zspool_shelf_drop_live (self);
+    zspool_shelf_forget (self);
     zspool_reader_destroy (&self->reader);
 }
 
@@ -52,13 +58,13 @@ zspool_shelf_live (zspool_shelf_t *self, zspool_block_t *block)
     if (zspool_block_size (block) > ZSPOOL_SHELF_LIVE_BYTES) {
         //  Blocks are kept without a hole, so what came before is let go too.
         while (self->live_count > 0)
-            s_drop_live (self);
+            zspool_shelf_drop_live (self);
         self->dropped_to = self->newest;
         zspool_block_destroy (&block);
         return;
     }
     if (self->live_count == ZSPOOL_SHELF_LIVE_MAX)
-        s_drop_live (self);
+        zspool_shelf_drop_live (self);
     //  What came before the first that is kept is in the store, whoever saw it.
     if (self->live_count == 0 && self->dropped_to < zspool_block_first_sequence (block) - 1)
         self->dropped_to = zspool_block_first_sequence (block) - 1;
@@ -106,6 +112,7 @@ s_read (zspool_shelf_t *self, uint64_t sequence, zspool_filter_t *filter, zspool
     zspool_reader_set_filter (self->reader, filter);
     zspool_reader_seek (self->reader, sequence);
     int rc = zspool_reader_next (self->reader, kept);
+    self->starves = rc == ZSPOOL_EFULL;
     if (rc == ZSPOOL_OK) {
         self->read_next = (self->read_next + 1) % ZSPOOL_SHELF_READ_MAX;
         *block_p = zspool_block_ref (*kept);

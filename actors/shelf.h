@@ -16,6 +16,7 @@
 #define ZSPOOL_SHELF_LIVE_MAX 16
 #define ZSPOOL_SHELF_LIVE_BYTES (1024 * 1024) //  a larger block is not kept
 #define ZSPOOL_SHELF_READ_MAX 4
+#define ZSPOOL_SHELVES_LIVE_MAX 64            //  live blocks of all shelves: intake and inlet wait for them
 
 typedef struct {
     uint32_t spool;
@@ -29,6 +30,7 @@ typedef struct {
     uint64_t absent_from;      //  what lies from here to dropped_to is not in the store yet; 0: who knows
     size_t read_next;          //  the one to be replaced next
     zspool_block_t *read [ZSPOOL_SHELF_READ_MAX]; //  read back last
+    bool starves;              //  there was no block to read into
     uint64_t damaged;          //  blocks passed over because they are damaged
 } zspool_shelf_t;
 
@@ -43,9 +45,17 @@ void
 void
     zspool_shelf_live (zspool_shelf_t *self, zspool_block_t *block);
 
+//  Let the oldest live block go; there is one.
+void
+    zspool_shelf_drop_live (zspool_shelf_t *self);
+
 //  More was stored: what was not kept may be there now.
 void
     zspool_shelf_stored (zspool_shelf_t *self);
+
+//  Let go of what was read back.
+void
+    zspool_shelf_forget (zspool_shelf_t *self);
 
 //  Give the block that holds the message `sequence`, or the first behind it: a reference, the
 //  caller's. With a filter blocks may be passed over that it does not match; *next is the sequence

@@ -364,6 +364,31 @@ s_sought (self_t *self)
     zspool_seeker_done (&self->seeker);
 }
 
+//  A job has opened a spool. Under `async` more of it may have been handed on than is durable.
+static void
+s_open_lane (self_t *self, zspool_store_job_t *job)
+{
+    const zspool_lane_t *lane = zspool_lanes_open (&self->lanes, job->spool);
+    if (!lane)
+        job->rc = ZSPOOL_ENOMEM;
+    else if (job->last_sequence < lane->published)
+        job->last_sequence = lane->published;
+}
+
+//  A job has moved cursors: tell who delivers through them.
+static void
+s_tell_moved (self_t *self, const zspool_store_job_t *job)
+{
+    for (size_t index = 0; job->rc == ZSPOOL_OK && index < job->moved_count; index++) {
+        zspool_seek_t *seek = (zspool_seek_t *) malloc (sizeof *seek);
+        if (seek)
+            *seek = job->moved [index];
+        if (seek)
+            zspool_lanes_sought (&self->lanes, &seek);
+        free (seek);
+    }
+}
+
 //  The jobs of the commit were done, or refused: give them back.
 static void
 s_finish_jobs (self_t *self)
@@ -374,9 +399,9 @@ s_finish_jobs (self_t *self)
         self->jobs_count--;
         job->next = NULL;
         zspool_job_finish (job, self->store);
-        if (job->rc == ZSPOOL_OK && job->kind == ZSPOOL_JOB_OPEN_SPOOL
-            && !zspool_lanes_open (&self->lanes, job->spool))
-            job->rc = ZSPOOL_ENOMEM;
+        s_tell_moved (self, job);
+        if (job->rc == ZSPOOL_OK && job->kind == ZSPOOL_JOB_OPEN_SPOOL)
+            s_open_lane (self, job);
         if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_JOB, job, 0))
             zspool_job_destroy (&job);
     }
@@ -411,17 +436,25 @@ s_commit_ended (self_t *self)
     zspool_lanes_publish_ahead (&self->lanes, &self->pending);
 }
 
+//  Whether a job moves cursors
+static bool
+s_moves_cursors (const zspool_store_job_t *job)
+{
+    return job->kind == ZSPOOL_JOB_SEEK || job->kind == ZSPOOL_JOB_DELETE_CURSOR
+           || job->kind == ZSPOOL_JOB_PURGE;
+}
+
 //  Let the commit being prepared do what the service wants done. A move may have been prepared that
-//  acknowledges on a cursor: then later.
+//  acknowledges on a cursor: that is not moved before.
 static void
 s_choose_jobs (self_t *self)
 {
     zspool_commit_t *commit = &self->commit;
     commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
     commit->jobs_count = 0;
-    if (self->mover.count > 0)
-        return;
     for (zspool_store_job_t *job = self->jobs; job; job = job->next) {
+        if (self->mover.count > 0 && s_moves_cursors (job))
+            break;
         job->defaults = &self->defaults;
         commit->jobs [commit->jobs_count++] = job;
     }

@@ -24,9 +24,13 @@ typedef struct {
     uint32_t spool;
 } zspool_batch_block_t;
 
+//  Producers without a name have numbers from here on: nothing is stored of them, but their batches keep
+//  their order
+#define ZSPOOL_MARK_UNNAMED 0x80000000
+
 //  How far a producer has got
 typedef struct {
-    uint32_t producer;         //  its number in the store
+    uint32_t producer;         //  its number in the store, or ZSPOOL_MARK_UNNAMED and more
     uint64_t last;             //  all its messages up to this number are in the store with this batch
 } zspool_mark_t;
 

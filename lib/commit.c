@@ -5,6 +5,13 @@
 #include "commit.h"
 #include "store_blocks.h"
 
+static bool
+s_has_cursor (zspool_store_t *store, uint32_t spool_id, uint32_t cursor)
+{
+    zspool_spool_state_t *spool = zspool_store_find_spool (store, spool_id);
+    return spool && zspool_store_find_cursor (spool, cursor);
+}
+
 //  Store the changes. Under `async` one may speak of messages that the disk had no room for yet:
 //  then what it says of those before is stored, and it is to be stored again, with all behind it.
 static int
@@ -17,7 +24,8 @@ s_store_changes (zspool_commit_t *self, zspool_store_t *store)
         uint64_t next_sequence;
         int64_t stored_us;
         int rc = zspool_store_numbering (store, change->spool, &next_sequence, &stored_us);
-        if (rc == ZSPOOL_OK)
+        //  Of one that was deleted meanwhile nothing is to be stored.
+        if (rc == ZSPOOL_OK && s_has_cursor (store, change->spool, change->cursor))
             rc = zspool_store_change_cursor (store, change);
         if (rc)
             return rc;
@@ -114,8 +122,9 @@ s_append_batch (s_run_t *run, const zspool_batch_t *batch)
         run->undone = rc != ZSPOOL_OK && index > 0;
     }
     for (size_t index = 0; rc == ZSPOOL_OK && index < batch->marks_count; index++)
-        rc = zspool_store_set_producer (run->store, batch->marks [index].producer, 0,
-                                        batch->marks [index].last);
+        if (batch->marks [index].producer < ZSPOOL_MARK_UNNAMED)
+            rc = zspool_store_set_producer (run->store, batch->marks [index].producer, 0,
+                                            batch->marks [index].last);
     return rc;
 }
 
@@ -217,6 +226,8 @@ s_make_move (zspool_commit_t *self, zspool_store_t *store)
         return ZSPOOL_OK;
     if (self->changes_stored < self->changes_count)
         move->rc = self->full? self->full: ZSPOOL_ENOSPC;
+    else if (!s_has_cursor (store, move->from, move->cursor))
+        move->rc = ZSPOOL_ESTALE; //  it was deleted meanwhile
     else if (self->full && move->block && !move->is_burial)
         move->rc = self->full;
     else

@@ -33,6 +33,7 @@ zspool_job_destroy (zspool_store_job_t **self_p)
     for (size_t index = 0; index < self->values_count; index++)
         free (self->values [index]);
     free (self->values);
+    free (self->moved);
     free (self);
     *self_p = NULL;
 }
@@ -126,6 +127,27 @@ s_delete_cursor (zspool_store_job_t *self, zspool_store_t *store)
     return rc? rc: zspool_store_delete_cursor (store, self->spool, self->cursor);
 }
 
+//  Cursors that stand before the sequence are moved up to it: who delivers through them must know.
+static int
+s_purge (zspool_store_job_t *self, zspool_store_t *store)
+{
+    const zspool_spool_state_t *spool = zspool_store_find_spool (store, self->spool);
+    if (!spool)
+        return ZSPOOL_EINVAL;
+    self->moved = (zspool_seek_t *) calloc (spool->cursors_count + 1, sizeof *self->moved);
+    if (!self->moved)
+        return ZSPOOL_ENOMEM;
+    int rc = zspool_store_trim (store, self->spool, self->sequence);
+    for (size_t index = 0; rc == ZSPOOL_OK && index < spool->cursors_count; index++) {
+        const zspool_cursor_state_t *cursor = &spool->cursors [index];
+        if (!cursor->deleted && cursor->now.generation != cursor->committed.generation)
+            self->moved [self->moved_count++] =
+                (zspool_seek_t){ self->spool, cursor->id, cursor->now.generation,
+                                 cursor->now.floor };
+    }
+    return rc;
+}
+
 int
 zspool_job_run (zspool_store_job_t *self, zspool_store_t *store)
 {
@@ -136,11 +158,12 @@ zspool_job_run (zspool_store_job_t *self, zspool_store_t *store)
     case ZSPOOL_JOB_OPEN_DEAD: self->rc = s_open_dead (self, store); break;
     case ZSPOOL_JOB_SEEK: self->rc = s_seek (self, store); break;
     case ZSPOOL_JOB_DELETE_CURSOR: self->rc = s_delete_cursor (self, store); break;
-    case ZSPOOL_JOB_PURGE: self->rc = zspool_store_trim (store, self->spool, self->sequence); break;
+    case ZSPOOL_JOB_PURGE: self->rc = s_purge (self, store); break;
     case ZSPOOL_JOB_LIST:
     case ZSPOOL_JOB_SYNC: self->rc = ZSPOOL_OK; break;
     }
-    bool harmless = self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT
+    bool purge_refused = self->kind == ZSPOOL_JOB_PURGE && !self->moved;
+    bool harmless = purge_refused || self->rc == ZSPOOL_EINVAL || self->rc == ZSPOOL_ENOENT
                     || self->rc == ZSPOOL_ELIMIT || self->rc == ZSPOOL_EFENCED
                     || self->rc == ZSPOOL_ENOSPC
                     || (self->rc == ZSPOOL_ECORRUPT && self->kind == ZSPOOL_JOB_OPEN_PRODUCER);
@@ -216,6 +239,8 @@ s_give_tracker (zspool_store_job_t *self, zspool_store_t *store)
 {
     const zspool_cursor_state_t *cursor =
         zspool_store_find_cursor (zspool_store_find_spool (store, self->spool), self->cursor);
+    if (!cursor)
+        return ZSPOOL_ENOENT; //  deleted by a job behind
     self->generation = cursor->committed.generation;
     self->floor = cursor->committed.floor;
     self->sent_to = cursor->committed.sent_to;

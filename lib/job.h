@@ -10,6 +10,7 @@
 #define ZSPOOL_JOB_H_INCLUDED
 
 #include "cursor.h"
+#include "seek.h"
 #include "store.h"
 #include "zspool_reader.h"
 #include "zspool_start.h"
@@ -21,7 +22,7 @@ typedef enum {
     ZSPOOL_JOB_OPEN_DEAD,      //  spool: have a spool for its dead letters. Gives dead_spool
     ZSPOOL_JOB_SEEK,           //  spool, cursor, start. Gives generation, floor, sent_to, tracker
     ZSPOOL_JOB_DELETE_CURSOR,  //  spool, name
-    ZSPOOL_JOB_PURGE,          //  spool, sequence
+    ZSPOOL_JOB_PURGE,          //  spool, sequence. Gives moved
     ZSPOOL_JOB_LIST,           //  spool: of its cursors; 0: of all spools. Gives values
     ZSPOOL_JOB_SYNC            //  nothing: all changes that came before are durable when it comes back
 } zspool_job_kind_t;
@@ -56,11 +57,13 @@ struct zspool_store_job {
     zspool_cursor_t *tracker;  //  what was delivered and acknowledged; whose it is given to takes it
     zspool_reader_t *reader;   //  likewise
     zspool_block_pool_t *pool; //  for the reader; not ours
+    zspool_seek_t *moved;      //  PURGE: cursors that were moved
+    size_t moved_count;
     char **values;             //  names of spools or cursors, and what is to be said of each, in turn
     size_t values_count;       //  of both together
     uint64_t session;          //  for the service: who asked,
     uint32_t request;          //  by which request,
-    uint64_t subscription;     //  for which subscription: the service's id of it
+    uint64_t subscription;     //  for which subscription, by its id
     void *owner;               //  likewise
     zspool_store_job_t *next;  //  for whoever has it in a list
 };

@@ -124,6 +124,47 @@ def test_producers_are_held_at_the_limit_of_a_spool_and_others_are_not():
     full.close()
 
 
+def test_nothing_is_confirmed_before_what_a_nameless_producer_put_first():
+    device = ServiceDevice("--max-bytes", "1M")
+    with Producer(device.service, "full") as producer:
+        producer.put_many([b"x" * 10000 for _ in range(90)])
+        producer.flush()
+        raw = Raw(device.service)
+        full, other = raw.open("full"), raw.open("other")
+        raw.produce("")
+        raw.put(full, 1, [b"x" * 200000])
+        time.sleep(0.1)                    #  so that both are not in the same batch
+        raw.put(other, 2, [b"behind it"])
+        raw.send(zspool.COMMIT, struct.pack("<HHQII", 1, 0, 3, other, 1), 7, frames=[zspool._record(b"txn")])
+        raw.expect_error("ELIMIT", fatal=False)
+        assert device.spool("other")["last_sequence"] == 0
+        with Consumer(device.service, "full", "c") as consumer:
+            receive_all(consumer, 91)
+            raw.wait_committed(2)
+
+
+def test_a_flush_behind_a_refused_transaction_is_answered():
+    device = ServiceDevice("--max-bytes", "1M")
+    raw = Raw(device.service)
+    spool = raw.open("jobs")
+    raw.produce("")
+    record = zspool._record(b"x" * 400000)
+    for number in (1, 2, 3):
+        raw.send(zspool.COMMIT, struct.pack("<HHQII", 1, 0, number, spool, 1), 7, frames=[record])
+        if number == 3:
+            raw.send(zspool.FLUSH, request=8)
+            raw.expect_error("ELIMIT", fatal=False)
+        raw.expect(zspool.DONE)
+
+
+def test_producing_twice_at_once_is_refused():
+    device = ServiceDevice()
+    raw = Raw(device.service)
+    for name in (b"one", b"two"):
+        raw.send(zspool.PRODUCE, struct.pack("<I", 0) + zspool._s8(name), 3)
+    raw.expect_error("EPROTOCOL", fatal=True)
+
+
 #  ---- consumers
 
 def test_consumers_of_one_cursor_share_and_of_several_get_all():
