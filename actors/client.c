@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "client.h"
+#include "link.h"
 #include "run.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ zspool_client_init (zspool_client_t *self, const char *endpoint, uint32_t heartb
     snprintf (self->endpoint, sizeof self->endpoint, "%s", endpoint);
     self->heartbeat_ms = heartbeat_ms;
     self->backoff_ms = BACKOFF_MIN_MS;
+    self->fd = -1;
 }
 
 bool
@@ -89,6 +91,8 @@ s_close (zspool_client_t *self, int linger_ms)
         zmq_close (self->socket);
     }
     self->socket = self->monitor = NULL;
+    self->fd = -1;
+    self->moved = 0;
     self->state = ZSPOOL_CLIENT_DOWN;
 }
 
@@ -183,8 +187,10 @@ s_are_good (zspool_client_t *self)
     for (size_t index = 1; index < self->frames_count; index++) {
         zmq_msg_t *frame = &self->frames [index];
         uint32_t count = zsp_slice (&self->command, index - 1).count;
-        if (zspool_run_check (zmq_msg_data (frame), zmq_msg_size (frame), count, SIZE_MAX, SIZE_MAX,
-                              true))
+        //  An empty one: the service had no memory for it.
+        if (zmq_msg_size (frame) > 0
+            && zspool_run_check (zmq_msg_data (frame), zmq_msg_size (frame), count, SIZE_MAX,
+                                 SIZE_MAX, true))
             return false;
     }
     return true;
@@ -198,10 +204,10 @@ zspool_client_receive (zspool_client_t *self, int64_t now_ms)
         return ZSPOOL_ENOENT;
     self->heard_ms = now_ms;
     zmq_msg_t *head = &self->frames [0];
-    if (!whole || zsp_decode (&self->command, zmq_msg_data (head), zmq_msg_size (head))
-        || !s_are_good (self)) {
+    int rc = zsp_decode (&self->command, zmq_msg_data (head), zmq_msg_size (head));
+    if (rc || !whole || !s_are_good (self)) {
         zspool_client_drop (self, now_ms);
-        return ZSPOOL_ELOST;
+        return rc == ZSPOOL_EVERSION? rc: ZSPOOL_ELOST;
     }
     if (self->command.command == ZSP_WELCOME && self->state == ZSPOOL_CLIENT_GREETING)
         s_welcomed (self);
@@ -223,11 +229,14 @@ s_connect (zspool_client_t *self, int64_t now_ms)
         return;
     }
     zmq_setsockopt (self->socket, ZMQ_LINGER, &linger, sizeof linger);
+    //  What waits is bounded by windows and credit: no acknowledgement may find a queue full.
+    zmq_setsockopt (self->socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
     zmq_setsockopt (self->socket, ZMQ_RECONNECT_IVL, &interval_ms, sizeof interval_ms);
     zmq_setsockopt (self->socket, ZMQ_RECONNECT_IVL_MAX, &interval_max_ms, sizeof interval_max_ms);
     //  Or a host that was away for long is seen again after as long as the system's last pause.
     zmq_setsockopt (self->socket, ZMQ_CONNECT_TIMEOUT, &connect_ms, sizeof connect_ms);
-    if (zmq_socket_monitor (self->socket, endpoint, ZMQ_EVENT_DISCONNECTED) == 0)
+    if (zmq_socket_monitor (self->socket, endpoint, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED)
+        == 0)
         self->monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
     if (self->monitor) {
         zmq_setsockopt (self->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
@@ -245,12 +254,39 @@ s_connect (zspool_client_t *self, int64_t now_ms)
     self->heard_ms = self->spoke_ms = now_ms;
 }
 
-//  Whether the connection has ended.
+//  Whether the connection has ended. Which one it is is noted.
 static bool
 s_is_cut (zspool_client_t *self)
 {
-    uint8_t event [6];
-    return self->monitor && zmq_recv (self->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0;
+    uint8_t event [6]; //  its number, and a value
+    uint16_t number;
+    int32_t value;
+    char address [1024];
+    while (self->monitor
+           && zmq_recv (self->monitor, event, sizeof event, ZMQ_DONTWAIT) == sizeof event) {
+        zmq_recv (self->monitor, address, sizeof address, ZMQ_DONTWAIT);
+        memcpy (&number, event, sizeof number);
+        memcpy (&value, event + sizeof number, sizeof value);
+        if (number != ZMQ_EVENT_CONNECTED)
+            return true;
+        self->fd = value;
+    }
+    return false;
+}
+
+//  Whether the service has been silent for too long. A part of a message is a sign of life, and so
+//  is that it takes one of ours: its answers wait behind these.
+static bool
+s_is_gone (zspool_client_t *self, int64_t now_ms)
+{
+    if (now_ms - self->heard_ms < (int64_t) self->heartbeat_ms)
+        return false;
+    uint64_t moved = zspool_link_taken (self->fd);
+    if (moved > self->moved || zspool_link_silent_ms (self->fd) < (int64_t) self->heartbeat_ms) {
+        self->moved = moved;
+        self->heard_ms = now_ms;
+    }
+    return now_ms - self->heard_ms > (int64_t) self->expiry_ms;
 }
 
 int64_t
@@ -263,7 +299,7 @@ zspool_client_work (zspool_client_t *self, int64_t now_ms, bool *lost)
         return self->retry_ms;
     bool up = self->state == ZSPOOL_CLIENT_UP;
     //  Until it is up, somebody may not be there yet: ZeroMQ goes on trying.
-    if (s_is_cut (self) || (up && now_ms - self->heard_ms > (int64_t) self->expiry_ms)) {
+    if (s_is_cut (self) || (up && s_is_gone (self, now_ms))) {
         *lost = up;
         zspool_client_drop (self, now_ms);
         return self->retry_ms;

@@ -24,6 +24,8 @@ typedef struct {
     zspool_client_state_t state;
     void *socket;              //  DEALER, or NULL
     void *monitor;
+    int fd;                    //  of its connection; -1: not known
+    uint64_t moved;            //  bytes that it had taken when we looked last
     int64_t heard_ms;
     int64_t spoke_ms;
     int64_t pinged_ms;
@@ -67,7 +69,7 @@ int
                         zmq_msg_t *frames, size_t frames_count);
 
 //  Take the next message in: self->command, and self->frames [1] and on. ENOENT: there is none;
-//  ELOST: it made no sense, or the service has ended the session: that is down now. A WELCOME was
+//  ELOST: it made no sense, or EVERSION, it never will: the session is down now. A WELCOME was
 //  looked at already: then it is up.
 int
     zspool_client_receive (zspool_client_t *self, int64_t now_ms);

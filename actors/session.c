@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "session.h"
+#include "link.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -193,9 +194,15 @@ zspool_sessions_expired (zspool_sessions_t *self, int64_t now_ms, int64_t *due_m
         *due_ms = self->count? self->look_ms: INT64_MAX;
         return NULL;
     }
-    while ((session = zspool_sessions_next (self, session)) != NULL)
-        if (session->deaf || now_ms - session->heard_ms > session->expiry_ms)
+    while ((session = zspool_sessions_next (self, session)) != NULL) {
+        if (!session->deaf && now_ms - session->heard_ms <= session->expiry_ms)
+            continue;
+        //  Half a message is a sign of life: heartbeats wait behind it.
+        int64_t silent_ms = zspool_link_silent_ms (session->fd);
+        if (session->deaf || silent_ms > session->expiry_ms)
             return session;
+        session->heard_ms = now_ms - silent_ms;
+    }
     self->look_ms = *due_ms = now_ms + LOOK_MS;
     return NULL;
 }

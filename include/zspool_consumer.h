@@ -54,8 +54,10 @@ ZSPOOL_EXPORT void
 //    prefetch-messages  most messages that are received ahead, 1 to 1000000, default 10000
 //    prefetch-bytes     likewise, bytes, 1K to 1G, default 4M; a larger message comes alone
 //    timeout            milliseconds that a call waits for the service, 0 to 86400000, default 30000
-//    heartbeat          milliseconds, 100 to 60000, default 2000: who is silent three times as long is lost. More
-//                       where one message is longer than that under way
+//    heartbeat          milliseconds, 100 to 60000, default 2000: who is silent three times as
+//                       long is lost. Parts of a long message count where the system tells of
+//                       them, as Linux does of TCP; elsewhere it is to be more than a message,
+//                       or a transaction, is under way
 //
 //  EINVAL: no such option or value, or it has connected; zspool_consumer_reason () says which.
 ZSPOOL_EXPORT int

@@ -45,8 +45,10 @@ ZSPOOL_EXPORT void
 //    window-bytes     likewise, bytes, 64K to 1G, default 8M
 //    timeout          milliseconds that a call waits, 0 to 86400000, default 30000
 //    linger           milliseconds that destroying waits, likewise, default 5000
-//    heartbeat        milliseconds, 100 to 60000, default 2000: who is silent three times as long is lost. More
-//                     where one message, or transaction, is longer than that under way
+//    heartbeat        milliseconds, 100 to 60000, default 2000: who is silent three times as
+//                     long is lost. Parts of a long message count where the system tells of
+//                     them, as Linux does of TCP; elsewhere it is to be more than a message,
+//                     or a transaction, is under way
 //
 //  EINVAL: no such option or value, or it has connected; zspool_producer_reason () says which.
 ZSPOOL_EXPORT int
