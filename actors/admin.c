@@ -81,8 +81,10 @@ s_begin (zspool_admin_t *self, int64_t until_ms)
     while (rc == ZSPOOL_OK) {
         bool lost;
         zspool_client_work (&self->client, zclock_mono (), &lost);
-        if (zspool_client_receive (&self->client, zclock_mono ()) != ZSPOOL_OK
-            && self->client.state == ZSPOOL_CLIENT_UP)
+        int received = zspool_client_receive (&self->client, zclock_mono ());
+        if (received == ZSPOOL_EVERSION)
+            return s_fail (self, received, NULL);
+        if (received != ZSPOOL_OK && self->client.state == ZSPOOL_CLIENT_UP)
             break;
         if (self->client.state != ZSPOOL_CLIENT_UP)
             rc = s_wait (self, until_ms);
@@ -119,7 +121,7 @@ s_ask (zspool_admin_t *self, zsp_t *command, int64_t until_ms)
         if (lost)
             rc = ZSPOOL_ELOST;
     }
-    return rc == ZSPOOL_ELOST? s_fail (self, rc, NULL): rc;
+    return rc == ZSPOOL_ELOST || rc == ZSPOOL_EVERSION? s_fail (self, rc, NULL): rc;
 }
 
 //  Cut "name=value name=value" into children.
@@ -193,7 +195,8 @@ zspool_admin_list (zspool_admin_t *self, const char *spool, zconfig_t **list_p)
 {
     int64_t until_ms = zclock_mono () + self->timeout_ms;
     zsp_t command = { .command = ZSP_LIST };
-    int rc = spool? s_open (self, spool, until_ms, &command.as.list.spool): s_begin (self, until_ms);
+    int rc = spool? s_open (self, spool, until_ms, &command.as.list.spool):
+                    s_begin (self, until_ms);
     if (rc == ZSPOOL_OK)
         rc = s_ask (self, &command, until_ms);
     zconfig_t *tree = rc? NULL: s_tree (self, true);

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+//  Requests of the application have numbers from here on
+#define REQUEST_FIRST 10
+
 //  ------------------------------------------------------------------------------------------------
 //  Creating, and options
 
@@ -34,19 +37,32 @@ zspool_consumer_new (const char *endpoint, const char *spool, const char *cursor
     return self;
 }
 
-void
-zspool_consumer_destroy (zspool_consumer_t **self_p)
+static void
+s_free (zspool_consumer_t *self)
 {
-    zspool_consumer_t *self = *self_p;
-    if (!self)
-        return;
     zspool_pair_end (&self->pair);
     zspool_deliveries_end (&self->deliveries);
     zspool_words_end (&self->words);
     for (size_t index = 0; index < self->filters_count; index++)
         free ((void *) (uintptr_t) self->filters [index].data);
     free (self);
+}
+
+void
+zspool_consumer_destroy (zspool_consumer_t **self_p)
+{
+    zspool_consumer_t *self = *self_p;
+    if (!self)
+        return;
     *self_p = NULL;
+    zspool_pair_stop (&self->pair);
+    pthread_mutex_lock (&self->pair.mutex);
+    self->ended = true;
+    self->subscribed = false;
+    bool claimed = self->claims > 0;
+    pthread_mutex_unlock (&self->pair.mutex);
+    if (!claimed)
+        s_free (self);
 }
 
 static int
@@ -102,13 +118,6 @@ zspool_consumer_set_timeout (zspool_consumer_t *self, int64_t timeout_ms)
     self->pair.timeout_ms = timeout_ms > 0? (uint64_t) timeout_ms: 0;
 }
 
-//  With the mutex held: wait until the actor has something to tell.
-static int
-s_wait (zspool_consumer_t *self, int64_t until_ms)
-{
-    return zspool_pair_wait (&self->pair, until_ms);
-}
-
 int
 zspool_consumer_connect (zspool_consumer_t *self)
 {
@@ -124,7 +133,7 @@ zspool_consumer_connect (zspool_consumer_t *self)
     pthread_mutex_lock (&pair->mutex);
     int rc = zspool_pair_check (pair);
     while (rc == ZSPOOL_OK && !self->ever) {
-        rc = s_wait (self, until_ms);
+        rc = zspool_pair_wait (pair, until_ms);
         if (rc == ZSPOOL_OK)
             rc = zspool_pair_check (pair);
     }
@@ -158,7 +167,7 @@ s_wait_for_frame (zspool_consumer_t *self, int64_t until_ms)
             zspool_pair_wake_actor (&self->pair);
         }
         if (rc == ZSPOOL_OK)
-            rc = s_wait (self, until_ms);
+            rc = zspool_pair_wait (&self->pair, until_ms);
     }
     return rc;
 }
@@ -318,8 +327,20 @@ zspool_consumer_claim (zspool_consumer_t *self, uint64_t sequence, zsp_acked_t *
     acked->subscription = ZSPOOL_CONSUMER_SUBSCRIPTION;
     acked->generation = self->generation;
     acked->range = (zsp_range_t){ sequence, sequence };
+    self->claims += messages == 1;
     pthread_mutex_unlock (&self->pair.mutex);
     return messages == 1? ZSPOOL_OK: messages? ZSPOOL_ENOMEM: ZSPOOL_ESTALE;
+}
+
+void
+zspool_consumer_release (zspool_consumer_t *self)
+{
+    pthread_mutex_lock (&self->pair.mutex);
+    self->claims--;
+    bool last = self->ended && self->claims == 0;
+    pthread_mutex_unlock (&self->pair.mutex);
+    if (last)
+        s_free (self);
 }
 
 void
@@ -330,10 +351,31 @@ zspool_consumer_unclaim (zspool_consumer_t *self, const zsp_acked_t *acked)
         && self->generation == acked->generation)
         zspool_deliveries_hold (&self->deliveries, acked->range.first, acked->range.last);
     pthread_mutex_unlock (&self->pair.mutex);
+    zspool_consumer_release (self);
 }
 
 //  ------------------------------------------------------------------------------------------------
 //  The rest
+
+//  Ask the service something, once the consumer is subscribed, and wait. The mutex is held.
+static int
+s_ask (zspool_consumer_t *self, uint8_t command)
+{
+    int64_t until_ms = zspool_pair_until (&self->pair);
+    self->asks = command;
+    self->request = self->request < REQUEST_FIRST? REQUEST_FIRST: self->request + 1;
+    self->asked = false;
+    self->answer = 1;
+    zspool_pair_wake_actor (&self->pair);
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK && self->answer == 1) {
+        rc = zspool_pair_check (&self->pair);
+        if (rc == ZSPOOL_OK)
+            rc = zspool_pair_wait (&self->pair, until_ms);
+    }
+    self->asks = 0;
+    return self->answer == 1? rc: self->answer;
+}
 
 int
 zspool_consumer_seek (zspool_consumer_t *self, const char *start)
@@ -343,25 +385,14 @@ zspool_consumer_seek (zspool_consumer_t *self, const char *start)
         || zspool_start_parse (&parsed, start))
         return zspool_pair_fail (&self->pair, ZSPOOL_EINVAL,
                                  "no such start, or it is not connected");
-    int64_t until_ms = zspool_pair_until (&self->pair);
     pthread_mutex_lock (&self->pair.mutex);
     strcpy (self->seek, start);
-    self->seek_sent = false;
-    self->seek_rc = 1;
-    zspool_pair_wake_actor (&self->pair);
-    int rc = ZSPOOL_OK;
-    while (rc == ZSPOOL_OK && self->seek_rc == 1) {
-        rc = s_wait (self, until_ms);
-        if (rc == ZSPOOL_OK && self->seek_rc == 1)
-            rc = zspool_pair_check (&self->pair);
-    }
-    *self->seek = 0;
-    if (rc == ZSPOOL_OK)
-        rc = self->seek_rc;
+    int rc = s_ask (self, ZSP_SEEK);
     pthread_mutex_unlock (&self->pair.mutex);
-    if (rc == ZSPOOL_OK)
-        zspool_deliveries_drop (&self->deliveries); //  of before
-    return rc? zspool_pair_fail (&self->pair, rc, NULL): ZSPOOL_OK;
+    if (rc)
+        return zspool_pair_fail (&self->pair, rc, NULL);
+    zspool_deliveries_drop (&self->deliveries); //  of before
+    return ZSPOOL_OK;
 }
 
 int
@@ -369,24 +400,12 @@ zspool_consumer_flush (zspool_consumer_t *self)
 {
     if (!self->pair.actor)
         return zspool_pair_fail (&self->pair, ZSPOOL_EINVAL, "it is not connected");
-    int64_t until_ms = zspool_pair_until (&self->pair);
     pthread_mutex_lock (&self->pair.mutex);
-    self->flush = true;
-    self->flush_sent = false;
-    self->flush_rc = self->subscribed && !self->unsure_lost? 1: ZSPOOL_ELOST;
-    zspool_pair_wake_actor (&self->pair);
-    int rc = ZSPOOL_OK;
-    while (rc == ZSPOOL_OK && self->flush_rc == 1) {
-        rc = s_wait (self, until_ms);
-        if (rc == ZSPOOL_OK && self->flush_rc == 1)
-            rc = zspool_pair_check (&self->pair);
-    }
-    self->flush = false;
-    if (rc == ZSPOOL_OK) {
-        rc = self->flush_rc;
-        self->unsure = self->unsure && rc;
-        self->unsure_lost = false;
-    }
+    int rc = self->unsure_lost? ZSPOOL_ELOST: s_ask (self, ZSP_FLUSH);
+    if (rc == ZSPOOL_ELOST)
+        self->unsure_lost = false; //  told now
+    else if (rc == ZSPOOL_OK)
+        self->unsure = false;
     pthread_mutex_unlock (&self->pair.mutex);
     return rc? zspool_pair_fail (&self->pair, rc, NULL): ZSPOOL_OK;
 }

@@ -13,7 +13,10 @@
 int
     zspool_consumer_claim (zspool_consumer_t *self, uint64_t sequence, zsp_acked_t *acked);
 
-//  Give it back, if the consumer is still in the session in which it got it.
+//  A claim ends: the delivery is not given back; or it is, if the consumer is still in the session
+//  in which it got it. The application may have destroyed it meanwhile: the last claim frees it.
+void
+    zspool_consumer_release (zspool_consumer_t *self);
 void
     zspool_consumer_unclaim (zspool_consumer_t *self, const zsp_acked_t *acked);
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 //  Requests, by their numbers
-enum { REQUEST_OPEN = 3, REQUEST_SUBSCRIBE = 4, REQUEST_SEEK = 5, REQUEST_FLUSH = 6 };
+enum { REQUEST_OPEN = 3, REQUEST_SUBSCRIBE = 4 };
 
 //  ------------------------------------------------------------------------------------------------
 //  What the service says
@@ -20,7 +20,15 @@ static void
 s_void (zspool_consumer_t *self)
 {
     zspool_deliveries_void (&self->deliveries);
-    zspool_words_clear (&self->words);
+    self->stale += zspool_words_clear (&self->words);
+}
+
+//  What the application waits for is answered, if this is it.
+static void
+s_answer (zspool_consumer_t *self, uint32_t request, int rc)
+{
+    if (self->asks && request == self->request && self->answer == 1)
+        self->answer = rc;
 }
 
 static void
@@ -32,9 +40,9 @@ s_lose (zspool_consumer_t *self)
     self->unsure = false;
     self->subscribed = false;
     self->handle = 0;
-    self->seek_sent = false;
-    if (self->flush)
-        self->flush_rc = ZSPOOL_ELOST;
+    self->asked = false;
+    if (self->asks == ZSP_FLUSH && self->unsure_lost)
+        s_answer (self, self->request, ZSPOOL_ELOST);
 }
 
 //  Open the spool, in a session that has begun.
@@ -75,21 +83,38 @@ s_handle_subscribed (zspool_consumer_t *self)
     self->session = self->pair.client.session;
     self->active = command->flags & ZSP_FLAG_ACTIVE;
     self->subscribed = self->ever = true;
-    if (command->request == REQUEST_SEEK && self->seek_rc == 1)
-        self->seek_rc = ZSPOOL_OK;
+    s_answer (self, command->request, ZSPOOL_OK);
 }
 
-static void
+//  The service had no memory for these: give them back.
+static int
+s_return (zspool_consumer_t *self, zsp_slice_t slice)
+{
+    zspool_word_t word = { .command = ZSP_REJECT };
+    word.range = (zsp_range_t){ slice.first, slice.first + slice.count - 1 };
+    zspool_deliveries_pass (&self->deliveries, slice.count, 0);
+    return zspool_words_add (&self->words, &word);
+}
+
+//  Take in what was delivered. ELOST: memory is out; what it is delivered again for.
+static int
 s_handle_deliver (zspool_consumer_t *self)
 {
     zspool_client_t *client = &self->pair.client;
     const zsp_t *command = &client->command;
-    if (!self->subscribed || command->as.deliver.generation != self->generation)
-        return;
-    for (size_t index = 0; index < command->as.deliver.slices_count; index++)
-        if (zspool_deliveries_add (&self->deliveries, zsp_slice (command, index),
-                                   &client->frames [1 + index]))
-            return; //  it is delivered again when its time is over
+    bool ours = self->subscribed && command->as.deliver.generation == self->generation;
+    int rc = ZSPOOL_OK;
+    for (size_t index = 0; rc == ZSPOOL_OK && index < command->as.deliver.slices_count; index++) {
+        zsp_slice_t slice = zsp_slice (command, index);
+        zmq_msg_t *frame = &client->frames [1 + index];
+        if (!ours)
+            zspool_deliveries_pass (&self->deliveries, slice.count, zmq_msg_size (frame));
+        else if (zmq_msg_size (frame) == 0)
+            rc = s_return (self, slice);
+        else
+            rc = zspool_deliveries_add (&self->deliveries, slice, frame);
+    }
+    return rc? ZSPOOL_ELOST: ZSPOOL_OK;
 }
 
 static void
@@ -101,16 +126,14 @@ s_handle_error (zspool_consumer_t *self)
     case ZSP_ACK:
     case ZSP_REJECT:
     case ZSP_EXTEND: self->stale++; return;
-    case ZSP_SEEK: self->seek_rc = code; return;
-    case ZSP_FLUSH: self->flush_rc = code; return;
-    case ZSP_HELLO:
-    case ZSP_OPEN:
-    case ZSP_SUBSCRIBE: break;
-    default:
-        if (code == ZSPOOL_EPROTOCOL)
-            return; //  the session was lost: it is greeted anew
+    case ZSP_SEEK:
+    case ZSP_FLUSH: s_answer (self, command->request, code); return;
+    default: break;
     }
-    zspool_pair_fail_for_good (&self->pair, code, command->as.error.text);
+    //  One whose session has expired, as its process was stopped, says what is out of turn: it is
+    //  greeted anew.
+    if (code != ZSPOOL_EPROTOCOL)
+        zspool_pair_fail_for_good (&self->pair, code, command->as.error.text);
 }
 
 //  Take in one command. ELOST: the session has ended.
@@ -123,11 +146,8 @@ s_take (void *object)
     case ZSP_WELCOME: s_begin_session (self); break;
     case ZSP_OPENED: s_handle_opened (self); break;
     case ZSP_SUBSCRIBED: s_handle_subscribed (self); break;
-    case ZSP_DELIVER: s_handle_deliver (self); break;
-    case ZSP_DONE:
-        if (command->request == REQUEST_FLUSH && self->flush_rc == 1)
-            self->flush_rc = ZSPOOL_OK;
-        break;
+    case ZSP_DELIVER: return s_handle_deliver (self);
+    case ZSP_DONE: s_answer (self, command->request, ZSPOOL_OK); break;
     case ZSP_ERROR: s_handle_error (self); break;
     default: break;
     }
@@ -165,20 +185,16 @@ s_give_credit (zspool_consumer_t *self)
         self->deliveries.credit_messages = self->deliveries.credit_bytes = 0;
 }
 
+//  Ask what the application waits for.
 static void
-s_send_seek (zspool_consumer_t *self)
+s_ask (zspool_consumer_t *self)
 {
-    zsp_t seek = { .command = ZSP_SEEK, .request = REQUEST_SEEK };
-    seek.as.seek.subscription = ZSPOOL_CONSUMER_SUBSCRIPTION;
-    seek.as.seek.start = (zsp_text_t){ self->seek, strlen (self->seek) };
-    self->seek_sent = zspool_client_send (&self->pair.client, &seek, NULL, NULL, 0) == ZSPOOL_OK;
-}
-
-static void
-s_send_flush (zspool_consumer_t *self)
-{
-    zsp_t flush = { .command = ZSP_FLUSH, .request = REQUEST_FLUSH };
-    self->flush_sent = zspool_client_send (&self->pair.client, &flush, NULL, NULL, 0) == ZSPOOL_OK;
+    zsp_t command = { .command = self->asks, .request = self->request };
+    if (self->asks == ZSP_SEEK) {
+        command.as.seek.subscription = ZSPOOL_CONSUMER_SUBSCRIPTION;
+        command.as.seek.start = (zsp_text_t){ self->seek, strlen (self->seek) };
+    }
+    self->asked = zspool_client_send (&self->pair.client, &command, NULL, NULL, 0) == ZSPOOL_OK;
 }
 
 //  Send what is due. Gives when something will be.
@@ -187,14 +203,12 @@ s_send_due (zspool_consumer_t *self)
 {
     if (!self->subscribed)
         return INT64_MAX;
-    if (self->flush || zspool_words_due_ms (&self->words) <= zclock_mono ())
+    if (self->asks || zspool_words_due_ms (&self->words) <= zclock_mono ())
         s_say_words (self);
     if (zspool_consumer_owes_credit (self))
         s_give_credit (self);
-    if (*self->seek && !self->seek_sent)
-        s_send_seek (self);
-    if (self->flush && !self->flush_sent)
-        s_send_flush (self);
+    if (self->asks && !self->asked)
+        s_ask (self);
     return zspool_words_due_ms (&self->words);
 }
 

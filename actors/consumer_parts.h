@@ -39,12 +39,13 @@ struct zspool_consumer {
     uint64_t stale;
     bool unsure;                   //  words were noted since the last flush,
     bool unsure_lost;              //  and the connection was lost, which the next one tells
-    char seek [ZSP_TEXT_BYTES_MAX + 1]; //  where to move the cursor; "": nowhere
-    bool seek_sent;
-    int seek_rc;                   //  1: not answered
-    bool flush;                    //  wanted
-    bool flush_sent;
-    int flush_rc;                  //  1: not answered
+    uint8_t asks;                  //  ZSP_SEEK, ZSP_FLUSH: the application waits for its answer; 0
+    uint32_t request;              //  its number: each has another one
+    bool asked;                    //  in this session
+    int answer;                    //  1: not yet
+    char seek [ZSP_TEXT_BYTES_MAX + 1]; //  where to move the cursor
+    size_t claims;                 //  that transactions have made, and not given back
+    bool ended;                    //  it is destroyed, and there for these alone
 
     //  The actor's
     uint32_t handle;               //  of the spool, in this session

@@ -19,6 +19,13 @@ zspool_deliveries_init (zspool_deliveries_t *self)
     return self->held? ZSPOOL_OK: ZSPOOL_ENOMEM;
 }
 
+void
+zspool_deliveries_pass (zspool_deliveries_t *self, uint64_t messages, uint64_t bytes)
+{
+    self->credit_messages += messages;
+    self->credit_bytes += bytes;
+}
+
 static void
 s_destroy_parcel (zspool_parcel_t **parcel_p)
 {
@@ -40,8 +47,7 @@ s_shift (zspool_deliveries_t *self)
     if (!self->parcels)
         self->parcels_end = &self->parcels;
     self->ahead -= parcel->slice.count;
-    self->credit_messages += parcel->slice.count;
-    self->credit_bytes += zmq_msg_size (&parcel->frame);
+    zspool_deliveries_pass (self, parcel->slice.count, zmq_msg_size (&parcel->frame));
     return parcel;
 }
 

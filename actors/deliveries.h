@@ -49,6 +49,10 @@ void
 int
     zspool_deliveries_add (zspool_deliveries_t *self, zsp_slice_t slice, zmq_msg_t *frame);
 
+//  Something came that is not taken in: its credit is due again.
+void
+    zspool_deliveries_pass (zspool_deliveries_t *self, uint64_t messages, uint64_t bytes);
+
 //  What was received is void, and nothing is held: it was of another session, or generation.
 void
     zspool_deliveries_void (zspool_deliveries_t *self);

@@ -22,14 +22,20 @@ zspool_pair_init (zspool_pair_t *self, const char *endpoint)
 }
 
 void
+zspool_pair_stop (zspool_pair_t *self)
+{
+    if (!self->actor)
+        return;
+    zactor_destroy (&self->actor);
+    //  All that the actor did lies before this, also for who knows nothing of ZeroMQ's signals.
+    pthread_mutex_lock (&self->mutex);
+    pthread_mutex_unlock (&self->mutex);
+}
+
+void
 zspool_pair_end (zspool_pair_t *self)
 {
-    if (self->actor) {
-        zactor_destroy (&self->actor);
-        //  All that the actor did lies before this, also for who knows nothing of ZeroMQ's signals.
-        pthread_mutex_lock (&self->mutex);
-        pthread_mutex_unlock (&self->mutex);
-    }
+    zspool_pair_stop (self);
     pthread_mutex_destroy (&self->mutex);
 }
 
@@ -160,7 +166,7 @@ zspool_pair_fail_for_good (zspool_pair_t *self, int code, zsp_text_t text)
     if (self->failed)
         return;
     self->failed = code;
-    snprintf (self->failure, sizeof self->failure, "%.*s", (int) text.size, text.data);
+    zsp_text_copy (self->failure, sizeof self->failure, text);
 }
 
 void
@@ -183,10 +189,17 @@ zspool_pair_receive (zspool_pair_t *self, zspool_pair_take_fn *take, void *objec
             rc = take (object);
     }
     bool ended = rc && rc != ZSPOOL_ENOENT, cut = false;
-    if (ended)
+    if (rc == ZSPOOL_EVERSION)
+        zspool_pair_fail_for_good (self, rc, (zsp_text_t){ NULL, 0 });
+    if (ended && self->client.state != ZSPOOL_CLIENT_DOWN)
         zspool_client_drop (&self->client, now_ms);
+    *lost = ended || (self->failed && self->client.state == ZSPOOL_CLIENT_UP);
+    if (self->failed) { //  nothing can follow: it does not come again
+        zspool_client_end (&self->client, true);
+        return INT64_MAX;
+    }
     int64_t due_ms = zspool_client_work (&self->client, now_ms, &cut);
-    *lost = ended || cut;
+    *lost = *lost || cut;
     return due_ms;
 }
 
@@ -194,12 +207,14 @@ zspool_pair_receive (zspool_pair_t *self, zspool_pair_take_fn *take, void *objec
 static bool
 s_wait (zspool_pair_t *self, int64_t due_ms)
 {
-    int64_t left_ms = due_ms - zclock_mono ();
+    int64_t left_ms = due_ms == INT64_MAX? -1: due_ms - zclock_mono ();
+    if (left_ms < 0 && due_ms != INT64_MAX)
+        left_ms = 0;
     zmq_pollitem_t items [] = { { zsock_resolve (self->pipe), 0, ZMQ_POLLIN, 0 },
                                 { self->client.socket, -1, ZMQ_POLLIN, 0 },
                                 { self->client.monitor, -1, ZMQ_POLLIN, 0 } };
     int count = !self->client.socket? 1: self->client.monitor? 3: 2;
-    return zmq_poll (items, count, left_ms > 0? (long) left_ms: 0) >= 0 || zmq_errno () != ETERM;
+    return zmq_poll (items, count, (long) left_ms) >= 0 || zmq_errno () != ETERM;
 }
 
 void

@@ -39,7 +39,9 @@ typedef struct {
 
 void
     zspool_pair_init (zspool_pair_t *self, const char *endpoint);
-//  End the actor, and all.
+//  End the actor; and all.
+void
+    zspool_pair_stop (zspool_pair_t *self);
 void
     zspool_pair_end (zspool_pair_t *self);
 

@@ -7,6 +7,7 @@
 #include "producer_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 //  Requests, by their numbers; spools have those from REQUEST_SPOOLS on.
 enum { REQUEST_COMMIT = 2, REQUEST_PRODUCE = 3, REQUEST_SPOOLS = 100 };
@@ -31,11 +32,37 @@ s_send_from (zspool_producer_t *self, uint64_t number)
         self->txn.state = ZSPOOL_TXN_COMMITTING;
 }
 
+//  Whether the service is one that a producer with a name can go on with: it knows all that was let
+//  go here, and no number that was never given. Else its store is another one, or an older copy.
+static bool
+s_is_ours (zspool_producer_t *self, uint64_t last)
+{
+    bool under_way = self->txn.state > ZSPOOL_TXN_OPEN;
+    uint64_t given = under_way && self->txn.number > self->window.last? self->txn.number:
+                                                                        self->window.last;
+    char text [200] = "";
+    if (last < self->window.settled)
+        snprintf (text, sizeof text,
+                  "the store is older than this producer: it has its messages up to %llu, not "
+                  "%llu, which was confirmed",
+                  (unsigned long long) last, (unsigned long long) self->window.settled);
+    else if (last > given)
+        snprintf (text, sizeof text,
+                  "the store is another one: it has messages of this producer up to %llu, not "
+                  "%llu, which was put last",
+                  (unsigned long long) last, (unsigned long long) given);
+    if (*text)
+        zspool_pair_fail_for_good (&self->pair, ZSPOOL_EORDER, (zsp_text_t){ text, strlen (text) });
+    return !*text;
+}
+
 static void
 s_handle_producing (zspool_producer_t *self)
 {
     const zsp_t *command = &self->pair.client.command;
     zspool_window_t *window = &self->window;
+    if (self->ready && *self->name && !s_is_ours (self, command->as.producing.last))
+        return;
     if (!self->ready && *self->name) //  numbers go on where a producer of this name has got to
         zspool_window_begin (window, command->as.producing.last);
     self->producing = self->ready = true;
@@ -100,10 +127,10 @@ s_handle_error (zspool_producer_t *self)
         s_end_txn (self, code);
         return;
     }
-    //  One whose session was lost has sent what came too late; it is greeted anew.
-    if (code == ZSPOOL_EPROTOCOL && command->as.error.about != ZSP_PRODUCE)
-        return;
-    zspool_pair_fail_for_good (&self->pair, code, command->as.error.text);
+    //  One whose session has expired, as its process was stopped, says what is out of turn: it is
+    //  greeted anew.
+    if (code != ZSPOOL_EPROTOCOL)
+        zspool_pair_fail_for_good (&self->pair, code, command->as.error.text);
 }
 
 //  Begin a session: say who we are.

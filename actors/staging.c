@@ -75,6 +75,7 @@ s_note (zspool_staging_t *self, zspool_consumer_t *consumer, const zsp_acked_t *
         && last->acked.generation == acked->generation
         && last->acked.range.last + 1 == acked->range.first) {
         last->acked.range.last = acked->range.last;
+        zspool_consumer_release (consumer); //  one claim for both
         return ZSPOOL_OK;
     }
     if (self->acks_count == ZSP_RANGES_MAX)
@@ -108,8 +109,11 @@ zspool_staging_ack (zspool_staging_t *self, zspool_consumer_t *consumer, uint64_
 void
 zspool_staging_forget (zspool_staging_t *self, bool give_back)
 {
-    for (size_t index = 0; give_back && index < self->acks_count; index++)
-        zspool_consumer_unclaim (self->acks [index].consumer, &self->acks [index].acked);
+    for (size_t index = 0; index < self->acks_count; index++)
+        if (give_back)
+            zspool_consumer_unclaim (self->acks [index].consumer, &self->acks [index].acked);
+        else
+            zspool_consumer_release (self->acks [index].consumer);
     zspool_bundle_destroy_all (self->bundles);
     self->bundles = NULL;
     self->bundles_end = &self->bundles;

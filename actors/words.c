@@ -14,12 +14,18 @@
 //  Ranges of one command
 #define RANGES_MAX 1024
 
-void
+uint64_t
 zspool_words_clear (zspool_words_t *self)
 {
-    while (self->count > 0)
-        free (self->words [--self->count].reason);
+    uint64_t messages = 0;
+    while (self->count > 0) {
+        const zspool_word_t *word = &self->words [--self->count];
+        if (word->command == ZSP_ACK)
+            messages += word->range.last - word->range.first + 1;
+        free (word->reason);
+    }
     self->now = false;
+    return messages;
 }
 
 void

@@ -25,8 +25,8 @@ typedef struct {
     bool now;                  //  say them at once
 } zspool_words_t;
 
-//  Forget them all.
-void
+//  Forget them all. Returns how many messages were to be acknowledged.
+uint64_t
     zspool_words_clear (zspool_words_t *self);
 void
     zspool_words_end (zspool_words_t *self);
