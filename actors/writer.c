@@ -20,13 +20,8 @@
 //  3. All changes of cursors that came before a batch or a job are in a commit before it, or in its
 //     own. A job does not wait for batches that find no room.
 
-#include "writer.h"
-#include "keeping.h"
-#include "lanes.h"
-#include "mover.h"
-#include "rate.h"
+#include "writer_parts.h"
 #include "request.h"
-#include "seeker.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -34,53 +29,6 @@
 
 #define LANES_MAX 64         //  with inlets and outlets
 #define STALLED_MS 1000      //  a commit that takes longer shows as `stalled`
-#define READERS_CHECK_MS 10000
-
-typedef struct {
-    zsock_t *pipe;                  //  commands
-    zspool_store_t *store;
-    zactor_t *committer;            //  runs commits; NULL: we do
-    bool committing;                //  the committer has the commit
-    bool terminated;
-    zspool_room_t room;             //  whether the last commit had room
-    bool failed;
-    zspool_lanes_t lanes;
-    zspool_spool_defaults_t defaults; //  of spools that the service opens
-    zspool_store_job_t
-        *jobs; //  what it wants done, in the order it came; that of the commit under way included
-    zspool_store_job_t **jobs_end;
-    size_t jobs_count;
-    size_t batches_count;           //  of those that wait
-    zspool_pending_t pending;       //  what waits for a commit, that under way included
-    int64_t commit_began_ms;
-    int64_t commit_ended_ms;
-    int64_t readers_checked_ms;
-    uint64_t commits;
-    int64_t commit_us;              //  what the last one took
-    zspool_measure_t t2; //  from a block's hand-over until it is durable, for each message
-    zspool_measure_t commit_time;   //  microseconds
-    zspool_measure_t commit_messages;
-    zspool_measure_t commit_bytes;
-    uint64_t stored_messages;
-    uint64_t stored_bytes;          //  of their blocks
-    zspool_rate_t message_rate;
-    zspool_rate_t byte_rate;
-    bool trim_due;                  //  blocks are left to trim
-    zspool_keeping_t keeping;       //  what is kept, and until when
-    zspool_seeker_t seeker;         //  cursors that are to be moved or deleted
-    zspool_mover_t mover;           //  what is to be moved between spools
-    bool holding; //  a move is to be numbered in a lane: take no blocks before that
-    zspool_commit_t commit;         //  under way or last
-    zmq_pollitem_t *items;          //  pipe, committer, service, then each lane's inlet and outlets
-    size_t items_count;
-    char reason [ZSPOOL_REASON_MAX];
-} self_t;
-
-static int64_t
-s_now_ms (void)
-{
-    return zclock_mono ();
-}
 
 //  ------------------------------------------------------------------------------------------------
 //  Committer: a thread that runs one commit at a time
@@ -109,7 +57,7 @@ s_committer (zsock_t *pipe, void *args)
 //  Constructor and destructor
 
 static void
-s_drop_jobs (self_t *self)
+s_drop_jobs (zspool_writer_t *self)
 {
     while (self->jobs) {
         zspool_store_job_t *job = self->jobs;
@@ -121,9 +69,9 @@ s_drop_jobs (self_t *self)
 }
 
 static void
-s_self_destroy (self_t **self_p)
+s_self_destroy (zspool_writer_t **self_p)
 {
-    self_t *self = *self_p;
+    zspool_writer_t *self = *self_p;
     zactor_destroy (&self->committer);
     zspool_pending_destroy (&self->pending);
     s_drop_jobs (self);
@@ -136,7 +84,7 @@ s_self_destroy (self_t **self_p)
 }
 
 static void
-s_poll_for (self_t *self, void *socket)
+s_poll_for (zspool_writer_t *self, void *socket)
 {
     zmq_pollitem_t item = { socket, 0, ZMQ_POLLIN, 0 };
     self->items [self->items_count++] = item;
@@ -144,7 +92,7 @@ s_poll_for (self_t *self, void *socket)
 
 //  List what is polled, in the order that s_serve () relies on.
 static void
-s_list_items (self_t *self)
+s_list_items (zspool_writer_t *self)
 {
     s_poll_for (self, zsock_resolve (self->pipe));
     s_poll_for (self, self->committer? zsock_resolve (self->committer): NULL);
@@ -163,12 +111,12 @@ s_list_items (self_t *self)
 static bool
 s_is_used (void *arg, uint32_t spool, uint32_t cursor)
 {
-    return zspool_lanes_outlet (&((self_t *) arg)->lanes, spool, cursor) != NULL;
+    return zspool_lanes_outlet (&((zspool_writer_t *) arg)->lanes, spool, cursor) != NULL;
 }
 
 //  Free what the constructor has made.
 static void
-s_free (self_t *self)
+s_free (zspool_writer_t *self)
 {
     zactor_destroy (&self->committer);
     zspool_pending_destroy (&self->pending);
@@ -177,10 +125,10 @@ s_free (self_t *self)
     free (self);
 }
 
-static self_t *
+static zspool_writer_t *
 s_self_new (const zspool_writer_args_t *args)
 {
-    self_t *self = (self_t *) calloc (1, sizeof *self);
+    zspool_writer_t *self = (zspool_writer_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
     size_t items = 3;
@@ -210,8 +158,8 @@ s_self_new (const zspool_writer_args_t *args)
 }
 
 //  Running or full -> failed
-static void
-s_fail (self_t *self, const char *reason)
+void
+zspool_writer_fail (zspool_writer_t *self, const char *reason)
 {
     if (self->failed)
         return;
@@ -224,296 +172,17 @@ s_fail (self_t *self, const char *reason)
 }
 
 //  ------------------------------------------------------------------------------------------------
-//  Commits
-
-//  Messages of a unit
-static uint64_t
-s_messages (const zspool_pending_unit_t *unit)
-{
-    uint64_t messages = unit->block? zspool_block_count (unit->block): 0;
-    for (size_t index = 0; unit->batch && index < unit->batch->blocks_count; index++)
-        messages += zspool_block_count (unit->batch->blocks [index].block);
-    return messages;
-}
-
-//  Measure a commit by what it stored.
-static void
-s_measure (self_t *self)
-{
-    int64_t now_us = zclock_usecs ();
-    uint64_t messages = 0, bytes = 0;
-    for (size_t index = 0; index < self->commit.units_count; index++) {
-        const zspool_pending_unit_t *unit = &self->pending.units [index];
-        if (self->commit.units [index].rc)
-            continue;
-        uint64_t count = s_messages (unit);
-        messages += count;
-        bytes += unit->bytes;
-        if (count > 0)
-            zspool_measure_add (&self->t2, now_us - unit->handed_us, count, now_us);
-    }
-    zspool_measure_add (&self->commit_time, self->commit.commit_us, 1, now_us);
-    if (messages == 0)
-        return;
-    zspool_measure_add (&self->commit_messages, (int64_t) messages, 1, now_us);
-    zspool_measure_add (&self->commit_bytes, (int64_t) bytes, 1, now_us);
-    self->stored_messages += messages;
-    self->stored_bytes += bytes;
-    zspool_rate_note (&self->message_rate, self->stored_messages, now_us);
-    zspool_rate_note (&self->byte_rate, self->stored_bytes, now_us);
-}
-
-//  Give a batch back to the service, with its result.
-static void
-s_give_back (self_t *self, zspool_pending_unit_t *unit, int rc)
-{
-    self->batches_count--;
-    if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_BATCH, unit->batch,
-                             (uint64_t) -rc)
-        == 0)
-        unit->batch = NULL;
-    zspool_batch_destroy (&unit->batch);
-}
-
-//  Whether a batch is not to wait any longer
-static bool
-s_is_refused (const zspool_batch_t *batch, int rc)
-{
-    return rc == ZSPOOL_ESTALE || (batch->whole && (rc == ZSPOOL_ENOSPC || rc == ZSPOOL_ELIMIT));
-}
-
-//  What the commit has stored is handed on and confirmed, and let go; what it refused is given
-//  back; the rest waits. The last block of a spool that was refused gives its numbers back.
-static void
-s_settle_units (self_t *self)
-{
-    bool refused = false;
-    for (size_t index = 0; index < self->commit.units_count; index++) {
-        zspool_pending_unit_t *unit = &self->pending.units [index];
-        int rc = self->commit.units [index].rc;
-        unit->waits = rc != ZSPOOL_OK;
-        if (rc == ZSPOOL_OK)
-            zspool_lanes_stored (&self->lanes, unit);
-        if (rc == ZSPOOL_OK && unit->block)
-            zspool_block_destroy (&unit->block);
-        else if (unit->batch && (rc == ZSPOOL_OK || s_is_refused (unit->batch, rc))) {
-            refused = refused || rc;
-            s_give_back (self, unit, rc);
-        }
-    }
-    zspool_pending_close_up (&self->pending, self->commit.units_count);
-    if (refused)
-        zspool_lanes_number_anew (&self->lanes, &self->pending);
-    zspool_lanes_confirm (&self->lanes);
-}
-
-//  Take in whether there was room, and tell the inlets.
-static void
-s_note_room (self_t *self, int full)
-{
-    if (zspool_room_update (&self->room, full, s_now_ms (), self->store))
-        zspool_lanes_tell_inlets (&self->lanes, HANDOFF_FULL, (uint64_t) -self->room.told);
-}
-
-//  A move was made, or refused. What it brought to a lane's spool is forwarded like anything that
-//  is stored there.
-static void
-s_moved (self_t *self)
-{
-    zspool_move_t *move = self->commit.move;
-    zspool_lane_t *lane = zspool_lanes_find (&self->lanes, move->to);
-    if (move->rc == ZSPOOL_OK && move->block && lane)
-        zspool_lanes_moved (&self->lanes, lane, move->block);
-    if (lane)
-        zspool_lanes_number_anew (&self->lanes, &self->pending);
-    self->holding = false;
-    zspool_mover_done (&self->mover);
-}
-
-//  Choose the move that the commit being prepared makes. One that is numbered in a lane needs the
-//  lane's blocks to be all in this commit, and each the changes that came before; on a full disk
-//  that may never be so.
-static void
-s_choose_move (self_t *self)
-{
-    zspool_commit_t *commit = &self->commit;
-    zspool_move_t *move = zspool_mover_front (&self->mover);
-    commit->move = move;
-    if (!move)
-        return;
-    self->holding = move->block && zspool_lanes_find (&self->lanes, move->to);
-    bool whole = commit->changes_count == self->pending.changes_count
-                 && (!self->holding || commit->units_count == self->pending.units_count);
-    if (whole)
-        return;
-    if (self->room.full) {
-        move->rc = self->room.full;
-        s_moved (self);
-    }
-    commit->move = NULL;
-}
-
-//  A cursor was moved or deleted, or that was refused: who delivers through it goes on from where
-//  it stands now.
-static void
-s_sought (self_t *self)
-{
-    zspool_cursor_job_t *job = self->commit.cursor_job;
-    if (job->rc == ZSPOOL_OK)
-        zspool_lanes_sought (&self->lanes, &job->seek);
-    zspool_seeker_done (&self->seeker);
-}
-
-//  A job has opened a spool. Under `async` more of it may have been handed on than is durable.
-static void
-s_open_lane (self_t *self, zspool_store_job_t *job)
-{
-    const zspool_lane_t *lane = zspool_lanes_open (&self->lanes, job->spool);
-    if (!lane)
-        job->rc = ZSPOOL_ENOMEM;
-    else if (job->last_sequence < lane->published)
-        job->last_sequence = lane->published;
-}
-
-//  A job has moved cursors: tell who delivers through them.
-static void
-s_tell_moved (self_t *self, const zspool_store_job_t *job)
-{
-    for (size_t index = 0; job->rc == ZSPOOL_OK && index < job->moved_count; index++) {
-        zspool_seek_t *seek = (zspool_seek_t *) malloc (sizeof *seek);
-        if (seek)
-            *seek = job->moved [index];
-        if (seek)
-            zspool_lanes_sought (&self->lanes, &seek);
-        free (seek);
-    }
-}
-
-//  The jobs of the commit were done, or refused: give them back.
-static void
-s_finish_jobs (self_t *self)
-{
-    for (size_t index = 0; index < self->commit.jobs_count; index++) {
-        zspool_store_job_t *job = self->jobs;
-        self->jobs = job->next;
-        self->jobs_count--;
-        job->next = NULL;
-        zspool_job_finish (job, self->store);
-        s_tell_moved (self, job);
-        if (job->rc == ZSPOOL_OK && job->kind == ZSPOOL_JOB_OPEN_SPOOL)
-            s_open_lane (self, job);
-        if (zspool_handoff_send (zsock_resolve (self->lanes.service), HANDOFF_JOB, job, 0))
-            zspool_job_destroy (&job);
-    }
-    if (!self->jobs)
-        self->jobs_end = &self->jobs;
-}
-
-static void
-s_commit_ended (self_t *self)
-{
-    self->committing = false;
-    self->commit_ended_ms = s_now_ms ();
-    if (self->commit.rc) {
-        s_fail (self, zspool_store_reason (self->store));
-        return;
-    }
-    self->commits++;
-    self->commit_us = self->commit.commit_us;
-    s_note_room (self, self->commit.full == ZSPOOL_EFULL? 0: self->commit.full);
-    zspool_lanes_note_dropped (&self->lanes);
-    self->trim_due = zspool_store_trim_is_due (self->store);
-    s_measure (self);
-    s_settle_units (self);
-    zspool_pending_drop_changes (&self->pending, self->commit.changes_stored,
-                                 self->commit_ended_ms);
-    if (self->commit.move)
-        s_moved (self);
-    if (self->commit.cursor_job)
-        s_sought (self);
-    s_finish_jobs (self);
-    zspool_keeping_update (&self->keeping, self->commit_ended_ms);
-    zspool_lanes_publish_ahead (&self->lanes, &self->pending);
-}
-
-//  Whether a job moves cursors
-static bool
-s_moves_cursors (const zspool_store_job_t *job)
-{
-    return job->kind == ZSPOOL_JOB_SEEK || job->kind == ZSPOOL_JOB_DELETE_CURSOR
-           || job->kind == ZSPOOL_JOB_PURGE;
-}
-
-//  Let the commit being prepared do what the service wants done. A move may have been prepared that
-//  acknowledges on a cursor: that is not moved before.
-static void
-s_choose_jobs (self_t *self)
-{
-    zspool_commit_t *commit = &self->commit;
-    commit->cursor_job = self->mover.count == 0? zspool_seeker_front (&self->seeker): NULL;
-    commit->jobs_count = 0;
-    for (zspool_store_job_t *job = self->jobs; job; job = job->next) {
-        if (self->mover.count > 0 && s_moves_cursors (job))
-            break;
-        job->defaults = &self->defaults;
-        commit->jobs [commit->jobs_count++] = job;
-    }
-}
-
-//  Take what waits into a commit, and run it here or on the committer.
-static void
-s_begin_commit (self_t *self)
-{
-    zspool_commit_t *commit = &self->commit;
-    zspool_pending_fill (&self->pending, commit);
-    s_choose_move (self);
-    s_choose_jobs (self);
-    if (self->commit_ended_ms - self->readers_checked_ms > READERS_CHECK_MS) {
-        zspool_store_check_readers (self->store);
-        self->readers_checked_ms = self->commit_ended_ms;
-    }
-    for (size_t index = 0; index < self->lanes.inlets_count; index++) {
-        const zspool_lane_t *lane = &self->lanes.lanes [index];
-        if (lane->stopping && !lane->given.drops_oldest)
-            zspool_store_set_limit (self->store, lane->given.spool, 0, ZSPOOL_ON_FULL_PAUSE);
-    }
-    self->committing = true;
-    self->commit_began_ms = s_now_ms ();
-    if (self->committer)
-        zspool_handoff_send (zsock_resolve (self->committer), HANDOFF_BLOCK, commit, 0);
-    else {
-        zspool_commit_run (commit, self->store);
-        s_commit_ended (self);
-    }
-}
-
-//  When the next commit is to begin, in milliseconds of the clock; INT64_MAX when nothing waits for
-//  one.
-static int64_t
-s_commit_due_ms (self_t *self)
-{
-    if (self->failed || self->committing)
-        return INT64_MAX;
-    if (self->mover.count > 0 || self->seeker.count > 0 || self->jobs)
-        return 0;
-    int64_t due_ms = zspool_pending_due_ms (&self->pending, &self->room, self->trim_due,
-                                            self->commit_ended_ms);
-    int64_t aged_ms = zspool_keeping_due_ms (&self->keeping, self->commit_ended_ms);
-    return aged_ms < due_ms? aged_ms: due_ms;
-}
-
-//  ------------------------------------------------------------------------------------------------
 //  Handlers
 
 //  A unit was added: number it, and let it wait for its commit.
 static int
-s_accept (self_t *self, zspool_pending_unit_t *unit, int64_t handed_us)
+s_accept (zspool_writer_t *self, zspool_pending_unit_t *unit, int64_t handed_us)
 {
     const zspool_writer_lane_t *lane = &self->lanes.lanes [unit->lane].given;
     int rc = zspool_lanes_stamp (&self->lanes, unit);
     unit->async = lane->async;
     //  Half the interval is for the commit itself.
-    unit->due_ms = s_now_ms () + (lane->async && !unit->urgent? lane->commit_interval_ms / 2: 0);
+    unit->due_ms = zclock_mono () + (lane->async && !unit->urgent? lane->commit_interval_ms / 2: 0);
     unit->handed_us = handed_us;
     if (rc == ZSPOOL_OK)
         zspool_lanes_publish_ahead (&self->lanes, &self->pending);
@@ -521,7 +190,7 @@ s_accept (self_t *self, zspool_pending_unit_t *unit, int64_t handed_us)
 }
 
 static void
-s_accept_block (self_t *self, size_t lane, zspool_block_t *block, int64_t handed_us)
+s_accept_block (zspool_writer_t *self, size_t lane, zspool_block_t *block, int64_t handed_us)
 {
     if (self->failed) {
         zspool_block_destroy (&block);
@@ -538,7 +207,7 @@ s_accept_block (self_t *self, size_t lane, zspool_block_t *block, int64_t handed
 }
 
 static void
-s_accept_batch (self_t *self, zspool_batch_t *batch)
+s_accept_batch (zspool_writer_t *self, zspool_batch_t *batch)
 {
     if (self->failed) {
         zspool_batch_destroy (&batch);
@@ -549,14 +218,14 @@ s_accept_batch (self_t *self, zspool_batch_t *batch)
     unit->urgent = batch->urgent || batch->whole;
     self->batches_count++;
     if (s_accept (self, unit, batch->handed_us)) {
-        s_give_back (self, unit, ZSPOOL_EINVAL);
+        zspool_writer_give_back (self, unit, ZSPOOL_EINVAL);
         self->pending.units_count--;
     }
 }
 
 //  Somebody waits for what an inlet has handed over.
 static void
-s_flush_lane (self_t *self, size_t lane)
+s_flush_lane (zspool_writer_t *self, size_t lane)
 {
     for (size_t index = 0; index < self->pending.units_count; index++) {
         zspool_pending_unit_t *unit = &self->pending.units [index];
@@ -566,7 +235,7 @@ s_flush_lane (self_t *self, size_t lane)
 }
 
 static void
-s_handle_inlet (self_t *self, size_t lane, void *socket)
+s_handle_inlet (zspool_writer_t *self, size_t lane, void *socket)
 {
     zspool_handoff_t handoff;
     while (zspool_handoff_recv (socket, &handoff) == 0)
@@ -581,7 +250,7 @@ s_handle_inlet (self_t *self, size_t lane, void *socket)
 
 //  Keep a cursor's change for the next commit.
 static void
-s_accept_change (self_t *self, zspool_cursor_change_t *change)
+s_accept_change (zspool_writer_t *self, zspool_cursor_change_t *change)
 {
     if (self->failed) {
         free (change);
@@ -589,13 +258,13 @@ s_accept_change (self_t *self, zspool_cursor_change_t *change)
     }
     //  The commit under way has the first of them in its hands.
     size_t taken = self->committing? self->commit.changes_count: 0;
-    zspool_pending_add_change (&self->pending, change, taken, s_now_ms ());
+    zspool_pending_add_change (&self->pending, change, taken, zclock_mono ());
     if (self->room.full)
         self->pending.changes_since_ms = 0; //  what is acknowledged may make room
 }
 
 static void
-s_accept_burial (self_t *self, void *outlet, zspool_move_t *move)
+s_accept_burial (zspool_writer_t *self, void *outlet, zspool_move_t *move)
 {
     if (self->failed)
         zspool_move_destroy (&move);
@@ -604,7 +273,7 @@ s_accept_burial (self_t *self, void *outlet, zspool_move_t *move)
 }
 
 static void
-s_handle_outlet (self_t *self, void *socket)
+s_handle_outlet (zspool_writer_t *self, void *socket)
 {
     zspool_handoff_t handoff;
     while (self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX
@@ -614,12 +283,12 @@ s_handle_outlet (self_t *self, void *socket)
         else if (handoff.kind == HANDOFF_BURY)
             s_accept_burial (self, socket, (zspool_move_t *) handoff.pointer);
         else
-            s_fail (self, "reading the store failed");
+            zspool_writer_fail (self, "reading the store failed");
     }
 }
 
 static void
-s_accept_job (self_t *self, zspool_store_job_t *job)
+s_accept_job (zspool_writer_t *self, zspool_store_job_t *job)
 {
     if (self->failed) {
         zspool_job_destroy (&job);
@@ -633,7 +302,7 @@ s_accept_job (self_t *self, zspool_store_job_t *job)
 
 //  Somebody waits for what the service has handed over.
 static void
-s_flush_batches (self_t *self)
+s_flush_batches (zspool_writer_t *self)
 {
     for (size_t index = 0; index < self->pending.units_count; index++)
         if (self->pending.units [index].batch)
@@ -642,7 +311,7 @@ s_flush_batches (self_t *self)
 
 //  Whether there is room for whatever the service may say next
 static bool
-s_may_hear_service (const self_t *self)
+s_may_hear_service (const zspool_writer_t *self)
 {
     return !self->holding && self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX
            && self->batches_count < ZSPOOL_WRITER_BATCHES_MAX
@@ -650,7 +319,7 @@ s_may_hear_service (const self_t *self)
 }
 
 static void
-s_handle_service (self_t *self, void *socket)
+s_handle_service (zspool_writer_t *self, void *socket)
 {
     zspool_handoff_t handoff;
     while (s_may_hear_service (self) && zspool_handoff_recv (socket, &handoff) == 0) {
@@ -665,7 +334,7 @@ s_handle_service (self_t *self, void *socket)
         else if (handoff.kind == HANDOFF_FLUSH)
             s_flush_batches (self);
         else
-            s_fail (self, "reading the store failed");
+            zspool_writer_fail (self, "reading the store failed");
     }
 }
 
@@ -680,10 +349,10 @@ s_add_lagged (const zspool_writer_lane_t *lane, zmsg_t *status)
 }
 
 static void
-s_reply_status (self_t *self, uint64_t number)
+s_reply_status (zspool_writer_t *self, uint64_t number)
 {
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
-    bool stalled = self->committing && s_now_ms () - self->commit_began_ms > STALLED_MS;
+    bool stalled = self->committing && zclock_mono () - self->commit_began_ms > STALLED_MS;
     zmsg_addstr (status, "state");
     zmsg_addstr (status, self->failed     ? "failed"
                         : stalled        ? "stalled"
@@ -713,7 +382,7 @@ s_reply_status (self_t *self, uint64_t number)
 
 //  Dead letters are to be put back, or dropped.
 static void
-s_accept_request (self_t *self, uint64_t number, bool requeue, zmsg_t *arguments)
+s_accept_request (zspool_writer_t *self, uint64_t number, bool requeue, zmsg_t *arguments)
 {
     zspool_mover_ask (&self->mover, number, requeue, arguments);
     if (self->failed)
@@ -722,7 +391,7 @@ s_accept_request (self_t *self, uint64_t number, bool requeue, zmsg_t *arguments
 
 //  A cursor is to be moved, or deleted.
 static void
-s_accept_seek (self_t *self, uint64_t number, bool deletes, zmsg_t *arguments)
+s_accept_seek (zspool_writer_t *self, uint64_t number, bool deletes, zmsg_t *arguments)
 {
     zspool_seeker_ask (&self->seeker, number, deletes, arguments);
     if (self->failed)
@@ -730,7 +399,7 @@ s_accept_seek (self_t *self, uint64_t number, bool deletes, zmsg_t *arguments)
 }
 
 static void
-s_handle_pipe (self_t *self)
+s_handle_pipe (zspool_writer_t *self)
 {
     uint64_t number = 0;
     zmsg_t *arguments = NULL;
@@ -748,16 +417,16 @@ s_handle_pipe (self_t *self)
 }
 
 static void
-s_handle_committer (self_t *self)
+s_handle_committer (zspool_writer_t *self)
 {
     zspool_handoff_t handoff;
     if (zspool_handoff_recv (zsock_resolve (self->committer), &handoff) == 0)
-        s_commit_ended (self);
+        zspool_writer_commit_ended (self);
 }
 
 //  Look at every socket that has something.
 static void
-s_serve (self_t *self)
+s_serve (zspool_writer_t *self)
 {
     if (self->items [1].revents && self->committer)
         s_handle_committer (self);
@@ -779,7 +448,7 @@ s_serve (self_t *self)
 //  Do not wake for outlets while there is no room for what they have to say, nor for inlets while a
 //  move is to be numbered first.
 static void
-s_mask_items (self_t *self)
+s_mask_items (zspool_writer_t *self)
 {
     short for_outlets = self->pending.changes_count < ZSPOOL_PENDING_CHANGES_MAX? ZMQ_POLLIN: 0;
     self->items [2].events = s_may_hear_service (self)? ZMQ_POLLIN: 0;
@@ -793,14 +462,14 @@ s_mask_items (self_t *self)
 
 //  Wait for something to do, at most until the next commit is due.
 static void
-s_wait (self_t *self)
+s_wait (zspool_writer_t *self)
 {
-    int64_t due_ms = s_commit_due_ms (self);
+    int64_t due_ms = zspool_writer_commit_due_ms (self);
     if (!self->committing && zspool_room_due_ms (&self->room) < due_ms)
         due_ms = zspool_room_due_ms (&self->room);
     long timeout_ms = -1;
     if (due_ms != INT64_MAX) {
-        int64_t left_ms = due_ms - s_now_ms ();
+        int64_t left_ms = due_ms - zclock_mono ();
         timeout_ms = left_ms > 0? (long) left_ms: 0;
     }
     s_mask_items (self);
@@ -810,7 +479,7 @@ s_wait (self_t *self)
 
 //  Commit what is left: device and actors have stopped by now.
 static void
-s_finish (self_t *self)
+s_finish (zspool_writer_t *self)
 {
     if (self->committing && self->committer) {
         zspool_handoff_t handoff;
@@ -818,13 +487,13 @@ s_finish (self_t *self)
         while (zmq_recv (socket, &handoff, sizeof handoff, 0) < 0 && zmq_errno () == EINTR)
             ;
         zspool_tsan_acquire (handoff.pointer);
-        s_commit_ended (self);
+        zspool_writer_commit_ended (self);
     }
     zactor_destroy (&self->committer);
     size_t before = SIZE_MAX, left = self->pending.units_count + self->pending.changes_count;
     while (!self->failed && !self->room.full && left > 0 && left < before) {
         before = left;
-        s_begin_commit (self);
+        zspool_writer_begin_commit (self);
         left = self->pending.units_count + self->pending.changes_count;
     }
     zspool_mover_fail (&self->mover);
@@ -837,7 +506,7 @@ s_finish (self_t *self)
 static void
 s_writer (zsock_t *pipe, void *args)
 {
-    self_t *self = (self_t *) args;
+    zspool_writer_t *self = (zspool_writer_t *) args;
     self->pipe = self->mover.pipe = self->seeker.pipe = pipe;
     s_list_items (self);
     pthread_setname_np (pthread_self (), "zspool-writer");
@@ -845,10 +514,10 @@ s_writer (zsock_t *pipe, void *args)
     while (!self->terminated) {
         s_wait (self);
         s_serve (self);
-        if (!self->committing && zspool_room_due_ms (&self->room) <= s_now_ms ())
-            s_note_room (self, 0);
-        if (s_commit_due_ms (self) <= s_now_ms ())
-            s_begin_commit (self);
+        if (!self->committing && zspool_room_due_ms (&self->room) <= zclock_mono ())
+            zspool_writer_note_room (self, 0);
+        if (zspool_writer_commit_due_ms (self) <= zclock_mono ())
+            zspool_writer_begin_commit (self);
     }
     s_finish (self);
     s_self_destroy (&self);
@@ -858,7 +527,7 @@ zactor_t *
 zspool_writer_new (zspool_writer_args_t *args)
 {
     assert (args->lanes_count > 0 && args->lanes_count <= LANES_MAX);
-    self_t *self = s_self_new (args);
+    zspool_writer_t *self = s_self_new (args);
     if (!self)
         return NULL;
     zactor_t *actor = zactor_new (s_writer, self);

@@ -18,48 +18,15 @@
 //
 //  Thread: its owner's.
 
-#include "cursor.h"
-#include "cursor_block.h"
-#include "ring.h"
+#include "cursor_parts.h"
 
 #include <stdlib.h>
 
-#define NO_BLOCK UINT64_MAX         //  ends the dirty list
 #define ATTEMPT_INITIAL 0           //  of the run of what was delivered before our time
 #define COALESCE_SHARE 4096         //  deadlines are exact to this share of the timeout, or to 1 ms
 
-typedef struct {
-    uint64_t first;
-    uint64_t last;
-    int64_t sent_ms;                //  when the latest of it was sent
-    uint32_t spread_ms;             //  how long before that the earliest was
-    uint16_t attempt;               //  which delivery of its messages this was
-} run_t;
-
-struct zspool_cursor {
-    uint32_t spool;
-    uint32_t cursor;
-    uint32_t generation;
-    bool changed;                   //  since the last change was taken
-    uint64_t floor;
-    uint64_t sent_to;
-    uint64_t in_flight;
-    int64_t timeout_ms;
-    zspool_ring_t blocks;
-    uint64_t hit;                   //  number of the block that was looked for last
-    uint64_t dirty_head;            //  number of a block, or NO_BLOCK
-    run_t initial;                  //  what was delivered before our time; empty: first > last
-    zspool_ring_t runs;
-};
-
 //  ------------------------------------------------------------------------------------------------
 //  Blocks
-
-static inline zspool_cursor_block_t *
-s_block (const zspool_cursor_t *self, uint64_t number)
-{
-    return (zspool_cursor_block_t *) self->blocks.items + (number & (self->blocks.capacity - 1));
-}
 
 //  How many messages of a block lie at or below sent_to
 static inline uint32_t
@@ -108,7 +75,7 @@ s_find (const zspool_cursor_t *self, uint64_t sequence)
     uint64_t low = self->blocks.first, high = self->blocks.end;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (sequence > zspool_cursor_block_last (s_block (self, middle)))
+        if (sequence > zspool_cursor_block_last (zspool_cursor_block_at (self, middle)))
             low = middle + 1;
         else
             high = middle;
@@ -122,7 +89,8 @@ s_find_near (zspool_cursor_t *self, uint64_t sequence)
 {
     for (uint64_t at = self->hit; at <= self->hit + 1; at++)
         if (at >= self->blocks.first && at < self->blocks.end
-            && sequence - s_block (self, at)->first < s_block (self, at)->messages)
+            && sequence - zspool_cursor_block_at (self, at)->first
+                   < zspool_cursor_block_at (self, at)->messages)
             return self->hit = at;
     return self->hit = s_find (self, sequence);
 }
@@ -132,45 +100,31 @@ static zspool_cursor_block_t *
 s_block_of (const zspool_cursor_t *self, uint64_t sequence)
 {
     uint64_t number = s_find (self, sequence);
-    if (number == self->blocks.end || s_block (self, number)->first > sequence)
+    if (number == self->blocks.end || zspool_cursor_block_at (self, number)->first > sequence)
         return NULL;
-    return s_block (self, number);
+    return zspool_cursor_block_at (self, number);
 }
 
 static void
 s_set_dirty (zspool_cursor_t *self, uint64_t number)
 {
-    zspool_cursor_block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
     self->changed = true;
     if (block->dirty)
         return;
     block->dirty = true;
-    block->dirty_before = NO_BLOCK;
+    block->dirty_before = ZSPOOL_CURSOR_NO_BLOCK;
     block->dirty_after = self->dirty_head;
-    if (self->dirty_head != NO_BLOCK)
-        s_block (self, self->dirty_head)->dirty_before = number;
+    if (self->dirty_head != ZSPOOL_CURSOR_NO_BLOCK)
+        zspool_cursor_block_at (self, self->dirty_head)->dirty_before = number;
     self->dirty_head = number;
-}
-
-static void
-s_set_clean (zspool_cursor_t *self, zspool_cursor_block_t *block)
-{
-    if (!block->dirty)
-        return;
-    block->dirty = false;
-    if (block->dirty_before == NO_BLOCK)
-        self->dirty_head = block->dirty_after;
-    else
-        s_block (self, block->dirty_before)->dirty_after = block->dirty_after;
-    if (block->dirty_after != NO_BLOCK)
-        s_block (self, block->dirty_after)->dirty_before = block->dirty_before;
 }
 
 static void
 s_drop_front_block (zspool_cursor_t *self)
 {
-    zspool_cursor_block_t *block = s_block (self, self->blocks.first);
-    s_set_clean (self, block);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, self->blocks.first);
+    zspool_cursor_set_clean (self, block);
     if (block->messages > ZSPOOL_WORD_BITS)
         free (block->bits.words);
     free (block->counts);
@@ -186,7 +140,8 @@ s_set_floor (zspool_cursor_t *self, uint64_t floor)
     if (self->sent_to < floor)
         self->sent_to = floor;
     while (self->runs.first < self->runs.end
-           && ((run_t *) zspool_ring_item (&self->runs, self->runs.first))->last <= floor)
+           && ((zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.first))->last
+                  <= floor)
         zspool_ring_drop (&self->runs);
 }
 
@@ -196,7 +151,7 @@ s_raise_floor (zspool_cursor_t *self)
 {
     uint64_t floor = self->floor;
     while (self->blocks.first < self->blocks.end) {
-        zspool_cursor_block_t *block = s_block (self, self->blocks.first);
+        zspool_cursor_block_t *block = zspool_cursor_block_at (self, self->blocks.first);
         uint32_t index = floor >= block->first? (uint32_t) (floor - block->first + 1): 0;
         floor = block->first + zspool_cursor_block_next_unacked (block, index) - 1;
         if (block->acked < block->messages)
@@ -223,9 +178,9 @@ zspool_cursor_new (uint32_t spool, uint32_t cursor, uint32_t generation, uint64_
     self->floor = floor;
     self->sent_to = sent_to > floor? sent_to: floor;
     self->blocks.item_bytes = sizeof (zspool_cursor_block_t);
-    self->dirty_head = NO_BLOCK;
-    self->initial = (run_t) { .first = 1, .attempt = ATTEMPT_INITIAL };
-    self->runs.item_bytes = sizeof (run_t);
+    self->dirty_head = ZSPOOL_CURSOR_NO_BLOCK;
+    self->initial = (zspool_cursor_run_t) { .first = 1, .attempt = ATTEMPT_INITIAL };
+    self->runs.item_bytes = sizeof (zspool_cursor_run_t);
     return self;
 }
 
@@ -241,74 +196,6 @@ zspool_cursor_destroy (zspool_cursor_t **self_p)
     free (self->runs.items);
     free (self);
     *self_p = NULL;
-}
-
-//  Copy what a block points to. ENOMEM: *to points to nothing.
-static int
-s_copy_block (zspool_cursor_block_t *to, const zspool_cursor_block_t *from)
-{
-    *to = *from;
-    to->counts = NULL;
-    size_t words_bytes = ((from->messages - 1) / ZSPOOL_WORD_BITS + 1) * sizeof (uint64_t);
-    bool has_words = from->messages > ZSPOOL_WORD_BITS;
-    if (has_words) {
-        to->bits.words = (uint64_t *) malloc (words_bytes);
-        if (!to->bits.words)
-            return ZSPOOL_ENOMEM;
-        memcpy (to->bits.words, from->bits.words, words_bytes);
-    }
-    if (!from->counts)
-        return ZSPOOL_OK;
-    to->counts = (uint16_t *) malloc (from->messages * sizeof (uint16_t));
-    if (!to->counts) {
-        if (has_words)
-            free (to->bits.words);
-        return ZSPOOL_ENOMEM;
-    }
-    memcpy (to->counts, from->counts, from->messages * sizeof (uint16_t));
-    return ZSPOOL_OK;
-}
-
-//  A ring with room for what another holds, under the same numbers. ENOMEM.
-static int
-s_copy_ring (zspool_ring_t *to, const zspool_ring_t *from)
-{
-    *to = *from;
-    to->items = NULL;
-    if (from->capacity == 0)
-        return ZSPOOL_OK;
-    to->items = malloc (from->capacity * from->item_bytes);
-    if (!to->items)
-        return ZSPOOL_ENOMEM;
-    memcpy (to->items, from->items, from->capacity * from->item_bytes);
-    return ZSPOOL_OK;
-}
-
-zspool_cursor_t *
-zspool_cursor_clone (const zspool_cursor_t *self)
-{
-    zspool_cursor_t *copy = (zspool_cursor_t *) malloc (sizeof *copy);
-    if (!copy)
-        return NULL;
-    *copy = *self;
-    copy->runs.items = NULL;
-    int rc = s_copy_ring (&copy->blocks, &self->blocks);
-    //  Only what was copied whole is the copy's to free.
-    copy->blocks.end = copy->blocks.first;
-    if (rc == ZSPOOL_OK)
-        rc = s_copy_ring (&copy->runs, &self->runs);
-    for (uint64_t number = self->blocks.first; rc == ZSPOOL_OK && number < self->blocks.end;
-         number++) {
-        rc = s_copy_block (s_block (copy, number), s_block (self, number));
-        copy->blocks.end += rc == ZSPOOL_OK;
-    }
-    if (rc) {
-        copy->dirty_head = NO_BLOCK;
-        for (uint64_t number = copy->blocks.first; number < copy->blocks.end; number++)
-            s_block (copy, number)->dirty = false;
-        zspool_cursor_destroy (&copy);
-    }
-    return copy;
 }
 
 //  What was delivered before this cursor was created is due at once.
@@ -333,7 +220,7 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
         return ZSPOOL_OK;
     uint64_t number = s_find (self, first_sequence);
     if (number < self->blocks.end) {
-        const zspool_cursor_block_t *known = s_block (self, number);
+        const zspool_cursor_block_t *known = zspool_cursor_block_at (self, number);
         bool same = known->first == first_sequence && known->messages == messages;
         return same? ZSPOOL_OK: ZSPOOL_EINVAL;
     }
@@ -349,7 +236,7 @@ zspool_cursor_cover (zspool_cursor_t *self, uint64_t first_sequence, uint32_t me
     s_add_to_initial (self, &block);
     if (first_sequence <= self->floor)
         s_ack_in_block (self, &block, 0, (uint32_t) (self->floor - first_sequence));
-    *s_block (self, self->blocks.end) = block;
+    *zspool_cursor_block_at (self, self->blocks.end) = block;
     if (self->blocks.end++ == self->blocks.first)
         s_raise_floor (self);
     return ZSPOOL_OK;
@@ -437,7 +324,7 @@ s_all_acked (const zspool_cursor_t *self, uint64_t from, uint64_t to)
     if (from > to)
         return true;
     for (uint64_t number = s_find (self, from); number < self->blocks.end; number++) {
-        zspool_cursor_block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
         if (block->first > to)
             break;
         uint32_t index = from > block->first? (uint32_t) (from - block->first): 0;
@@ -453,7 +340,8 @@ static void
 s_push_run (zspool_cursor_t *self, uint64_t first, uint64_t last, uint16_t attempt, int64_t now_ms)
 {
     if (self->runs.first < self->runs.end) {
-        run_t *tail = (run_t *) zspool_ring_item (&self->runs, self->runs.end - 1);
+        zspool_cursor_run_t *tail =
+            (zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.end - 1);
         if (now_ms < tail->sent_ms)
             now_ms = tail->sent_ms;
         //  A run that may still grow is not due, as this is less than the timeout.
@@ -471,8 +359,11 @@ s_push_run (zspool_cursor_t *self, uint64_t first, uint64_t last, uint16_t attem
             return;
         }
     }
-    run_t *run = (run_t *) zspool_ring_item (&self->runs, self->runs.end++);
-    *run = (run_t) { .first = first, .last = last, .sent_ms = now_ms, .attempt = attempt };
+    zspool_cursor_run_t *run =
+        (zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.end++);
+    *run = (zspool_cursor_run_t){
+        .first = first, .last = last, .sent_ms = now_ms, .attempt = attempt
+    };
 }
 
 //  Note the delivery of a stretch of messages that were delivered equally often before.
@@ -480,7 +371,7 @@ static void
 s_note_stretch (zspool_cursor_t *self, uint64_t number, uint32_t from, uint32_t to,
                 uint16_t deliveries, int64_t now_ms)
 {
-    zspool_cursor_block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
     uint16_t attempt = s_next_attempt (deliveries);
     if (deliveries == 0)
         self->in_flight += zspool_cursor_block_count_unacked (block, from, to);
@@ -522,7 +413,7 @@ zspool_cursor_sent (zspool_cursor_t *self, uint64_t first, uint64_t last, int64_
     uint64_t number = s_find_near (self, first);
     if (number == self->blocks.end)
         return ZSPOOL_EINVAL;
-    zspool_cursor_block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
     if (first < block->first || last > zspool_cursor_block_last (block)
         || !s_all_acked (self, self->sent_to + 1, first - 1))
         return ZSPOOL_EINVAL;
@@ -556,7 +447,7 @@ zspool_cursor_set_timeout_ms (zspool_cursor_t *self, int64_t timeout_ms)
 static inline uint64_t
 s_ack_one (zspool_cursor_t *self, uint64_t number, uint64_t sequence)
 {
-    zspool_cursor_block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
     uint32_t index = (uint32_t) (sequence - block->first);
     uint64_t *word = zspool_cursor_block_words (block) + index / ZSPOOL_WORD_BITS;
     uint64_t bit = 1ull << (index % ZSPOOL_WORD_BITS);
@@ -575,8 +466,9 @@ static uint64_t
 s_ack_range (zspool_cursor_t *self, uint64_t number, uint64_t first, uint64_t last)
 {
     uint64_t added_all = 0;
-    for (; number < self->blocks.end && s_block (self, number)->first <= last; number++) {
-        zspool_cursor_block_t *block = s_block (self, number);
+    for (; number < self->blocks.end && zspool_cursor_block_at (self, number)->first <= last;
+         number++) {
+        zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
         uint32_t from = first > block->first? (uint32_t) (first - block->first): 0;
         uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first)
                                                              : block->messages - 1;
@@ -596,7 +488,8 @@ zspool_cursor_ack (zspool_cursor_t *self, uint64_t first, uint64_t last)
     if (first > last)
         return 0;
     uint64_t number = s_find_near (self, first), added;
-    if (first == last && number < self->blocks.end && first >= s_block (self, number)->first)
+    if (first == last && number < self->blocks.end
+        && first >= zspool_cursor_block_at (self, number)->first)
         added = s_ack_one (self, number, first);
     else
         added = s_ack_range (self, number, first, last);
@@ -625,7 +518,7 @@ zspool_cursor_skip (zspool_cursor_t *self, uint64_t to)
 
 //  The deadline of a run; INT64_MAX: never
 static int64_t
-s_deadline_ms (const zspool_cursor_t *self, const run_t *run)
+s_deadline_ms (const zspool_cursor_t *self, const zspool_cursor_run_t *run)
 {
     if (self->timeout_ms == 0 || run->sent_ms > INT64_MAX - self->timeout_ms)
         return INT64_MAX;
@@ -635,10 +528,10 @@ s_deadline_ms (const zspool_cursor_t *self, const run_t *run)
 //  Move a run's start to the first of its messages that it still stands for. False when there is
 //  none.
 static bool
-s_walk_run (zspool_cursor_t *self, run_t *run)
+s_walk_run (zspool_cursor_t *self, zspool_cursor_run_t *run)
 {
     for (uint64_t number = s_find_near (self, run->first); number < self->blocks.end; number++) {
-        zspool_cursor_block_t *block = s_block (self, number);
+        zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
         if (block->first > run->last)
             return false;
         uint32_t index = run->first > block->first? (uint32_t) (run->first - block->first): 0;
@@ -669,7 +562,8 @@ zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
         self->initial.first = self->initial.last + 1;
     }
     while (self->runs.first < self->runs.end) {
-        run_t *run = (run_t *) zspool_ring_item (&self->runs, self->runs.first);
+        zspool_cursor_run_t *run =
+            (zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.first);
         int64_t deadline_ms = s_deadline_ms (self, run);
         if (deadline_ms == INT64_MAX || deadline_ms > now_ms)
             return false;
@@ -683,12 +577,12 @@ zspool_cursor_due (zspool_cursor_t *self, int64_t now_ms, uint64_t *sequence)
 }
 
 //  The run that zspool_cursor_due () found last
-static run_t *
+static zspool_cursor_run_t *
 s_due_run (zspool_cursor_t *self)
 {
     if (self->initial.first <= self->initial.last)
         return &self->initial;
-    return (run_t *) zspool_ring_item (&self->runs, self->runs.first);
+    return (zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.first);
 }
 
 int
@@ -707,7 +601,8 @@ zspool_cursor_due_sent_ms (const zspool_cursor_t *self)
 {
     if (self->initial.first <= self->initial.last)
         return INT64_MIN;
-    return ((const run_t *) zspool_ring_item (&self->runs, self->runs.first))->sent_ms;
+    return ((const zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.first))
+        ->sent_ms;
 }
 
 int64_t
@@ -717,7 +612,8 @@ zspool_cursor_next_due_ms (const zspool_cursor_t *self)
         return 0;
     if (self->runs.first == self->runs.end)
         return INT64_MAX;
-    return s_deadline_ms (self, (const run_t *) zspool_ring_item (&self->runs, self->runs.first));
+    return s_deadline_ms (
+        self, (const zspool_cursor_run_t *) zspool_ring_item (&self->runs, self->runs.first));
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -741,7 +637,7 @@ zspool_cursor_acked (const zspool_cursor_t *self, uint64_t sequence)
     uint64_t number = s_find (self, sequence);
     if (number == self->blocks.end)
         return false;
-    zspool_cursor_block_t *block = s_block (self, number);
+    zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
     uint32_t index = (uint32_t) (sequence - block->first);
     return sequence < block->first || zspool_cursor_block_next_unacked (block, index) > index;
 }
@@ -769,73 +665,4 @@ zspool_cursor_may_deliver (const zspool_cursor_t *self)
 {
     return self->in_flight < ZSPOOL_IN_FLIGHT_MAX
            && self->blocks.end - self->blocks.first < ZSPOOL_CURSOR_BLOCKS_MAX;
-}
-
-//  ------------------------------------------------------------------------------------------------
-//  Changes
-
-//  Whether there is more to store of a block than the floor tells
-static bool
-s_is_out_of_order (const zspool_cursor_t *self, zspool_cursor_block_t *block)
-{
-    uint32_t below = self->floor < block->first? 0: (uint32_t) (self->floor - block->first + 1);
-    if (block->acked > below)
-        return true;
-    if (block->counts)
-        for (uint32_t index = below; index < block->messages; index++)
-            if ((block->counts [index] & ZSPOOL_COUNT_MAX) > 1)
-                return true;
-    return false;
-}
-
-static int
-s_compare_entries (const void *left, const void *right)
-{
-    uint64_t a = ((const zspool_cursor_entry_t *) left)->first_sequence;
-    uint64_t b = ((const zspool_cursor_entry_t *) right)->first_sequence;
-    return a < b? -1: a > b;
-}
-
-bool
-zspool_cursor_changed (const zspool_cursor_t *self)
-{
-    return self->changed;
-}
-
-zspool_cursor_change_t *
-zspool_cursor_take_change (zspool_cursor_t *self)
-{
-    if (!self->changed)
-        return NULL;
-    size_t size = sizeof (zspool_cursor_change_t), entries_count = 0;
-    uint64_t number = self->dirty_head;
-    while (number != NO_BLOCK) {
-        zspool_cursor_block_t *block = s_block (self, number);
-        number = block->dirty_after;
-        if (s_is_out_of_order (self, block)) {
-            entries_count++;
-            size += sizeof (zspool_cursor_entry_t) + zspool_cursor_block_acked_bytes (block)
-                + (block->counts? block->messages * sizeof (uint16_t): 0);
-        }
-        else
-            s_set_clean (self, block);
-    }
-    zspool_cursor_change_t *change = (zspool_cursor_change_t *) malloc (size);
-    if (!change)
-        return NULL;
-    change->spool = self->spool;
-    change->cursor = self->cursor;
-    change->generation = self->generation;
-    change->floor = self->floor;
-    change->sent_to = self->sent_to;
-    change->entries_count = entries_count;
-    uint8_t *bytes = (uint8_t *) &change->entries [entries_count];
-    for (size_t index = 0; index < entries_count; index++) {
-        zspool_cursor_block_t *block = s_block (self, self->dirty_head);
-        bytes = zspool_cursor_block_put_entry (&change->entries [index], block, bytes);
-        s_set_clean (self, block);
-    }
-    qsort (change->entries, entries_count, sizeof (zspool_cursor_entry_t), s_compare_entries);
-    self->changed = false;
-    return change;
 }
