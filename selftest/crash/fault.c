@@ -31,17 +31,19 @@ fault_watch (const char *directory)
 void
 fault_fail (fault_kind_t kind, unsigned after, unsigned times, fault_way_t way, int error)
 {
+    //  Threads that count calls meanwhile see all of the plan, or none of it.
     fault_plan_t *plan = &s_plans [kind];
-    plan->after = after;
-    plan->times = times;
+    __atomic_store_n (&plan->times, 0, __ATOMIC_RELAXED);
     plan->way = way;
     plan->error = error;
+    __atomic_store_n (&plan->after, after, __ATOMIC_RELAXED);
+    __atomic_store_n (&plan->times, times, __ATOMIC_RELEASE);
 }
 
 unsigned
 fault_calls (fault_kind_t kind)
 {
-    return s_plans [kind].calls;
+    return __atomic_load_n (&s_plans [kind].calls, __ATOMIC_RELAXED);
 }
 
 void
@@ -77,13 +79,13 @@ fault_plant (fault_plant_t plant)
 void
 fault_pause_memory (void)
 {
-    s_memory_paused++;
+    __atomic_fetch_add (&s_memory_paused, 1, __ATOMIC_RELAXED);
 }
 
 void
 fault_resume_memory (void)
 {
-    s_memory_paused--;
+    __atomic_fetch_sub (&s_memory_paused, 1, __ATOMIC_RELAXED);
 }
 
 const fault_settings_t *
@@ -92,21 +94,28 @@ fault_settings (void)
     return &s_settings;
 }
 
+//  Take one of what is left; false: nothing is.
+static bool
+s_take (unsigned *left)
+{
+    unsigned seen = __atomic_load_n (left, __ATOMIC_RELAXED);
+    while (seen > 0
+           && !__atomic_compare_exchange_n (left, &seen, seen - 1, false, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED))
+        ;
+    return seen > 0;
+}
+
 const fault_plan_t *
 fault_count (fault_kind_t kind)
 {
     fault_plan_t *plan = &s_plans [kind];
-    if (kind == FAULT_MEMORY && s_memory_paused)
+    if (kind == FAULT_MEMORY && __atomic_load_n (&s_memory_paused, __ATOMIC_RELAXED))
         return NULL;
     __atomic_fetch_add (&plan->calls, 1, __ATOMIC_RELAXED);
-    if (plan->times == 0)
+    if (__atomic_load_n (&plan->times, __ATOMIC_ACQUIRE) == 0 || s_take (&plan->after))
         return NULL;
-    if (plan->after > 0) {
-        plan->after--;
-        return NULL;
-    }
-    plan->times--;
-    return plan;
+    return s_take (&plan->times)? plan: NULL;
 }
 
 bool
