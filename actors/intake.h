@@ -23,7 +23,7 @@
 //  Blocks: being filled and under way; kept by shelves; sent from by ZeroMQ
 #define ZSPOOL_INTAKE_POOL_BLOCKS \
     (64 + ZSPOOL_SHELVES_LIVE_MAX + ZSPOOL_SERVICE_PINNED_MAX / ZSPOOL_BLOCK_BYTES)
-#define ZSPOOL_INTAKE_BYTES_MAX (16 * 1024 * 1024) //  of blocks handed over and not durable
+#define ZSPOOL_INTAKE_BYTES_MAX (8 * 1024 * 1024) //  of blocks handed over and not durable
 #define ZSPOOL_INTAKE_BATCHES_MAX 24               //  handed over and not given back; of ZSPOOL_WRITER_BATCHES_MAX
 #define ZSPOOL_WINDOW_BYTES_MAX (4 * 1024 * 1024)  //  what a producer is told to have unconfirmed at most
 #define ZSPOOL_WINDOW_BYTES_MIN (64 * 1024)
