@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #define BULK_REFS 64
+//  How many times its limit a common account may have, by those that have nothing else
+#define RESERVE_TIMES 2
 
 struct zspool_pins {
     atomic_uint refs;     //  the outlet, and each pin
@@ -27,6 +29,12 @@ struct zspool_pin {
     zspool_pins_t *pins;
     zspool_block_t *block;
 };
+
+//  A message that has its own memory: it follows
+typedef struct {
+    zspool_pins_t *pins;
+    size_t size;
+} s_own_t;
 
 static void
 s_pins_unref (zspool_pins_t *self)
@@ -53,12 +61,17 @@ zspool_pins_new (size_t bytes_max, zspool_pins_t *all)
     return self;
 }
 
-//  Whether an account has room for a block. An empty one has for any.
+//  Whether an account has room for so much. An empty one has for any, while the common one has room
+//  in reserve: so those that take nothing cannot keep the others from what they need.
 static bool
 s_has_room (zspool_pins_t *self, size_t size)
 {
     size_t bytes = atomic_load (&self->bytes);
-    return bytes == 0 || bytes + size <= self->bytes_max;
+    size_t bytes_all = self->all? atomic_load (&self->all->bytes): 0;
+    if (bytes > 0 && bytes + size > self->bytes_max)
+        return false;
+    size_t times = bytes > 0? 1: RESERVE_TIMES;
+    return bytes_all == 0 || bytes_all + size <= self->all->bytes_max * times;
 }
 
 static void
@@ -87,7 +100,7 @@ zspool_pin_t *
 zspool_pin_new (zspool_pins_t *pins, zspool_block_t *block)
 {
     size_t size = zspool_block_capacity (block);
-    if (!s_has_room (pins, size) || (pins->all && !s_has_room (pins->all, size)))
+    if (!s_has_room (pins, size))
         return NULL;
     zspool_pin_t *self = (zspool_pin_t *) calloc (1, sizeof *self);
     if (!self)
@@ -142,4 +155,34 @@ zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, si
     if (rc == 0)
         self->in_hand--;
     return rc;
+}
+
+//  Likewise with one that has its own memory
+static void
+s_release_own (void *data, void *hint)
+{
+    (void) data;
+    s_own_t *own = (s_own_t *) hint;
+    zspool_tsan_acquire (own);
+    s_discount (own->pins, own->size);
+    s_pins_unref (own->pins);
+    free (own);
+}
+
+int
+zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size)
+{
+    s_own_t *own = s_has_room (self, size)? (s_own_t *) malloc (sizeof *own + size): NULL;
+    if (!own)
+        return -1;
+    own->pins = self;
+    own->size = size;
+    zspool_tsan_release (own);
+    if (zmq_msg_init_data (message, own + 1, size, s_release_own, own)) {
+        free (own);
+        return -1;
+    }
+    s_count (self, size);
+    atomic_fetch_add (&self->refs, 1);
+    return 0;
 }

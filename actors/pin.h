@@ -22,11 +22,17 @@ typedef struct zspool_pins zspool_pins_t; //  the account of one outlet, or one 
 typedef struct zspool_pin zspool_pin_t;   //  of one block
 
 //  An account with a limit of bytes; what is on it counts in another one, too, which has a limit of
-//  its own, or NULL. NULL when memory is out.
+//  its own, or NULL. Of that one there is a reserve for those that have nothing on their own.
+//  NULL when memory is out.
 zspool_pins_t *
     zspool_pins_new (size_t bytes_max, zspool_pins_t *all);
 void
     zspool_pins_destroy (zspool_pins_t **self_p);
+
+//  Make a ZeroMQ message with memory of its own, which is on the account until it was sent. -1: there
+//  is no room, or memory is out.
+int
+    zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size);
 
 //  Pin a block; NULL when the limit is reached or memory is out: then copy. The caller lets go with
 //  zspool_pin_release (); messages made meanwhile hold the block on their own.

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  A DELIVER with less than this is copied, and in a larger one pieces with less than that
+//  A DELIVER with less than this is copied, and in a larger one pieces with less than that; a larger
+//  command is on the client's account
 #define COPY_BYTES_MAX 4096
 #define COPY_PIECE_BYTES_MAX 512
 
@@ -87,10 +88,14 @@ zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command,
                      const zsp_lists_t *lists)
 {
     zmq_msg_t frame;
-    int rc = s_make_command (&frame, command, lists);
+    size_t size = zsp_encode (command, lists, NULL);
+    if (size > COPY_BYTES_MAX && zspool_pins_message (to->pins, &frame, size))
+        return ZSPOOL_ENOMEM;
+    int rc = size > COPY_BYTES_MAX? 0: zmq_msg_init_size (&frame, size);
     to->deaf = to->deaf || rc; //  it would wait for that
     if (rc)
-        return rc;
+        return ZSPOOL_ENOMEM;
+    zsp_encode (command, lists, (uint8_t *) zmq_msg_data (&frame));
     rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame);
     return rc == ZSPOOL_EBUSY? s_owe (to, &frame): rc;
 }

@@ -290,6 +290,8 @@ s_start (zspool_service_t *self)
     if (self->router) {
         self->socket = zsock_resolve (self->router);
         zsock_set_router_mandatory (self->router, 1);
+        //  Who takes nothing for so long is not only silent: what ZeroMQ has for it is given up.
+        zsock_set_tcp_maxrt (self->router, ZSP_HEARTBEAT_MS_MAX * ZSP_EXPIRY_HEARTBEATS);
         if (s_watch (self) == 0 && s_make_intake (self) == ZSPOOL_OK)
             rc = zspool_socket_attach (self->router, self->options.service, &reason);
     }

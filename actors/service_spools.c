@@ -76,7 +76,8 @@ s_add_pair (zlist_t *pairs, const char *name, const char *value)
 
 //  Send names and values, as many as a command may have.
 static void
-s_send_values (zspool_service_t *self, zspool_session_t *session, uint32_t request, zlist_t *texts)
+s_send_values (zspool_service_t *self, zspool_session_t *session, uint32_t request, uint8_t about,
+               zlist_t *texts)
 {
     size_t count = zlist_size (texts), bytes = ZSP_HEADER_BYTES + sizeof (uint16_t), used = 0;
     zsp_text_t *pairs = (zsp_text_t *) calloc (count + 1, sizeof *pairs);
@@ -91,7 +92,9 @@ s_send_values (zspool_service_t *self, zspool_session_t *session, uint32_t reque
     zsp_t values = { .command = ZSP_VALUES, .request = request };
     values.as.values.count = (uint16_t) (used / 2);
     zsp_lists_t lists = { .pairs = pairs };
-    zspool_post_command (self->socket, session, &values, &lists);
+    if (zspool_post_command (self->socket, session, &values, &lists) == ZSPOOL_ENOMEM)
+        zspool_post_error (self->socket, session, request, about, ZSPOOL_ENOMEM, 0,
+                           "earlier answers were not taken yet", false);
     free (pairs);
 }
 
@@ -130,7 +133,7 @@ zspool_service_do_status (zspool_service_t *self, zspool_service_message_t *mess
         zlist_append (texts, text);
         zstr_free (&text);
     }
-    s_send_values (self, message->session, message->command.request, texts);
+    s_send_values (self, message->session, message->command.request, ZSP_STATUS, texts);
     zlist_destroy (&texts);
     zmsg_destroy (&reply);
 }
@@ -157,7 +160,7 @@ zspool_service_listed (zspool_service_t *self, zspool_session_t *session, zspool
     for (size_t index = 0; index + 1 < job->values_count; index += 2)
         if (job->spool || s_is_allowed (self, job->values [index]))
             s_add_pair (texts, job->values [index], job->values [index + 1]);
-    s_send_values (self, session, job->request, texts);
+    s_send_values (self, session, job->request, ZSP_LIST, texts);
     zlist_destroy (&texts);
 }
 

@@ -30,7 +30,7 @@ zspool_sessions_new (void)
     zspool_sessions_t *self = (zspool_sessions_t *) calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->pins = zspool_pins_new (ZSPOOL_SERVICE_PINNED_MAX, NULL);
+    self->pins = zspool_pins_new (ZSPOOL_SERVICE_PINNED_MAX / 2, NULL);
     if (!self->pins) {
         free (self);
         return NULL;
