@@ -265,13 +265,27 @@ ZSPOOL_EXPORT int
     zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *producer, uint32_t *epoch,
                            uint64_t *last);
 
-//  Say, in a transaction, that a producer was opened anew (epoch 0: it was not), or how far it has got:
-//  durable and
-//  visible with the messages of the same transaction, or not at all. So who stores a message and
-//  this in one transaction, and looks at `last` before, stores each message once. EINVAL: no
-//  transaction, the producer was not found in this process, or epoch or last would fall; ENOMEM, EIO.
+//  Say, in a transaction, that a producer was opened anew (epoch 0: it was not), or how far it has
+//  got: durable and visible with the messages of the same transaction, or not at all. So who stores a
+//  message and this in one transaction, and looks at `last` before, stores each message once. EINVAL:
+//  no transaction, the producer was not found in this process, or epoch or last would fall; ENOMEM,
+//  EIO.
 ZSPOOL_EXPORT int
     zspool_store_set_producer (zspool_store_t *self, uint32_t producer, uint32_t epoch, uint64_t last);
+
+//  A producer, as committed
+typedef struct {
+    uint32_t id;                              //  its number in the store
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint32_t epoch;
+    uint64_t last;
+} zspool_producer_info_t;
+
+//  Give the producer with the lowest number above `after`; 0 for the first. ENOENT: there is none;
+//  ECORRUPT: its record is damaged, and of *info only the number is known; EINVAL: in a transaction;
+//  EIO.
+ZSPOOL_EXPORT int
+    zspool_store_producer_info (zspool_store_t *self, uint32_t after, zspool_producer_info_t *info);
 
 //  ------------------------------------------------------------------------------------------------
 //  Tables of the application's own, in the same transactions: what is put there is durable and
@@ -290,7 +304,7 @@ ZSPOOL_EXPORT int
 
 //  In a transaction: put a value under a key, replacing what was there; delete one (ENOENT: there is
 //  none). EINVAL: no transaction, no such table, key or value; ENOSPC: the disk is full, nothing was
-//  changed, and the transaction can go on. Salvage does not save tables, nor producers.
+//  changed, and the transaction can go on.
 ZSPOOL_EXPORT int
     zspool_store_table_put (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t value);
 ZSPOOL_EXPORT int
@@ -305,6 +319,18 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT int
     zspool_store_table_next (zspool_store_t *self, uint32_t table, zspool_frame_t from, zspool_frame_t *key,
                              zspool_frame_t *value);
+
+//  A table, as committed
+typedef struct {
+    uint32_t id;
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint64_t entries;                         //  pairs
+} zspool_table_info_t;
+
+//  Give the table with the lowest number above `after`; as zspool_store_producer_info (). ECORRUPT
+//  also: the table is not there; ENOMEM.
+ZSPOOL_EXPORT int
+    zspool_store_table_info (zspool_store_t *self, uint32_t after, zspool_table_info_t *info);
 
 //  Remove the blocks that hold only messages up to `sequence`, whoever acknowledged them, in a
 //  transaction; cursors that stood before are moved up to it. EINVAL; ENOSPC only when the disk is

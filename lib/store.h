@@ -78,6 +78,7 @@ typedef struct {
     uint32_t id;
     char name [ZSPOOL_NAME_MAX + 1];
     bool created;                     //  in the open transaction
+    bool found_in_txn;                //  likewise: its handle ends when that is rolled back
     zspool_table_t table;
 } zspool_table_state_t;
 

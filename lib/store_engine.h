@@ -82,6 +82,10 @@ int
 int
     zspool_txn_delete (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key);
 
+//  How many pairs a table has.
+int
+    zspool_txn_entries (zspool_txn_t *self, zspool_table_t table, uint64_t *entries);
+
 //  Append a value of `size` bytes under a key higher than all in the table; the caller fills *to at
 //  once.
 int

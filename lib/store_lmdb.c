@@ -307,6 +307,16 @@ zspool_txn_put (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, zs
 }
 
 int
+zspool_txn_entries (zspool_txn_t *self, zspool_table_t table, uint64_t *entries)
+{
+    MDB_stat stat;
+    int rc = mdb_stat (self->txn, table, &stat);
+    if (!rc)
+        *entries = stat.ms_entries;
+    return s_code (rc);
+}
+
+int
 zspool_txn_append (zspool_txn_t *self, zspool_table_t table, zspool_bytes_t key, size_t size,
                    uint8_t **to)
 {

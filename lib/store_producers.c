@@ -35,18 +35,26 @@ s_find (const zspool_store_t *self, uint32_t id)
     return at < self->producers_count && self->producers [at].id == id? &self->producers [at]: NULL;
 }
 
+//  Have memory for one more. ENOMEM.
+static int
+s_reserve (zspool_store_t *self)
+{
+    if (self->producers_count < self->producers_max)
+        return ZSPOOL_OK;
+    size_t max = self->producers_max? 2 * self->producers_max: 16;
+    zspool_producer_state_t *grown =
+        (zspool_producer_state_t *) realloc (self->producers, max * sizeof *grown);
+    if (!grown)
+        return ZSPOOL_ENOMEM;
+    self->producers = grown;
+    self->producers_max = max;
+    return ZSPOOL_OK;
+}
+
+//  Have one more in memory; there is room.
 static zspool_producer_state_t *
 s_insert (zspool_store_t *self, uint32_t id)
 {
-    if (self->producers_count == self->producers_max) {
-        size_t max = self->producers_max? 2 * self->producers_max: 16;
-        zspool_producer_state_t *grown =
-            (zspool_producer_state_t *) realloc (self->producers, max * sizeof *grown);
-        if (!grown)
-            return NULL;
-        self->producers = grown;
-        self->producers_max = max;
-    }
     size_t at = s_place (self, id);
     memmove (self->producers + at + 1, self->producers + at,
              (self->producers_count - at) * sizeof *self->producers);
@@ -96,7 +104,8 @@ zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *produce
     bool in_txn = zspool_store_is_in_txn (self), created = false;
     uint32_t id;
     zspool_producer_record_t record;
-    int rc = in_txn? ZSPOOL_OK: zspool_view_take (self->view);
+    //  Memory comes first: one that is created must be known, so that rolling back forgets it.
+    int rc = in_txn? s_reserve (self): zspool_view_take (self->view);
     if (rc == ZSPOOL_OK)
         rc = s_look_up (self, in_txn? self->txn: self->view, name, &id, &record, &created);
     if (!in_txn)
@@ -104,8 +113,6 @@ zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *produce
     zspool_producer_state_t *state = rc == ZSPOOL_OK && in_txn? s_find (self, id): NULL;
     if (rc == ZSPOOL_OK && in_txn && !state) {
         state = s_insert (self, id);
-        if (!state)
-            return zspool_store_fail_code (self, ZSPOOL_ENOMEM);
         state->now = state->committed = record;
         state->created = created;
         self->producers_changed = self->producers_changed || created;
@@ -134,6 +141,28 @@ zspool_store_set_producer (zspool_store_t *self, uint32_t producer, uint32_t epo
     state->changed = self->producers_changed = true;
     int rc = zspool_state_put_producer (self->txn, self->state, producer, &state->now);
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
+}
+
+int
+zspool_store_producer_info (zspool_store_t *self, uint32_t after, zspool_producer_info_t *info)
+{
+    if (!self->engine || self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot list here", self->directory);
+    zspool_producer_record_t record;
+    int rc = zspool_view_take (self->view);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_next_producer (self->view, self->state, &after, &record);
+    zspool_view_release (self->view);
+    if (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        memset (info, 0, sizeof *info);
+        info->id = after;
+    }
+    if (rc)
+        return rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);
+    strcpy (info->name, record.name);
+    info->epoch = record.epoch;
+    info->last = record.last;
+    return ZSPOOL_OK;
 }
 
 void

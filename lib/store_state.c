@@ -2,7 +2,7 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  One table. Keys, big-endian:                     Values, little-endian:
+//  Those of producers and tables are in store_state_named.c. One table. Keys, big-endian:                     Values, little-endian:
 //    'A'                                              format u32, incarnation u64, created_us i64,
 //                                                     next_spool u32
 //    'O'                                              kind u32, incarnation u64, copied_us i64; may be missing
@@ -30,59 +30,17 @@
 //  know it every spool is: it removes what all cursors have acknowledged. 'D' only tells salvage which
 //  cursors need not be looked for. 'P', 'N' and 'T' came with format 3.
 
-#include "store_state.h"
-#include "bytes.h"
+#include "store_record.h"
 
 #include <stdlib.h>
-#include <xxhash.h>
 
-#define CHECKSUM_BYTES 4
-#define KEY_MAX 17
-#define SMALL_VALUE_MAX 256
 #define RETENTION_VALUE_BYTES 28
 #define SPOOL_VALUE_MIN 69     //  all of it, and one byte of its name
-#define PRODUCER_VALUE_MIN 13  //  likewise
-
-static uint32_t
-s_checksum (zspool_bytes_t key, const uint8_t *value, size_t size)
-{
-    return (uint32_t) XXH3_64bits_withSeed (value, size, XXH3_64bits (key.data, key.size));
-}
-
-//  Put a value whose last CHECKSUM_BYTES are still to be filled in.
-static int
-s_put (zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t key, uint8_t *value, size_t size)
-{
-    put_u32 (value + size - CHECKSUM_BYTES, s_checksum (key, value, size - CHECKSUM_BYTES));
-    zspool_bytes_t bytes = { value, size };
-    return zspool_txn_put (txn, table, key, bytes);
-}
-
-//  Check a value; its size without the checksum becomes *value's.
-static int
-s_check (zspool_bytes_t key, zspool_bytes_t *value, size_t size_min)
-{
-    if (value->size < size_min + CHECKSUM_BYTES)
-        return ZSPOOL_ECORRUPT;
-    size_t size = value->size - CHECKSUM_BYTES;
-    if (get_u32 (value->data + size) != s_checksum (key, value->data, size))
-        return ZSPOOL_ECORRUPT;
-    value->size = size;
-    return ZSPOOL_OK;
-}
-
-static zspool_bytes_t
-s_key_spool (uint8_t key [KEY_MAX], char kind, uint32_t spool)
-{
-    key [0] = (uint8_t) kind;
-    put_u32_be (key + 1, spool);
-    return (zspool_bytes_t) { key, 5 };
-}
 
 static zspool_bytes_t
 s_key_cursor (uint8_t key [KEY_MAX], char kind, uint32_t spool, uint32_t cursor)
 {
-    s_key_spool (key, kind, spool);
+    record_key (key, kind, spool);
     put_u32_be (key + 5, cursor);
     return (zspool_bytes_t) { key, 9 };
 }
@@ -95,26 +53,6 @@ s_key_entry (uint8_t key [KEY_MAX], uint32_t spool, uint32_t cursor, uint64_t fi
     return (zspool_bytes_t) { key, 17 };
 }
 
-//  Names come last in a value, without a terminating zero.
-static size_t
-s_put_name (uint8_t *to, const char *name)
-{
-    size_t length = strlen (name);
-    memcpy (to, name, length);
-    return length;
-}
-
-static int
-s_get_name (char name [ZSPOOL_NAME_MAX + 1], zspool_bytes_t value, size_t offset)
-{
-    size_t length = value.size - offset;
-    if (length == 0 || length > ZSPOOL_NAME_MAX)
-        return ZSPOOL_ECORRUPT;
-    memcpy (name, value.data + offset, length);
-    name [length] = 0;
-    return ZSPOOL_OK;
-}
-
 int
 zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_store_record_t *store)
 {
@@ -123,7 +61,7 @@ zspool_state_put_store (zspool_txn_t *txn, zspool_table_t table, const zspool_st
     put_u64 (value + 4, store->incarnation);
     put_u64 (value + 12, (uint64_t) store->created_us);
     put_u32 (value + 20, store->next_spool);
-    return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "A", 1 }, value, sizeof value);
+    return record_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "A", 1 }, value, sizeof value);
 }
 
 //  Take the store's record from a value that was checked.
@@ -148,7 +86,7 @@ zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_re
     zspool_bytes_t key = { (const uint8_t *) "A", 1 }, value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 4);
+        rc = record_check (key, &value, 4);
     if (rc)
         return rc;
     return s_get_store (value, store);
@@ -158,7 +96,7 @@ zspool_state_get_store (zspool_txn_t *txn, zspool_table_t table, zspool_store_re
 static int
 s_get_spool (zspool_bytes_t value, zspool_spool_record_t *record)
 {
-    int rc = s_get_name (record->name, value, 68);
+    int rc = record_get_name (record->name, value, 68);
     if (rc)
         return rc;
     record->next_sequence = get_u64 (value.data);
@@ -179,10 +117,10 @@ zspool_state_get_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
                         zspool_spool_record_t *record)
 {
     uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'S', spool), value;
+    zspool_bytes_t key = record_key (bytes, 'S', spool), value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, SPOOL_VALUE_MIN);
+        rc = record_check (key, &value, SPOOL_VALUE_MIN);
     return rc? rc: s_get_spool (value, record);
 }
 
@@ -193,7 +131,7 @@ zspool_state_put_origin (zspool_txn_t *txn, zspool_table_t table, const zspool_o
     put_u32 (value, origin->kind);
     put_u64 (value + 4, origin->incarnation);
     put_u64 (value + 12, (uint64_t) origin->copied_us);
-    return s_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "O", 1 }, value, sizeof value);
+    return record_put (txn, table, (zspool_bytes_t) { (const uint8_t *) "O", 1 }, value, sizeof value);
 }
 
 static void
@@ -210,7 +148,7 @@ zspool_state_get_origin (zspool_txn_t *txn, zspool_table_t table, zspool_origin_
     zspool_bytes_t key = { (const uint8_t *) "O", 1 }, value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 20);
+        rc = record_check (key, &value, 20);
     if (rc)
         return rc;
     s_get_origin (value, origin);
@@ -231,8 +169,8 @@ zspool_state_put_spool (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     put_u64 (value + 48, record->lost);
     put_u64 (value + 56, (uint64_t) record->stored_us);
     put_u32 (value + 64, record->next_cursor);
-    size_t size = 68 + s_put_name (value + 68, record->name);
-    return s_put (txn, table, s_key_spool (key, 'S', spool), value, size + CHECKSUM_BYTES);
+    size_t size = 68 + record_put_name (value + 68, record->name);
+    return record_put (txn, table, record_key (key, 'S', spool), value, size + CHECKSUM_BYTES);
 }
 
 int
@@ -243,19 +181,19 @@ zspool_state_put_cursor (zspool_txn_t *txn, zspool_table_t table, uint32_t spool
     put_u32 (value, record->generation);
     put_u64 (value + 4, record->floor);
     put_u64 (value + 12, record->sent_to);
-    size_t size = 20 + s_put_name (value + 20, record->name);
-    return s_put (txn, table, s_key_cursor (key, 'C', spool, cursor), value, size + CHECKSUM_BYTES);
+    size_t size = 20 + record_put_name (value + 20, record->name);
+    return record_put (txn, table, s_key_cursor (key, 'C', spool, cursor), value, size + CHECKSUM_BYTES);
 }
 
 int
 zspool_state_put_gap (zspool_txn_t *txn, zspool_table_t table, uint32_t spool, const zspool_gap_t *gap)
 {
     uint8_t key [KEY_MAX], value [16 + CHECKSUM_BYTES];
-    s_key_spool (key, 'G', spool);
+    record_key (key, 'G', spool);
     put_u64_be (key + 5, gap->first);
     put_u64 (value, gap->last);
     put_u64 (value + 8, (uint64_t) gap->found_us);
-    return s_put (txn, table, (zspool_bytes_t) { key, 13 }, value, sizeof value);
+    return record_put (txn, table, (zspool_bytes_t) { key, 13 }, value, sizeof value);
 }
 
 int
@@ -274,7 +212,7 @@ zspool_state_put_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     memcpy (value + 8, entry->acked, acked_bytes);
     if (entry->counts)
         memcpy (value + 8 + acked_bytes, entry->counts, counts_bytes);
-    int rc = s_put (txn, table, s_key_entry (key, spool, cursor, entry->first_sequence), value, size);
+    int rc = record_put (txn, table, s_key_entry (key, spool, cursor, entry->first_sequence), value, size);
     free (value);
     return rc;
 }
@@ -285,7 +223,7 @@ zspool_state_put_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool
 {
     uint8_t key [KEY_MAX], value [8 + CHECKSUM_BYTES];
     put_u64 (value, lagged);
-    return s_put (txn, table, s_key_cursor (key, 'L', spool, cursor), value, sizeof value);
+    return record_put (txn, table, s_key_cursor (key, 'L', spool, cursor), value, sizeof value);
 }
 
 int
@@ -296,7 +234,7 @@ zspool_state_get_lagged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool
     zspool_bytes_t key = s_key_cursor (bytes, 'L', spool, cursor), value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 8);
+        rc = record_check (key, &value, 8);
     if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT)
         *lagged = rc == ZSPOOL_OK? get_u64 (value.data): 0;
     return rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
@@ -309,7 +247,7 @@ zspool_state_lagged_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_
     uint8_t bytes [KEY_MAX];
     zspool_bytes_t key = s_key_cursor (bytes, 'L', spool, cursor), value;
     return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK
-           && s_check (key, &value, 8) != ZSPOOL_OK;
+           && record_check (key, &value, 8) != ZSPOOL_OK;
 }
 
 static bool
@@ -324,7 +262,7 @@ zspool_state_put_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t sp
                             const zspool_retention_t *retention)
 {
     uint8_t bytes [KEY_MAX], value [RETENTION_VALUE_BYTES + CHECKSUM_BYTES];
-    zspool_bytes_t key = s_key_spool (bytes, 'R', spool);
+    zspool_bytes_t key = record_key (bytes, 'R', spool);
     if (s_is_queue (retention)) {
         int rc = zspool_txn_delete (txn, table, key);
         return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
@@ -333,7 +271,7 @@ zspool_state_put_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t sp
     put_u64 (value + 8, retention->bytes);
     put_u64 (value + 16, retention->messages);
     put_u32 (value + 24, retention->unacked);
-    return s_put (txn, table, key, value, sizeof value);
+    return record_put (txn, table, key, value, sizeof value);
 }
 
 static void
@@ -351,10 +289,10 @@ zspool_state_get_retention (zspool_txn_t *txn, zspool_table_t table, uint32_t sp
                             zspool_retention_t *retention)
 {
     uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'R', spool), value;
+    zspool_bytes_t key = record_key (bytes, 'R', spool), value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, RETENTION_VALUE_BYTES);
+        rc = record_check (key, &value, RETENTION_VALUE_BYTES);
     if (rc != ZSPOOL_OK && rc != ZSPOOL_ENOENT && rc != ZSPOOL_ECORRUPT)
         return rc;
     uint64_t messages = rc == ZSPOOL_ENOENT? 0: ZSPOOL_KEEP_UNLIMITED;
@@ -368,9 +306,9 @@ bool
 zspool_state_retention_is_damaged (zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
 {
     uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'R', spool), value;
+    zspool_bytes_t key = record_key (bytes, 'R', spool), value;
     return zspool_txn_get (txn, table, key, &value) == ZSPOOL_OK
-           && s_check (key, &value, RETENTION_VALUE_BYTES) != ZSPOOL_OK;
+           && record_check (key, &value, RETENTION_VALUE_BYTES) != ZSPOOL_OK;
 }
 
 int
@@ -379,7 +317,7 @@ zspool_state_put_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spoo
 {
     uint8_t key [KEY_MAX], value [4 + CHECKSUM_BYTES];
     put_u32 (value, cursors_deleted);
-    return s_put (txn, table, s_key_spool (key, 'D', spool), value, sizeof value);
+    return record_put (txn, table, record_key (key, 'D', spool), value, sizeof value);
 }
 
 int
@@ -387,114 +325,13 @@ zspool_state_get_deleted (zspool_txn_t *txn, zspool_table_t table, uint32_t spoo
                           uint32_t *cursors_deleted)
 {
     uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'D', spool), value;
+    zspool_bytes_t key = record_key (bytes, 'D', spool), value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 4);
+        rc = record_check (key, &value, 4);
     if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT)
         *cursors_deleted = rc == ZSPOOL_OK? get_u32 (value.data): 0;
     return rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
-}
-
-int
-zspool_state_put_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
-                           const zspool_producer_record_t *record)
-{
-    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
-    put_u32 (value, record->epoch);
-    put_u64 (value + 4, record->last);
-    size_t size = 12 + s_put_name (value + 12, record->name);
-    return s_put (txn, table, s_key_spool (key, 'P', producer), value, size + CHECKSUM_BYTES);
-}
-
-static int
-s_get_producer (zspool_bytes_t value, zspool_producer_record_t *record)
-{
-    int rc = s_get_name (record->name, value, 12);
-    if (rc)
-        return rc;
-    record->epoch = get_u32 (value.data);
-    record->last = get_u64 (value.data + 4);
-    return ZSPOOL_OK;
-}
-
-int
-zspool_state_get_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t producer,
-                           zspool_producer_record_t *record)
-{
-    uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'P', producer), value;
-    int rc = zspool_txn_get (txn, table, key, &value);
-    if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, PRODUCER_VALUE_MIN);
-    return rc? rc: s_get_producer (value, record);
-}
-
-//  The key under which a producer's number stands
-static zspool_bytes_t
-s_key_name (uint8_t key [1 + ZSPOOL_NAME_MAX], const char *name)
-{
-    key [0] = 'N';
-    return (zspool_bytes_t) { key, 1 + s_put_name (key + 1, name) };
-}
-
-int
-zspool_state_put_producer_name (zspool_txn_t *txn, zspool_table_t table, const char *name, uint32_t producer)
-{
-    uint8_t key [1 + ZSPOOL_NAME_MAX], value [4 + CHECKSUM_BYTES];
-    put_u32 (value, producer);
-    return s_put (txn, table, s_key_name (key, name), value, sizeof value);
-}
-
-int
-zspool_state_find_producer (zspool_txn_t *txn, zspool_table_t table, const char *name, uint32_t *producer)
-{
-    uint8_t bytes [1 + ZSPOOL_NAME_MAX];
-    zspool_bytes_t key = s_key_name (bytes, name), value;
-    int rc = zspool_txn_get (txn, table, key, &value);
-    if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 4);
-    if (rc == ZSPOOL_OK)
-        *producer = get_u32 (value.data);
-    return rc;
-}
-
-int
-zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer)
-{
-    zspool_iter_t *iter = NULL;
-    uint8_t bytes [KEY_MAX];
-    zspool_bytes_t behind = s_key_spool (bytes, 'P' + 1, 0), key, value;
-    int rc = zspool_iter_open (txn, table, &iter);
-    if (rc)
-        return rc;
-    rc = zspool_iter_seek (iter, behind, &key, &value);
-    rc = rc == ZSPOOL_ENOENT? zspool_iter_last (iter, &key, &value):
-         rc == ZSPOOL_OK?     zspool_iter_previous (iter, &key, &value):
-                              rc;
-    if (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT)
-        *producer = rc == ZSPOOL_OK && key.size == 5 && key.data [0] == 'P'? get_u32_be (key.data + 1): 0;
-    zspool_iter_close (&iter);
-    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
-}
-
-int
-zspool_state_put_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table, const char *name)
-{
-    uint8_t key [KEY_MAX], value [SMALL_VALUE_MAX];
-    size_t size = s_put_name (value, name);
-    return s_put (txn, state, s_key_spool (key, 'T', table), value, size + CHECKSUM_BYTES);
-}
-
-int
-zspool_state_get_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table, char name [ZSPOOL_NAME_MAX + 1])
-{
-    uint8_t bytes [KEY_MAX];
-    zspool_bytes_t key = s_key_spool (bytes, 'T', table), value;
-    int rc = zspool_txn_get (txn, state, key, &value);
-    if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 1);
-    return rc? rc: s_get_name (name, value, 0);
 }
 
 //  Read an entry from its value, whose checksum is taken off.
@@ -521,7 +358,7 @@ zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
     zspool_bytes_t key = s_key_entry (bytes, spool, cursor, first), value;
     int rc = zspool_txn_get (txn, table, key, &value);
     if (rc == ZSPOOL_OK)
-        rc = s_check (key, &value, 8);
+        rc = record_check (key, &value, 8);
     return rc? rc: s_get_entry (key, value, entry);
 }
 
@@ -529,7 +366,7 @@ zspool_state_get_entry (zspool_txn_t *txn, zspool_table_t table, uint32_t spool,
 static int
 s_get_cursor (zspool_bytes_t value, zspool_cursor_record_t *record)
 {
-    int rc = s_get_name (record->name, value, 20);
+    int rc = record_get_name (record->name, value, 20);
     if (rc)
         return rc;
     record->generation = get_u32 (value.data);
@@ -559,7 +396,7 @@ zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_reco
     for (size_t index = 0; index < sizeof kinds / sizeof kinds [0]; index++) {
         if (key.size != kinds [index].key_bytes || key.data [0] != (uint8_t) kinds [index].kind)
             continue;
-        int rc = s_check (key, &value, kinds [index].value_min);
+        int rc = record_check (key, &value, kinds [index].value_min);
         if (rc)
             return rc;
         record->kind = kinds [index].kind;
@@ -578,7 +415,7 @@ zspool_state_decode (zspool_bytes_t key, zspool_bytes_t value, zspool_state_reco
         }
         return ZSPOOL_OK;
     }
-    return ZSPOOL_ECORRUPT;
+    return zspool_state_decode_named (key, value, record);
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -606,14 +443,14 @@ int
 zspool_walk_cursors (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
 {
     uint8_t key [KEY_MAX];
-    return s_walk_open (self, txn, table, s_key_spool (key, 'C', spool));
+    return s_walk_open (self, txn, table, record_key (key, 'C', spool));
 }
 
 int
 zspool_walk_gaps (zspool_walk_t *self, zspool_txn_t *txn, zspool_table_t table, uint32_t spool)
 {
     uint8_t key [KEY_MAX];
-    return s_walk_open (self, txn, table, s_key_spool (key, 'G', spool));
+    return s_walk_open (self, txn, table, record_key (key, 'G', spool));
 }
 
 int
@@ -669,7 +506,7 @@ s_walk_next (zspool_walk_t *self, size_t key_size, size_t value_size_min, zspool
         return ZSPOOL_ENOENT;
     if (key->size != key_size)
         return ZSPOOL_ECORRUPT;
-    return s_check (*key, value, value_size_min);
+    return record_check (*key, value, value_size_min);
 }
 
 int
@@ -677,7 +514,7 @@ zspool_walk_next_record (zspool_walk_t *self)
 {
     zspool_bytes_t key, value;
     int rc = zspool_iter_next (self->iter, &key, &value);
-    return rc? rc: s_check (key, &value, 0);
+    return rc? rc: record_check (key, &value, 0);
 }
 
 int

@@ -140,6 +140,15 @@ int
 int
     zspool_state_find_producer (zspool_txn_t *txn, zspool_table_t table, const char *name,
                                 uint32_t *producer);
+//  The producer with the lowest number above *producer, which becomes its number, also when its record
+//  is damaged; and the first name behind one, likewise. ENOENT, ECORRUPT.
+int
+    zspool_state_next_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer,
+                                zspool_producer_record_t *record);
+int
+    zspool_state_next_name (zspool_txn_t *txn, zspool_table_t table, char name [ZSPOOL_NAME_MAX + 1],
+                            uint32_t *producer);
+
 //  The highest number that a producer has; 0: there is none
 int
     zspool_state_last_producer (zspool_txn_t *txn, zspool_table_t table, uint32_t *producer);
@@ -150,6 +159,11 @@ int
 int
     zspool_state_get_table (zspool_txn_t *txn, zspool_table_t state, uint32_t table,
                             char name [ZSPOOL_NAME_MAX + 1]);
+
+//  The table with the lowest number above *table, as zspool_state_next_producer ().
+int
+    zspool_state_next_table (zspool_txn_t *txn, zspool_table_t state, uint32_t *table,
+                             char name [ZSPOOL_NAME_MAX + 1]);
 
 //  Read what is stored of a cursor for the block that starts at `first`; its bytes are the
 //  database's. ENOENT, ECORRUPT.
@@ -182,7 +196,7 @@ int
 //  `value`. ECORRUPT when the checksum fails or the key is none of ours, EVERSION as above.
 typedef struct {
     char kind;                       //  first byte of its key: see store_state.c
-    uint32_t spool;
+    uint32_t spool;                  //  0: it is of no spool
     uint32_t cursor;
     union {
         zspool_store_record_t store;     //  'A'
@@ -194,6 +208,11 @@ typedef struct {
         uint64_t lagged;                 //  'L'
         zspool_retention_t retention;    //  'R'
         uint32_t cursors_deleted;        //  'D'
+        zspool_producer_record_t producer; //  'P'
+        struct {
+            uint32_t number;
+            char name [ZSPOOL_NAME_MAX + 1];
+        } named;                         //  'N', of a producer; 'T', of a table
     } as;
 } zspool_state_record_t;
 

@@ -48,11 +48,19 @@ s_look_up (zspool_store_t *self, zspool_txn_t *txn, const char *name, uint32_t *
     return rc;
 }
 
+//  Open a table of the engine's.
+static int
+s_open (zspool_store_t *self, zspool_table_state_t *table)
+{
+    char name [32];
+    snprintf (name, sizeof name, "table.%u", table->id);
+    return zspool_engine_table (self->engine, name, &table->table);
+}
+
 //  Have the table in memory, and open.
 static int
 s_add (zspool_store_t *self, const char *name, uint32_t id, bool created)
 {
-    char engine_name [32];
     zspool_table_state_t *tables =
         (zspool_table_state_t *) realloc (self->tables, (self->tables_count + 1) * sizeof *tables);
     if (!tables)
@@ -60,12 +68,12 @@ s_add (zspool_store_t *self, const char *name, uint32_t id, bool created)
     self->tables = tables;
     zspool_table_state_t *table = &tables [self->tables_count];
     memset (table, 0, sizeof *table);
-    snprintf (engine_name, sizeof engine_name, "table.%u", id);
-    int rc = zspool_engine_table (self->engine, engine_name, &table->table);
+    table->id = id;
+    int rc = s_open (self, table);
     if (rc)
         return rc;
-    table->id = id;
     table->created = created;
+    table->found_in_txn = zspool_store_is_in_txn (self);
     strcpy (table->name, name);
     self->tables_count++;
     return ZSPOOL_OK;
@@ -226,15 +234,59 @@ zspool_store_table_get (zspool_store_t *self, uint32_t table, zspool_frame_t key
     return rc? zspool_store_fail_code (self, rc): ZSPOOL_OK;
 }
 
+//  Look at a table in a view: its name, and how many pairs it has. It may have been created since
+//  the store was opened.
+static int
+s_read_info (zspool_store_t *self, uint32_t *id, char name [ZSPOOL_NAME_MAX + 1], uint64_t *entries)
+{
+    int rc = zspool_view_take (self->view);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_state_next_table (self->view, self->state, id, name);
+    zspool_view_release (self->view);
+    if (rc == ZSPOOL_OK && !s_find (self, *id))
+        rc = s_add (self, name, *id, false);
+    if (rc)
+        return rc;
+    rc = zspool_view_take (self->view);
+    if (rc == ZSPOOL_OK)
+        rc = zspool_txn_entries (self->view, s_find (self, *id)->table, entries);
+    zspool_view_release (self->view);
+    return rc;
+}
+
+int
+zspool_store_table_info (zspool_store_t *self, uint32_t after, zspool_table_info_t *info)
+{
+    if (!self->engine || self->in_txn)
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot list here", self->directory);
+    char name [ZSPOOL_NAME_MAX + 1];
+    uint64_t entries;
+    uint32_t id = after;
+    int rc = s_read_info (self, &id, name, &entries);
+    //  A table that is not there, though it has a name
+    if (rc == ZSPOOL_ENOENT && id != after)
+        rc = ZSPOOL_ECORRUPT;
+    if (rc == ZSPOOL_OK || rc == ZSPOOL_ECORRUPT) {
+        memset (info, 0, sizeof *info);
+        info->id = id;
+    }
+    if (rc)
+        return rc == ZSPOOL_ENOENT? rc: zspool_store_fail_code (self, rc);
+    strcpy (info->name, name);
+    info->entries = entries;
+    return ZSPOOL_OK;
+}
+
 void
 zspool_store_end_tables (zspool_store_t *self, bool committed)
 {
     size_t left = 0;
     for (size_t index = 0; index < self->tables_count; index++) {
-        if (self->tables [index].created && !committed)
+        zspool_table_state_t *table = &self->tables [index];
+        if (!committed && (table->created || (table->found_in_txn && s_open (self, table))))
             continue;
-        self->tables [index].created = false;
-        self->tables [left++] = self->tables [index];
+        table->created = table->found_in_txn = false;
+        self->tables [left++] = *table;
     }
     self->tables_count = left;
 }

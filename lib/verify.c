@@ -287,6 +287,142 @@ s_verify_spool (s_verify_t *self, size_t index)
     return rc;
 }
 
+//  ------------------------------------------------------------------------------------------------
+//  Producers, and tables of an application
+
+//  What is wrong with a producer; NULL when nothing is.
+static const char *
+s_producer_problem (zspool_store_t *store, uint32_t id, const zspool_producer_record_t *record)
+{
+    uint32_t named = 0;
+    int rc = zspool_state_find_producer (store->view, store->state, record->name, &named);
+    if (rc == ZSPOOL_OK && named == id)
+        return NULL;
+    return rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT || rc == ZSPOOL_ECORRUPT?
+        "its name leads elsewhere: what it sends again would be stored again": NULL;
+}
+
+static void
+s_report_named (s_verify_t *self, const char *what, const char *name, uint32_t id, const char *problem)
+{
+    char text [ZSPOOL_NAME_MAX + 160];
+    if (*name)
+        snprintf (text, sizeof text, "%s %s: %s", what, name, problem);
+    else
+        snprintf (text, sizeof text, "%s number %u: %s", what, id, problem);
+    s_report (self, "", 0, 0, text);
+}
+
+//  Look at some producers, from the one behind *id on, in one view. ENOENT at the end.
+static int
+s_check_some_producers (s_verify_t *self, uint32_t *id)
+{
+    zspool_store_t *store = self->store;
+    int rc = zspool_view_take (store->view);
+    for (int left = ENTRIES_IN_A_VIEW; rc == ZSPOOL_OK && left > 0; left--) {
+        zspool_producer_record_t record = { .name = "" };
+        rc = zspool_state_next_producer (store->view, store->state, id, &record);
+        const char *problem = rc == ZSPOOL_ECORRUPT? "its record is damaged: it cannot go on":
+                              rc == ZSPOOL_OK?       s_producer_problem (store, *id, &record):
+                                                     NULL;
+        if (problem)
+            s_report_named (self, "producer", rc? "": record.name, *id, problem);
+        rc = rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
+    }
+    zspool_view_release (store->view);
+    return rc;
+}
+
+//  Look at some names of producers likewise: each must lead to one.
+static int
+s_check_some_names (s_verify_t *self, char name [ZSPOOL_NAME_MAX + 1])
+{
+    zspool_store_t *store = self->store;
+    int rc = zspool_view_take (store->view);
+    for (int left = ENTRIES_IN_A_VIEW; rc == ZSPOOL_OK && left > 0; left--) {
+        uint32_t id = 0;
+        zspool_producer_record_t record;
+        rc = zspool_state_next_name (store->view, store->state, name, &id);
+        if (rc == ZSPOOL_ECORRUPT)
+            s_report_named (self, "producer", name, 0, "the record of its name is damaged");
+        else if (rc == ZSPOOL_OK
+                 && zspool_state_get_producer (store->view, store->state, id, &record) == ZSPOOL_ENOENT)
+            s_report_named (self, "producer", name, 0, "there is a name, and no record");
+        rc = rc == ZSPOOL_ECORRUPT? ZSPOOL_OK: rc;
+    }
+    zspool_view_release (store->view);
+    return rc;
+}
+
+static int
+s_check_producers (s_verify_t *self)
+{
+    uint32_t id = 0;
+    char name [ZSPOOL_NAME_MAX + 1] = "";
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK)
+        rc = s_check_some_producers (self, &id);
+    if (rc == ZSPOOL_ENOENT)
+        rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK)
+        rc = s_check_some_names (self, name);
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+//  Make the lowest key behind one, in so many bytes: with a zero behind it or, where that would be too
+//  long, the next of the same length. 0: there is none.
+static size_t
+s_next_key (uint8_t next [ZSPOOL_TABLE_KEY_MAX], const zspool_frame_t *key)
+{
+    size_t size = key->size;
+    memcpy (next, key->data, size);
+    if (size < ZSPOOL_TABLE_KEY_MAX) {
+        next [size] = 0;
+        return size + 1;
+    }
+    while (size > 0 && ++next [size - 1] == 0)
+        size--;
+    return size;
+}
+
+//  Read what an application's table holds: that its pages can be read is all that there is to check.
+static int
+s_read_table (s_verify_t *self, uint32_t id)
+{
+    zspool_frame_t from = { NULL, 0 }, value;
+    uint8_t next [ZSPOOL_TABLE_KEY_MAX];
+    int rc = ZSPOOL_OK;
+    for (bool first = true; rc == ZSPOOL_OK && (first || from.size > 0); first = false) {
+        if (self->go_on && !self->go_on (self->arg))
+            return ZSPOOL_ECANCELED;
+        zspool_frame_t key;
+        rc = zspool_store_table_next (self->store, id, from, &key, &value);
+        if (rc == ZSPOOL_OK)
+            from = (zspool_frame_t){ next, s_next_key (next, &key) };
+    }
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+static int
+s_check_tables (s_verify_t *self)
+{
+    zspool_table_info_t info = { .id = 0 };
+    int rc = ZSPOOL_OK;
+    while (rc == ZSPOOL_OK) {
+        rc = zspool_store_table_info (self->store, info.id, &info);
+        if (rc == ZSPOOL_OK)
+            rc = s_read_table (self, info.id);
+        else if (rc == ZSPOOL_ECORRUPT) {
+            s_report_named (self, "table", info.name, info.id, "its name is damaged, or it is not there");
+            rc = ZSPOOL_OK;
+        }
+    }
+    return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+}
+
+//  ------------------------------------------------------------------------------------------------
+//  All of it
+
 //  Look at the checksums of all small records, whatever their keys: a key that is damaged hides its
 //  record from whoever looks for that.
 static int
@@ -320,12 +456,18 @@ zspool_store_verify_while (zspool_store_t *store, zspool_verify_fn *report, bool
             rc = ZSPOOL_OK;
         }
     }
+    if (rc == ZSPOOL_ENOENT)
+        rc = s_check_producers (&self);
+    if (rc == ZSPOOL_OK)
+        rc = s_check_tables (&self);
+    if (rc)
+        return rc;
     //  Records that are damaged and were found by their keys are told already.
-    if (rc == ZSPOOL_ENOENT && self.findings == 0)
+    if (self.findings == 0)
         rc = s_check_keys (&self);
     if (blocks)
         *blocks = self.blocks;
-    return rc == ZSPOOL_ENOENT? self.findings: rc;
+    return rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT? self.findings: rc;
 }
 
 int

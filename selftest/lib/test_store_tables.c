@@ -58,6 +58,38 @@ TEST (test_store_table_that_was_rolled_back_is_not_there)
     kit_done (&self);
 }
 
+//  One that was there, and found in a transaction, outlives the transaction.
+TEST (test_store_table_that_was_found_and_rolled_back_is_still_there)
+{
+    kit_setup_t self = kit_setup ();
+    uint32_t table, other, gone;
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_table (self.store, "one", &table));
+    CHECK_OK (zspool_store_table_put (self.store, table, s_frame ("a"), s_frame ("1")));
+    CHECK_OK (zspool_store_table (self.store, "other", &other));
+    CHECK_OK (zspool_store_table_put (self.store, other, s_frame ("a"), s_frame ("2")));
+    CHECK_OK (zspool_store_commit (self.store));
+    kit_reopen (&self);
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_table (self.store, "gone", &gone));
+    CHECK_OK (zspool_store_table (self.store, "one", &table));
+    CHECK_OK (zspool_store_table_put (self.store, table, s_frame ("a"), s_frame ("3")));
+    zspool_store_rollback (self.store);
+    s_check_value (self.store, table, "a", "1");
+    CHECK_OK (zspool_store_table (self.store, "other", &other));
+    s_check_value (self.store, other, "a", "2");
+    s_check_value (self.store, table, "a", "1");
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_table_put (self.store, table, s_frame ("a"), s_frame ("4")));
+    CHECK_OK (zspool_store_commit (self.store));
+    kit_reopen (&self);
+    CHECK_OK (zspool_store_table (self.store, "one", &table));
+    s_check_value (self.store, table, "a", "4");
+    CHECK_OK (zspool_store_table (self.store, "other", &other));
+    s_check_value (self.store, other, "a", "2");
+    kit_done (&self);
+}
+
 TEST (test_store_table_gives_pairs_in_the_order_of_their_keys)
 {
     kit_setup_t self = kit_setup ();
