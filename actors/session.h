@@ -18,9 +18,9 @@
 #define ZSPOOL_SESSION_SPOOLS_MAX 64        //  spools that one may open
 #define ZSPOOL_SESSION_SUBSCRIPTIONS_MAX 64
 #define ZSPOOL_SESSION_JOBS_MAX 64          //  requests that the writer has, not answered
-#define ZSPOOL_SESSION_PINNED_MAX (4 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
+#define ZSPOOL_SESSION_PINNED_MAX (2 * 1024 * 1024) //  bytes of blocks that ZeroMQ still has to send to one
 //  And to all; half of it is for those that have nothing else
-#define ZSPOOL_SERVICE_PINNED_MAX (128 * 1024 * 1024)
+#define ZSPOOL_SERVICE_PINNED_MAX (64 * 1024 * 1024)
 
 #define ZSPOOL_ROUTING_BYTES_MAX 255                  //  by which the ROUTER knows a client: ZMTP's limit
 #define ZSPOOL_SESSION_OWED_MAX (1024 * 1024)         //  bytes of answers that one did not take
