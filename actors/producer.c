@@ -78,11 +78,11 @@ zspool_producer_set (zspool_producer_t *self, const char *option, const char *va
 //  ------------------------------------------------------------------------------------------------
 //  Connecting
 
-//  With the mutex held: wait until the actor, which is to work now, has something to tell.
+//  With the mutex held: wait until the actor has something to tell. It was woken before, once, if it
+//  is to work: were it woken each time, both would wake each other for as long as the wait lasts.
 static int
 s_wait (zspool_producer_t *self, int64_t until_ms)
 {
-    zspool_pair_wake_actor (&self->pair);
     int rc = zspool_pair_wait (&self->pair, until_ms);
     return rc? rc: zspool_pair_check (&self->pair);
 }
@@ -179,8 +179,10 @@ s_wait_for_window (zspool_producer_t *self)
 {
     int64_t until_ms = 0;
     while (zspool_window_is_full (&self->window, self->window_messages, self->window_bytes)) {
-        if (until_ms == 0)
+        if (until_ms == 0) {
             until_ms = zspool_pair_until (&self->pair);
+            zspool_pair_wake_actor (&self->pair);
+        }
         int rc = s_wait (self, until_ms);
         if (rc == ZSPOOL_ETIMEDOUT)
             return zspool_pair_fail (&self->pair, rc, "the window stays full");
@@ -301,10 +303,10 @@ s_flush (zspool_producer_t *self, int64_t until_ms, bool taken)
 {
     const zspool_window_t *window = &self->window;
     int rc = zspool_pair_check (&self->pair);
-    while (rc == ZSPOOL_OK && (taken? window->cached: window->confirmed) < window->last) {
-        self->flushing = true;
+    self->flushing = true;
+    zspool_pair_wake_actor (&self->pair);
+    while (rc == ZSPOOL_OK && (taken? window->cached: window->confirmed) < window->last)
         rc = s_wait (self, until_ms);
-    }
     self->flushing = false;
     return rc && !self->pair.failed? zspool_pair_fail (&self->pair, rc, NULL): rc;
 }
@@ -409,6 +411,7 @@ s_await_commit (zspool_producer_t *self, int64_t until_ms, uint64_t *number)
 {
     zspool_staging_t *txn = &self->txn;
     int rc = zspool_pair_check (&self->pair);
+    zspool_pair_wake_actor (&self->pair);
     while (rc == ZSPOOL_OK && txn->state != ZSPOOL_TXN_ENDED)
         rc = s_wait (self, until_ms);
     if (txn->state != ZSPOOL_TXN_ENDED)
