@@ -28,6 +28,8 @@ zspool_consumer_new (const char *endpoint, const char *spool, const char *cursor
         return NULL;
     }
     zspool_pair_init (&self->pair, endpoint);
+    self->has_names = (!spool || !*spool || zspool_client_is_name (spool))
+                      && cursor && zspool_client_is_name (cursor);
     snprintf (self->spool, sizeof self->spool, "%s", spool? spool: "");
     snprintf (self->cursor, sizeof self->cursor, "%s", cursor? cursor: "");
     strcpy (self->start, "all");
@@ -123,8 +125,9 @@ zspool_consumer_connect (zspool_consumer_t *self)
 {
     zspool_pair_t *pair = &self->pair;
     if (!pair->actor) {
-        if (!*self->cursor)
-            return zspool_pair_fail (pair, ZSPOOL_EINVAL, "a cursor needs a name");
+        if (!self->has_names)
+            return zspool_pair_fail (pair, ZSPOOL_EINVAL,
+                                     "spool and cursor need names without blanks or slashes");
         int rc = zspool_pair_start (pair, zspool_consumer_actor, self);
         if (rc)
             return rc;

@@ -20,6 +20,7 @@ struct zspool_consumer {
     //  The application's
     char spool [ZSP_NAME_BYTES_MAX + 1];
     char cursor [ZSP_NAME_BYTES_MAX + 1];
+    bool has_names;                //  of both, as they have to be
     char start [ZSP_TEXT_BYTES_MAX + 1];
     bool create;
     bool exclusive;

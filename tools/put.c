@@ -84,6 +84,7 @@ typedef struct {
     bool verbose;
     zspool_producer_t *producer;
     source_t *source;
+    uint64_t base;          //  number of the producer before the first message of the input
     uint64_t skip;          //  messages still to be left out
     uint64_t skipped;
     uint64_t put;
@@ -264,7 +265,8 @@ s_read_on (self_t *self)
     return !stop_requested () && source_read (self->source);
 }
 
-//  Put all there is. A code of the library; EINVAL and a line that was printed: the source is no good.
+//  Put all there is. A code of the library. *failed: the input cannot be put to its end, which was
+//  reported, or a signal came.
 static int
 s_put_all (self_t *self, bool *failed)
 {
@@ -273,7 +275,15 @@ s_put_all (self_t *self, bool *failed)
     int rc = ZSPOOL_OK;
     while (rc == ZSPOOL_OK && !stop_requested ())
         switch (source_next (self->source, &frames, &count)) {
-        case SOURCE_MESSAGE: rc = s_put (self, frames, count); break;
+        case SOURCE_MESSAGE:
+            rc = s_put (self, frames, count);
+            if (rc == ZSPOOL_ETOOBIG || rc == ZSPOOL_ELIMIT) {
+                command_report ("message %" PRIu64 ": %s", self->put + self->staged + self->skipped + 1,
+                                zspool_producer_reason (self->producer));
+                *failed = true;
+                return ZSPOOL_OK;
+            }
+            break;
         case SOURCE_WAIT:
             *failed = !s_read_on (self);
             if (*failed)
@@ -295,14 +305,14 @@ s_run (self_t *self)
     self->source = source_new (&self->source_options);
     if (!self->source)
         return COMMAND_FAILED;
-    self->skip = self->resume? zspool_producer_last (self->producer): 0;
+    *(self->resume? &self->skip: &self->base) = zspool_producer_last (self->producer);
     bool failed = false;
     rc = s_put_all (self, &failed);
     if (rc == ZSPOOL_OK && !failed)
         rc = s_commit (self);
     //  What was put before the input failed is as safe as any.
     int flushed = rc? rc: s_flush (self);
-    uint64_t confirmed = zspool_producer_confirmed (self->producer);
+    uint64_t confirmed = zspool_producer_confirmed (self->producer) - self->base;
     if (flushed) {
         s_report (self);
         if (!self->transaction && confirmed < self->put + self->skipped)
