@@ -117,7 +117,10 @@ def test_producers_are_held_at_the_limit_of_a_spool_and_others_are_not():
         for number in range(20):
             other.put(b"%d" % number)
             other.flush()
-            assert receive_all(consumer, 1)[0].data == b"%d" % number
+            data = None
+            while data != b"%d" % number:       #  a lost connection may bring an earlier one again
+                data = receive_all(consumer, 1)[0].data
+                assert int(data) <= number
     with Consumer(device.service, "full", "c") as consumer:
         assert [each.data for each in receive_all(consumer, len(big))] == big
         full.flush()
