@@ -271,8 +271,11 @@ zspool_intake_end_txns (zspool_intake_t *self, const zspool_load_t *load, int rc
         const zspool_intake_txn_t *txn = &load->txns [index];
         txn->line->committing = 0;
         //  A number that was refused is given again: nothing came behind it.
-        if (rc && txn->line->taken == txn->number)
+        if (rc && txn->line->taken == txn->number) {
             txn->line->taken--;
+            if (txn->line->told_cached > txn->line->taken)
+                txn->line->told_cached = txn->line->taken;
+        }
         self->info.refused += rc != ZSPOOL_OK;
         s_answer (self, txn->session, txn->request, txn->number, rc);
         if (txn->line->asked)

@@ -388,8 +388,9 @@ s_work (zspool_service_t *self)
     if (self->awake.now_ms - self->change_ms >= CHANGE_MS) {
         zspool_catalog_hand_changes (self->catalog);
         self->change_ms = self->awake.now_ms;
+        self->unpark = self->parked != NULL; //  memory was out, or a change had to go first
     }
-    if (zspool_catalog_has_changes (self->catalog))
+    if (self->parked || zspool_catalog_has_changes (self->catalog))
         s_earlier (&due_ms, self->change_ms + CHANGE_MS);
     zspool_service_serve_flushes (self);
     if (self->stopping)
