@@ -35,6 +35,10 @@ typedef struct {
     uint64_t messages;
     uint64_t lost;             //  messages
     uint64_t unplaced;         //  messages in whole blocks that fit in nowhere: not saved
+    uint64_t producers;        //  saved
+    uint64_t producers_lost;   //  could not be read: what they send again is stored again
+    uint64_t tables;           //  of an application: saved, whole or in part
+    uint64_t tables_damaged;   //  of which something is lost, or all, or the name
 } zspool_salvage_result_t;
 
 //  Called for each run of messages that is lost, and behind them once for each spool
@@ -50,7 +54,8 @@ typedef struct {
 } zspool_salvage_options_t;
 
 //  Save what the store in `directory` still holds into a new store in the new directory `to`: every
-//  block whose bytes are whole, with its sequences and times; spools, cursors and gaps. Reads the
+//  block whose bytes are whole, with its sequences and times; spools, cursors and gaps; producers; and
+//  what can be read of tables of an application, which have no checksums: look at these. Reads the
 //  file alone, without its database, so that nothing in it can harm the caller; changes nothing
 //  there. Cursors that cannot be read start at the first message again. The new store has an
 //  incarnation of its own. Errors, with a line in *reason, and then `to` is as it was: ENOENT,

@@ -9,6 +9,7 @@
 #include "zspool_salvage.h"
 #include "fresh.h"
 #include "salvage_keep.h"
+#include "salvage_named.h"
 #include "salvage_plan.h"
 
 #include <errno.h>
@@ -314,6 +315,30 @@ s_keep_spool (s_salvage_t *self, const zspool_plan_spool_t *from)
 }
 
 static int
+s_turn_over_for (void *arg, uint64_t bytes)
+{
+    s_salvage_t *self = (s_salvage_t *) arg;
+    return s_goes_on (self)? s_turn_over (self, bytes): ZSPOOL_ECANCELED;
+}
+
+//  Save producers, and tables of an application.
+static int
+s_keep_named (s_salvage_t *self)
+{
+    zspool_keep_named_t named = {
+        .finder = &self->finder, .store = self->store, .turn_over = s_turn_over_for, .arg = self
+    };
+    int rc = zspool_keep_named (&named);
+    self->result.producers = named.producers;
+    self->result.producers_lost = named.producers_lost;
+    self->result.tables = named.tables;
+    self->result.tables_damaged = named.tables_damaged;
+    self->result.complete =
+        self->result.complete && named.producers_lost == 0 && named.tables_damaged == 0;
+    return rc;
+}
+
+static int
 s_write (s_salvage_t *self)
 {
     self->store = zspool_store_new (zspool_fresh_path (self->fresh));
@@ -325,6 +350,8 @@ s_write (s_salvage_t *self)
         rc = zspool_keep_origin (self->store, &origin, self->plan.store.created_us);
     for (size_t index = 0; rc == ZSPOOL_OK && index < self->plan.spools_count; index++)
         rc = s_keep_spool (self, &self->plan.spools [index]);
+    if (rc == ZSPOOL_OK)
+        rc = s_keep_named (self);
     if (rc == ZSPOOL_OK)
         rc = zspool_store_commit (self->store);
     zspool_store_destroy (&self->store);

@@ -290,21 +290,29 @@ s_take_record_pair (void *arg, const zspool_pair_t *pair)
     return rc;
 }
 
+//  The number in a table's name, which begins so. False when it is no such name.
+static bool
+s_take_number (zspool_bytes_t key, const char *prefix, uint32_t *number)
+{
+    char name [TREE_NAME_MAX + 1] = "", again [TREE_NAME_MAX + 8];
+    size_t length = strlen (prefix);
+    if (key.size > TREE_NAME_MAX || key.size <= length || memcmp (key.data, prefix, length) != 0)
+        return false;
+    memcpy (name, key.data, key.size);
+    if (sscanf (name + length, "%u", number) != 1 || *number == 0)
+        return false;
+    snprintf (again, sizeof again, "%s%u", prefix, *number);
+    return strcmp (name, again) == 0 && strlen (name) == key.size;
+}
+
 //  The name of a table: "state" or "spool.N". False when it is none of ours.
 bool
 zspool_finder_table_number (zspool_bytes_t key, uint32_t *spool)
 {
-    char name [TREE_NAME_MAX + 1] = "", again [TREE_NAME_MAX + 8];
-    if (key.size > TREE_NAME_MAX)
-        return false;
-    memcpy (name, key.data, key.size);
     *spool = 0;
-    if (strcmp (name, ZSPOOL_STATE_TABLE) == 0)
-        return strlen (name) == key.size;
-    if (sscanf (name, "spool.%u", spool) != 1 || *spool == 0)
-        return false;
-    snprintf (again, sizeof again, "spool.%u", *spool);
-    return strcmp (name, again) == 0 && strlen (name) == key.size;
+    if (key.size == strlen (ZSPOOL_STATE_TABLE) && memcmp (key.data, ZSPOOL_STATE_TABLE, key.size) == 0)
+        return true;
+    return s_take_number (key, "spool.", spool);
 }
 
 //  A pair of the table of tables
@@ -313,6 +321,14 @@ s_take_table_pair (void *arg, const zspool_pair_t *pair)
 {
     zspool_finder_t *self = (zspool_finder_t *) arg;
     zspool_found_table_t table = { .damage = 0 };
+    if (pair->flags == ZSPOOL_PAIR_TABLE && s_take_number (pair->key, "table.", &table.spool)) {
+        //  What it holds is not looked at before it is saved: it has no blocks, and no records.
+        if (!zspool_finder_grow (&self->app_tables, self->app_tables_count, sizeof *self->app_tables))
+            return ZSPOOL_ENOMEM;
+        table.damage = !zspool_page_file_table (&self->file, pair, &table.tree);
+        self->app_tables [self->app_tables_count++] = table;
+        return ZSPOOL_OK;
+    }
     if (pair->flags != ZSPOOL_PAIR_TABLE || !zspool_finder_table_number (pair->key, &table.spool)
         || !zspool_page_file_table (&self->file, pair, &table.tree)) {
         self->entries++;
@@ -342,11 +358,18 @@ s_note_last_pair (void *arg, const zspool_pair_t *pair)
     return ZSPOOL_OK;
 }
 
+int
+zspool_finder_walk (zspool_finder_t *self, const zspool_tree_t *tree, zspool_pair_fn *function,
+                    void *arg, uint64_t *damage)
+{
+    memset (self->visited, 0, zspool_page_file_bitmap_bytes (&self->file));
+    return zspool_page_file_walk (&self->file, tree, self->visited, function, arg, damage);
+}
+
 static int
 s_walk (zspool_finder_t *self, const zspool_tree_t *tree, zspool_pair_fn *function, uint64_t *damage)
 {
-    memset (self->visited, 0, zspool_page_file_bitmap_bytes (&self->file));
-    return zspool_page_file_walk (&self->file, tree, self->visited, function, self, damage);
+    return zspool_finder_walk (self, tree, function, self, damage);
 }
 
 //  Take in a table's blocks or records.
@@ -488,6 +511,7 @@ zspool_finder_free (zspool_finder_t *self)
     free (self->visited);
     free (self->done);
     free (self->tables);
+    free (self->app_tables);
     free (self->old_tables);
     free (self->blocks);
     free (self->records);

@@ -78,6 +78,8 @@ typedef struct {
 
     zspool_found_table_t *tables; //  of the newest state
     size_t tables_count;
+    zspool_found_table_t *app_tables; //  of an application: `spool` is the table's number
+    size_t app_tables_count;
     zspool_found_table_t *old_tables; //  descriptions met while searching
     size_t old_tables_count;
     zspool_found_block_t *blocks;
@@ -113,6 +115,11 @@ int
 //  Read a block that was found. NULL when memory is out, or the file has changed.
 zspool_block_t *
     zspool_finder_read (zspool_finder_t *self, const zspool_found_block_t *found);
+
+//  Call a function with each pair of a tree, as zspool_page_file_walk () does.
+int
+    zspool_finder_walk (zspool_finder_t *self, const zspool_tree_t *tree, zspool_pair_fn *function,
+                        void *arg, uint64_t *damage);
 
 //  A table of the newest state; NULL when it was not found.
 const zspool_found_table_t *

@@ -95,7 +95,7 @@ s_is_key (const zspool_pair_t *pair)
 {
     switch (pair->key.size) {
     case 1: return pair->key.data [0] == 'A' || pair->key.data [0] == 'O';
-    case 5: return memchr ("SRD", pair->key.data [0], 3) || pair->flags == ZSPOOL_PAIR_TABLE;
+    case 5: return memchr ("SRDPT", pair->key.data [0], 5) || pair->flags == ZSPOOL_PAIR_TABLE;
     case 9: return pair->key.data [0] == 'C' || pair->key.data [0] == 'L' || pair->flags == ZSPOOL_PAIR_TABLE;
     case 13: return pair->key.data [0] == 'G' || pair->flags == ZSPOOL_PAIR_TABLE;
     default: return pair->key.size == BLOCK_KEY_BYTES || pair->flags == ZSPOOL_PAIR_TABLE;

@@ -76,6 +76,16 @@ s_summarize (const zspool_salvage_result_t *result)
 {
     if (result->records_lost)
         printf ("small records were damaged: acknowledged messages may be delivered again\n");
+    if (result->producers)
+        printf ("saved %" PRIu64 " producers\n", result->producers);
+    if (result->producers_lost)
+        printf ("%" PRIu64 " producers could not be read: what they send again is stored again\n",
+                result->producers_lost);
+    if (result->tables)
+        printf ("saved %" PRIu64 " tables of an application: they have no checksums\n", result->tables);
+    if (result->tables_damaged)
+        printf ("%" PRIu64 " tables of an application are damaged: something of them is lost\n",
+                result->tables_damaged);
     if (result->unplaced)
         printf ("%" PRIu64 " messages fit in no spool, and were not saved\n", result->unplaced);
     if (result->searched)
