@@ -6,6 +6,7 @@
 //  moment apart.
 
 #include "command.h"
+#include "info_named.h"
 #include "text.h"
 #include "topics.h"
 #include "view.h"
@@ -20,7 +21,8 @@
 static const char s_help [] =
     "usage: zspool info DIR [options]\n"
     "\n"
-    "Shows the spools of the store in DIR and where their cursors stand. While a device\n"
+    "Shows the spools of the store in DIR and where their cursors stand, the producers of\n"
+    "a service and how far each has got, and the tables of an application. While a device\n"
     "runs on it, also what that measures (see zspool status).\n"
     "\n"
     "  --name SPOOL       this spool only\n"
@@ -264,7 +266,9 @@ s_print_json (info_t *self)
         printf (index > 0? ",\n    ": "\n    ");
         s_print_json_spool (self, &self->spools [index]);
     }
-    printf ("%s],\n \"device\": ", self->spool_count? "\n ": "");
+    printf ("%s]", self->spool_count? "\n ": "");
+    self->failed = info_named_print_json (self->store) != ZSPOOL_OK || self->failed;
+    printf (",\n \"device\": ");
     if (self->device)
         view_print_json (self->device, 4);
     else
@@ -386,12 +390,15 @@ s_print_table (info_t *self)
     if (process)
         printf ("reader       process %" PRId64 " looks at it as it was %" PRIu64 " commits ago\n", process,
                 commits);
-    if (self->spool_count == 0)
-        return;
     int width = s_name_width (self);
-    s_print_spools (self, width);
-    s_print_keeps (self, width);
-    s_print_cursors (self, width);
+    if (self->spool_count > 0) {
+        s_print_spools (self, width);
+        s_print_keeps (self, width);
+        s_print_cursors (self, width);
+    }
+    //  They are not of one spool.
+    if (!self->name)
+        self->failed = info_named_print (self->store) != ZSPOOL_OK || self->failed;
 }
 
 static void

@@ -269,6 +269,50 @@ TEST (test_store_table_info_lists_tables_and_counts_their_pairs)
     kit_done (&self);
 }
 
+//  What `zspool info` prints, in one string
+static const char *
+s_info (const char *option, int status)
+{
+    static char text [65536];
+    selftest_command_t command;
+    size_t size = 0;
+    ssize_t got;
+    selftest_command_start (&command, "info", KIT_STORE, option, NULL);
+    while ((got = read (command.output, text + size, sizeof text - 1 - size)) > 0)
+        size += (size_t) got;
+    text [size] = 0;
+    CHECK_EQ_I64 (selftest_command_wait (&command, 0), status);
+    return text;
+}
+
+TEST (test_store_info_command_lists_producers_and_tables)
+{
+    kit_setup_t self = kit_setup ();
+    char name [32];
+    uint32_t table;
+    CHECK (
+        strstr (s_info ("--json", 0), "\"producers\": [],\n \"tables\": [],\n \"device\": null"));
+    CHECK (!strstr (s_info (NULL, 0), "producer"));
+    for (uint32_t number = 1; number <= 110; number++) {
+        snprintf (name, sizeof name, "producer.%u", number);
+        s_make (self.store, name, 2, 1000 + number);
+    }
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_table (self.store, "totals", &table));
+    CHECK_OK (zspool_store_table_put (self.store, table, (zspool_frame_t){ "a", 1 },
+                                      (zspool_frame_t){ "1", 1 }));
+    CHECK_OK (zspool_store_commit (self.store));
+    const char *text = s_info ("--json", 0);
+    CHECK (strstr (text, "{\"name\": \"producer.110\", \"epoch\": 2, \"last\": 1110}"));
+    CHECK (strstr (text, "\"tables\": [\n    {\"name\": \"totals\", \"entries\": 1}]"));
+    text = s_info (NULL, 0);
+    CHECK (strstr (text, "producer.100 ") && !strstr (text, "producer.101 "));
+    CHECK (strstr (text, "\n10 more: see --json\n"));
+    CHECK (strstr (text, "totals ") && strstr (text, "       1\n"));
+    CHECK (!strstr (s_info ("--name=main", 0), "producer"));
+    kit_done (&self);
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Damage
 
@@ -306,6 +350,8 @@ TEST (test_store_producer_that_is_damaged_is_refused_listed_and_verified)
     CHECK_EQ_STR (info.name, "");
     CHECK_CODE (zspool_store_producer_info (self.store, info.id, &info), ZSPOOL_ENOENT);
     CHECK_EQ_I64 (kit_verify (self.store), 1);
+    CHECK (strstr (s_info (NULL, 1), "first-producer "));
+    CHECK (!strstr (s_info ("--json", 1), "second-producer"));
     zspool_store_destroy (&self.store);
 }
 
