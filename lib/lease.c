@@ -10,7 +10,8 @@
 //  Invariants
 //  1. Leases are disjoint: between two neighbours first > last.
 //  2. A node's `held_ms` is the least due_ms of what is held in its subtree, `due_ms` that of what
-//     nobody holds.
+//     nobody holds. Its `holders` has the bits of all who hold something there: a consumer without
+//     a bit holds nothing.
 //
 //  Thread: its owner's.
 
@@ -26,6 +27,7 @@ typedef struct {
     zspool_lease_t lease;
     int64_t held_ms;
     int64_t due_ms;
+    uint64_t holders;
     uint32_t priority;
     uint32_t left;
     uint32_t right;                     //  free: the next free one
@@ -75,7 +77,8 @@ zspool_leases_reserve (zspool_leases_t *self, size_t count)
     size_t max = self->nodes_max? 2 * (size_t) self->nodes_max: 64;
     while (max < self->nodes_used + count)
         max *= 2;
-    s_node_t *nodes = max < UINT32_MAX? (s_node_t *) realloc (self->nodes, max * sizeof *nodes): NULL;
+    s_node_t *nodes =
+        max < UINT32_MAX? (s_node_t *) realloc (self->nodes, max * sizeof *nodes): NULL;
     if (!nodes)
         return ZSPOOL_ENOMEM;
     self->nodes = nodes;
@@ -130,6 +133,13 @@ s_earlier_ms (int64_t one_ms, int64_t other_ms)
     return one_ms < other_ms? one_ms: other_ms;
 }
 
+//  The bit of a consumer; others may have the same.
+static uint64_t
+s_holder (uint64_t consumer)
+{
+    return 1ULL << consumer % 64;
+}
+
 //  Bring what a node knows of its subtree up to date.
 static void
 s_sum_up (zspool_leases_t *self, uint32_t number)
@@ -138,11 +148,13 @@ s_sum_up (zspool_leases_t *self, uint32_t number)
     bool held = node->lease.consumer != ZSPOOL_NOBODY;
     node->held_ms = held? node->lease.due_ms: INT64_MAX;
     node->due_ms = held? INT64_MAX: node->lease.due_ms;
+    node->holders = s_holder (node->lease.consumer);
     const uint32_t below [] = { node->left, node->right };
     for (size_t index = 0; index < 2; index++)
         if (below [index]) {
             node->held_ms = s_earlier_ms (node->held_ms, s_node (self, below [index])->held_ms);
             node->due_ms = s_earlier_ms (node->due_ms, s_node (self, below [index])->due_ms);
+            node->holders |= s_node (self, below [index])->holders;
         }
 }
 
@@ -234,26 +246,14 @@ s_cut (zspool_leases_t *self, uint64_t sequence)
     s_insert (self, &behind);
 }
 
-//  Take the leases of first..last out as a tree of their own. They were cut there.
-static uint32_t
-s_take_out (zspool_leases_t *self, uint64_t first, uint64_t last)
-{
-    uint32_t below, middle, above = NONE, rest;
-    s_split (self, self->root, first, &below, &rest);
-    if (last == UINT64_MAX)
-        middle = rest;
-    else
-        s_split (self, rest, last + 1, &middle, &above);
-    self->root = s_join (self, below, above);
-    return middle;
-}
-
-//  What to do with each lease of a tree that was taken out
+//  What to do with leases in first..last
 typedef struct {
     zspool_leases_t *self;
-    uint64_t consumer;        //  whose leases are meant; others are put back
+    uint64_t first;
+    uint64_t last;
+    uint64_t consumer;        //  whose leases are meant; others stay as they are
     bool anybody;             //  all are meant
-    bool put_back;            //  also those, as:
+    bool put_back;            //  they stay, too, as:
     uint64_t new_consumer;
     int64_t new_due_ms;
     zspool_lease_fn each;
@@ -261,30 +261,60 @@ typedef struct {
     uint64_t messages;        //  meant
 } s_change_t;
 
-//  Go through a tree that was taken out, in order, and bring back what is to stay.
-static void
+static bool
+s_is_meant (const s_change_t *change, uint32_t number)
+{
+    const zspool_lease_t *lease = &s_node (change->self, number)->lease;
+    return change->anybody || lease->consumer == change->consumer;
+}
+
+//  Change a node that is meant. False: it is to go.
+static bool
+s_change_node (s_change_t *change, uint32_t number)
+{
+    zspool_lease_t *lease = &s_node (change->self, number)->lease;
+    change->messages += lease->last - lease->first + 1;
+    if (change->each)
+        change->each (change->arg, lease);
+    if (change->put_back) {
+        lease->consumer = change->new_consumer;
+        lease->due_ms = change->new_due_ms;
+    }
+    return change->put_back;
+}
+
+//  Change what is meant in a tree, in order; gives the tree that is left. What lies outside of
+//  first..last, and whole subtrees of others, are not looked at.
+static uint32_t
 s_apply (s_change_t *change, uint32_t tree)
 {
     zspool_leases_t *self = change->self;
-    if (!tree)
-        return;
-    uint32_t left = s_node (self, tree)->left, right = s_node (self, tree)->right;
-    s_apply (change, left);
-    zspool_lease_t lease = s_node (self, tree)->lease;
-    bool meant = change->anybody || lease.consumer == change->consumer;
-    if (meant) {
-        change->messages += lease.last - lease.first + 1;
-        if (change->each)
-            change->each (change->arg, &lease);
+    if (!tree
+        || (!change->anybody && !(s_node (self, tree)->holders & s_holder (change->consumer))))
+        return tree;
+    s_node_t *node = s_node (self, tree);
+    uint64_t begin = node->lease.first;
+    if (begin > change->first)
+        node->left = s_apply (change, node->left);
+    bool stays = begin < change->first || begin > change->last || !s_is_meant (change, tree)
+                 || s_change_node (change, tree);
+    if (begin < change->last)
+        node->right = s_apply (change, node->right);
+    if (!stays) {
+        uint32_t left = node->left, right = node->right;
+        s_free_node (self, tree);
+        return s_join (self, left, right);
     }
-    s_free_node (self, tree);
-    if (meant && change->put_back) {
-        lease.consumer = change->new_consumer;
-        lease.due_ms = change->new_due_ms;
-    }
-    if (!meant || change->put_back)
-        s_insert (self, &lease);
-    s_apply (change, right);
+    s_sum_up (self, tree);
+    return tree;
+}
+
+//  The lease to be cut so that a part begins at a sequence; NONE: none has to be.
+static uint32_t
+s_to_cut (const s_change_t *change, uint64_t sequence)
+{
+    uint32_t number = s_around (change->self, sequence);
+    return number && s_is_meant (change, number)? number: NONE;
 }
 
 //  Change what lies in first..last. UINT64_MAX: memory is out, nothing was changed; that cannot be
@@ -295,13 +325,17 @@ s_change (s_change_t *change, uint64_t first, uint64_t last)
     zspool_leases_t *self = change->self;
     if (first == 0 || first > last)
         return 0;
-    size_t cuts = (s_around (self, first) != NONE) + (last < UINT64_MAX && s_around (self, last + 1) != NONE);
-    if (zspool_leases_reserve (self, cuts))
+    change->first = first;
+    change->last = last;
+    bool cut_first = s_to_cut (change, first),
+         cut_last = last < UINT64_MAX && s_to_cut (change, last + 1);
+    if (zspool_leases_reserve (self, cut_first + cut_last))
         return UINT64_MAX;
-    s_cut (self, first);
-    if (last < UINT64_MAX)
+    if (cut_first)
+        s_cut (self, first);
+    if (cut_last)
         s_cut (self, last + 1);
-    s_apply (change, s_take_out (self, first, last));
+    self->root = s_apply (change, self->root);
     return change->messages;
 }
 
@@ -309,7 +343,8 @@ s_change (s_change_t *change, uint64_t first, uint64_t last)
 //  Granting, taking, returning
 
 int
-zspool_leases_grant (zspool_leases_t *self, uint64_t first, uint64_t last, uint64_t consumer, int64_t due_ms)
+zspool_leases_grant (zspool_leases_t *self, uint64_t first, uint64_t last, uint64_t consumer,
+                     int64_t due_ms)
 {
     //  A stream to one consumer is one lease, as long as its deadlines are near: then all of it gets
     //  the first of these.
@@ -341,7 +376,8 @@ zspool_leases_holds (zspool_leases_t *self, uint64_t consumer, uint64_t first, u
 {
     while (first > 0 && first <= last) {
         uint32_t number = s_at_or_below (self, first);
-        if (!number || s_node (self, number)->lease.last < first || s_node (self, number)->lease.consumer != consumer)
+        if (!number || s_node (self, number)->lease.last < first
+            || s_node (self, number)->lease.consumer != consumer)
             return false;
         if (s_node (self, number)->lease.last >= last)
             return true;
@@ -351,11 +387,14 @@ zspool_leases_holds (zspool_leases_t *self, uint64_t consumer, uint64_t first, u
 }
 
 uint64_t
-zspool_leases_extend (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last, int64_t due_ms)
+zspool_leases_extend (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
+                      int64_t due_ms)
 {
-    s_change_t change = {
-        .self = self, .consumer = consumer, .put_back = true, .new_consumer = consumer, .new_due_ms = due_ms
-    };
+    s_change_t change = { .self = self,
+                          .consumer = consumer,
+                          .put_back = true,
+                          .new_consumer = consumer,
+                          .new_due_ms = due_ms };
     return s_change (&change, first, last);
 }
 
@@ -363,21 +402,26 @@ uint64_t
 zspool_leases_return_each (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
                            int64_t due_ms, zspool_lease_fn each, void *arg)
 {
-    s_change_t change = {
-        .self = self, .consumer = consumer, .put_back = true, .new_consumer = ZSPOOL_NOBODY, .new_due_ms = due_ms,
-        .each = each, .arg = arg
-    };
+    s_change_t change = { .self = self,
+                          .consumer = consumer,
+                          .put_back = true,
+                          .new_consumer = ZSPOOL_NOBODY,
+                          .new_due_ms = due_ms,
+                          .each = each,
+                          .arg = arg };
     return s_change (&change, first, last);
 }
 
 uint64_t
-zspool_leases_return (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last, int64_t due_ms)
+zspool_leases_return (zspool_leases_t *self, uint64_t consumer, uint64_t first, uint64_t last,
+                      int64_t due_ms)
 {
     return zspool_leases_return_each (self, consumer, first, last, due_ms, NULL, NULL);
 }
 
 uint64_t
-zspool_leases_drop (zspool_leases_t *self, uint64_t first, uint64_t last, zspool_lease_fn each, void *arg)
+zspool_leases_drop (zspool_leases_t *self, uint64_t first, uint64_t last, zspool_lease_fn each,
+                    void *arg)
 {
     s_change_t change = { .self = self, .anybody = true, .each = each, .arg = arg };
     return s_change (&change, first, last);

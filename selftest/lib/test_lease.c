@@ -311,6 +311,38 @@ TEST (test_lease_by_the_hundred_thousand_is_found)
     zspool_leases_destroy (&leases);
 }
 
+//  A thousand consumers of many leases leave: were each time all leases gone through, or made anew,
+//  this would take minutes.
+TEST (test_lease_each_of_many_consumers_gives_back_its_own)
+{
+    zspool_leases_t *leases = zspool_leases_new ();
+    const uint64_t consumers = 1000, each = 200;
+    for (uint64_t at = 1; at <= consumers * each; at++)
+        CHECK_OK (zspool_leases_grant (leases, at, at, 1 + at % consumers, INT64_MAX));
+    for (uint64_t consumer = 1; consumer <= consumers; consumer++) {
+        CHECK_EQ_U64 (zspool_leases_take (leases, consumer, 1, consumers * 10, NULL, NULL), 10);
+        CHECK_EQ_U64 (zspool_leases_return (leases, consumer, 1, UINT64_MAX, 5), each - 10);
+    }
+    CHECK_EQ_U64 (zspool_leases_messages (leases), consumers * (each - 10));
+    CHECK_EQ_I64 (zspool_leases_due_ms (leases), 5);
+    CHECK_EQ_I64 (zspool_leases_expiry_ms (leases), INT64_MAX);
+    zspool_leases_destroy (&leases);
+}
+
+//  A lease of another, that reaches over an end of what is taken, stays one.
+TEST (test_lease_of_another_is_not_cut)
+{
+    zspool_leases_t *leases = zspool_leases_new ();
+    CHECK_OK (zspool_leases_grant (leases, 1, 10, 1, 5));
+    CHECK_OK (zspool_leases_grant (leases, 11, 20, 2, 5));
+    CHECK_OK (zspool_leases_grant (leases, 21, 30, 1, 5));
+    CHECK_EQ_U64 (zspool_leases_take (leases, 2, 5, 25, NULL, NULL), 10);
+    CHECK_EQ_U64 (zspool_leases_count (leases), 2);
+    CHECK_EQ_U64 (zspool_leases_take (leases, 1, 5, 25, NULL, NULL), 11);
+    CHECK_EQ_U64 (zspool_leases_messages (leases), 9);
+    zspool_leases_destroy (&leases);
+}
+
 //  Out of memory: said, and nothing has changed.
 TEST (test_lease_without_memory_changes_nothing)
 {
