@@ -16,7 +16,7 @@
 #include "clients.h"
 
 #define PRODUCERS_MAX 65536
-#define IDLE_NS 500000         //  with several consumers: how long to wait when there is nothing for any
+#define IDLE_NS 500000 //  with several consumers: how long to wait when there is nothing for any
 
 typedef struct {
     const char *endpoint;
@@ -57,7 +57,9 @@ s_options (int argc, char **argv)
         {"consumers", required_argument, NULL, 'n'}, {"prefetch", required_argument, NULL, 'p'},
         {"shared", no_argument, NULL, 'm'},          {"spool", required_argument, NULL, 'q'},
         {"timeout", required_argument, NULL, 't'},   {NULL, 0, NULL, 0}};
-    options_t options = {.warmup = 1, .seconds = 5, .batch = 1000, .consumers = 1, .timeout = 20, .spool = ""};
+    options_t options = {
+        .warmup = 1, .seconds = 5, .batch = 1000, .consumers = 1, .timeout = 20, .spool = ""
+    };
     int name;
     while ((name = getopt_long (argc, argv, "", names, NULL)) != -1) {
         switch (name) {
@@ -100,15 +102,21 @@ s_options (int argc, char **argv)
     return options;
 }
 
+//  Make a consumer that begins to connect, so that many do at the same time.
 static zspool_consumer_t *
 s_consumer (const options_t *options)
 {
     char prefetch [32];
     snprintf (prefetch, sizeof prefetch, "%llu", (unsigned long long) options->prefetch);
-    zspool_consumer_t *consumer = zspool_consumer_new (options->endpoint, options->spool, options->cursor);
-    if (!consumer || (options->prefetch && zspool_consumer_set (consumer, "prefetch-messages", prefetch))
-        || zspool_consumer_connect (consumer))
+    zspool_consumer_t *consumer =
+        zspool_consumer_new (options->endpoint, options->spool, options->cursor);
+    if (!consumer
+        || (options->prefetch && zspool_consumer_set (consumer, "prefetch-messages", prefetch)))
         bench_fail (1, "%s", consumer ? zspool_consumer_reason (consumer) : "no memory");
+    zspool_consumer_set_timeout (consumer, 0);
+    int rc = zspool_consumer_connect (consumer);
+    if (rc && rc != ZSPOOL_ETIMEDOUT)
+        bench_fail (1, "%s", zspool_consumer_reason (consumer));
     return consumer;
 }
 
@@ -172,7 +180,8 @@ s_receive_until (self_t *self, uint64_t count, int64_t end_ns)
 {
     uint64_t consumers = self->options->consumers, idle = 0;
     int64_t last_ns = bench_now_ns ();
-    for (uint64_t at = 0; last_ns < end_ns && (!count || self->total < count); at = (at + 1) % consumers) {
+    for (uint64_t at = 0; last_ns < end_ns && (!count || self->total < count);
+         at = (at + 1) % consumers) {
         bool received = false;
         for (int burst = 0; burst < 1000 && (!count || self->total < count); burst++) {
             if (!s_receive (self, &self->sources [at], consumers == 1 ? BENCH_WAIT_MS : 0))
@@ -209,6 +218,11 @@ main (int argc, char **argv)
     clients_prepare (options.consumers);
     for (uint64_t index = 0; index < options.consumers; index++)
         sources [index].consumer = s_consumer (&options);
+    for (uint64_t index = 0; index < options.consumers; index++) {
+        zspool_consumer_set_timeout (sources [index].consumer, (int64_t) (options.timeout * 1e3));
+        if (zspool_consumer_connect (sources [index].consumer))
+            bench_fail (1, "%s", zspool_consumer_reason (sources [index].consumer));
+    }
     s_receive_until (self, 1, INT64_MAX);
     int64_t warm_ns = options.open_at > 0 ? (int64_t) (options.open_at * 1e9)
                                           : self->first_ns + (int64_t) (options.warmup * 1e9);
@@ -219,11 +233,12 @@ main (int argc, char **argv)
     if (messages < 2 || close_ns <= open_ns)
         bench_fail (1, "the window saw only %llu messages", (unsigned long long) messages);
     double seconds = (double) (close_ns - open_ns) / 1e9;
-    printf ("{\"rate\": %.1f, \"messages\": %llu, \"seconds\": %.6f, \"total\": %llu, \"gaps\": %llu, "
-            "\"repeats\": %llu}\n",
-            (double) messages / seconds, (unsigned long long) messages, seconds,
-            (unsigned long long) self->total, (unsigned long long) self->gaps,
-            (unsigned long long) self->repeats);
+    printf (
+        "{\"rate\": %.1f, \"messages\": %llu, \"seconds\": %.6f, \"total\": %llu, \"gaps\": %llu, "
+        "\"repeats\": %llu}\n",
+        (double) messages / seconds, (unsigned long long) messages, seconds,
+        (unsigned long long) self->total, (unsigned long long) self->gaps,
+        (unsigned long long) self->repeats);
     for (uint64_t index = 0; index < options.consumers; index++) {
         s_ack (&sources [index]);
         zspool_consumer_destroy (&sources [index].consumer);

@@ -93,14 +93,17 @@ s_producer (const options_t *options, uint64_t number)
     char name [128];
     zspool_producer_t *producer = zspool_producer_new (options->endpoint);
     char window [32];
-    snprintf (name, sizeof name, "%s-%llu", options->name ? options->name : "", (unsigned long long) number);
+    snprintf (name, sizeof name, "%s-%llu", options->name? options->name: "",
+              (unsigned long long) number);
     uint64_t window_bytes = WINDOW_BYTES / options->producers;
-    snprintf (window, sizeof window, "%llu",
-              (unsigned long long) (window_bytes > WINDOW_BYTES_MIN ? window_bytes : WINDOW_BYTES_MIN));
+    snprintf (
+        window, sizeof window, "%llu",
+        (unsigned long long) (window_bytes > WINDOW_BYTES_MIN? window_bytes: WINDOW_BYTES_MIN));
     if (!producer || (*options->spool && zspool_producer_set (producer, "spool", options->spool))
         || (options->name && zspool_producer_set (producer, "name", name))
         || (options->producers > 8 && zspool_producer_set (producer, "window-bytes", window))
-        || zspool_producer_set (producer, "level", options->level) || zspool_producer_connect (producer))
+        || zspool_producer_set (producer, "level", options->level)
+        || zspool_producer_connect (producer))
         bench_fail (1, "%s", producer ? zspool_producer_reason (producer) : "no memory");
     return producer;
 }
@@ -139,7 +142,8 @@ static void
 s_put_singly (const options_t *options, zspool_producer_t *producer, batch_t *batch)
 {
     size_t max = 1000000, count = 0;
-    int64_t *times = malloc (max * sizeof *times), end_ns = bench_now_ns () + (int64_t) (options->seconds * 1e9);
+    int64_t *times = malloc (max * sizeof *times),
+            end_ns = bench_now_ns () + (int64_t) (options->seconds * 1e9);
     while (times && count < max && bench_now_ns () < end_ns) {
         int64_t start_ns = bench_now_ns ();
         s_number (batch, 1, options->producer, count);
@@ -150,14 +154,15 @@ s_put_singly (const options_t *options, zspool_producer_t *producer, batch_t *ba
     if (!count)
         bench_fail (1, "nothing was put");
     qsort (times, count, sizeof *times, s_compare);
-    printf ("{\"count\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count, (double) times [count / 2] / 1e3,
-            (double) times [count * 99 / 100] / 1e3);
+    printf ("{\"count\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count,
+            (double) times [count / 2] / 1e3, (double) times [count * 99 / 100] / 1e3);
     free (times);
 }
 
 //  Put so many messages, in a transaction if there are to be such.
 static void
-s_put_some (const options_t *options, zspool_producer_t *producer, batch_t *batch, uint64_t number, uint64_t *sent)
+s_put_some (const options_t *options, zspool_producer_t *producer, batch_t *batch, uint64_t number,
+            uint64_t *sent)
 {
     uint64_t left = options->txn ? options->txn : MANY;
     if (options->txn)

@@ -76,7 +76,8 @@ s_expect (void *socket, int code, size_t offset, size_t size)
 static uint64_t
 s_greet (void *socket)
 {
-    command_t hello = s_command (HELLO, 0), open = s_command (OPEN, 1), produce = s_command (PRODUCE, 0);
+    command_t hello = s_command (HELLO, 0), open = s_command (OPEN, 1),
+              produce = s_command (PRODUCE, 0);
     s_add (&hello, 60000, 4);
     s_add_text (&hello, "bench_resend");
     s_send (socket, hello.bytes, hello.size, 0);

@@ -138,7 +138,9 @@ s_keep_start (settings_t *settings)
 {
     zspool_start_t start;
     if (zspool_start_parse (&start, command_text ()))
-        command_usage ("--start is all, new, last:N, a sequence, a time, or an age such as -15m; not '%s'", optarg);
+        command_usage (
+            "--start is all, new, last:N, a sequence, a time, or an age such as -15m; not '%s'",
+            optarg);
     s_keep (settings, "start", optarg);
 }
 
@@ -168,7 +170,8 @@ static void
 s_check_options (self_t *self)
 {
     if (self->quiet && (self->format_given || self->separator || self->file))
-        command_usage ("--quiet prints no message: it goes with no --format, --separator or --output");
+        command_usage (
+            "--quiet prints no message: it goes with no --format, --separator or --output");
     if (self->separator && self->format != GET_TEXT)
         command_usage ("--separator goes with --format text only");
     if (!self->separator) {
@@ -181,7 +184,8 @@ static void
 s_set_all (self_t *self, const settings_t *settings)
 {
     for (size_t index = 0; index < settings->count; index++)
-        if (zspool_consumer_set (self->consumer, settings->list [index].name, settings->list [index].value))
+        if (zspool_consumer_set (self->consumer, settings->list [index].name,
+                                 settings->list [index].value))
             command_usage ("--%s", zspool_consumer_reason (self->consumer));
 }
 
@@ -229,7 +233,8 @@ s_fail_output (self_t *self)
 static void
 s_settle (self_t *self)
 {
-    if (self->output && (self->unacked? output_sync (self->output): output_flush (self->output)) != 0) {
+    if (self->output
+        && (self->unacked? output_sync (self->output): output_flush (self->output)) != 0) {
         s_fail_output (self);
         return;
     }
@@ -263,12 +268,14 @@ static void
 s_take_all (self_t *self)
 {
     int64_t idle_us = command_clock_us ();
-    while (!self->failed && !stop_requested () && (self->count == 0 || self->messages < self->count)) {
+    while (!self->failed && !stop_requested ()
+           && (self->count == 0 || self->messages < self->count)) {
         zspool_delivery_t delivery;
         int rc = zspool_consumer_recv (self->consumer, 0, &delivery);
         if (rc == ZSPOOL_ETIMEDOUT) {
             s_settle (self);
-            rc = self->failed? ZSPOOL_ECANCELED: zspool_consumer_recv (self->consumer, GET_SLICE_MS, &delivery);
+            rc = self->failed? ZSPOOL_ECANCELED
+                             : zspool_consumer_recv (self->consumer, GET_SLICE_MS, &delivery);
         }
         if (rc == ZSPOOL_OK) {
             s_take (self, &delivery);
@@ -328,7 +335,8 @@ s_run (self_t *self)
     if (!self->failed)
         s_settle (self);
     zspool_consumer_set_timeout (self->consumer, 5000);
-    if (!self->failed && !self->no_ack && self->messages > 0 && zspool_consumer_flush (self->consumer)) {
+    if (!self->failed && !self->no_ack && self->messages > 0
+        && zspool_consumer_flush (self->consumer)) {
         command_report ("not all acknowledgements are known to be stored: %s",
                         zspool_consumer_reason (self->consumer));
         self->failed = true;
@@ -341,7 +349,8 @@ s_run (self_t *self)
     if (self->quiet)
         printf ("%" PRIu64 "\n", self->messages);
     if (self->verbose)
-        command_report ("%" PRIu64 " messages, %" PRIu64 " of them delivered before", self->messages, self->repeats);
+        command_report ("%" PRIu64 " messages, %" PRIu64 " of them delivered before",
+                        self->messages, self->repeats);
     return self->failed? COMMAND_FAILED: COMMAND_OK;
 }
 
@@ -354,7 +363,8 @@ get_main (int argc, char **argv)
     int option;
     while ((option = command_option (argc, argv, s_options, s_help)) != -1)
         s_parse_option (&self, &settings, option);
-    const char *endpoint = command_operands_3 (argc, argv, "the endpoint", "the spool", &spool, "the cursor", &cursor);
+    const char *endpoint =
+        command_operands_3 (argc, argv, "the endpoint", "the spool", &spool, "the cursor", &cursor);
     s_check_options (&self);
     self.consumer = zspool_consumer_new (endpoint, spool, cursor);
     if (!self.consumer) {

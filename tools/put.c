@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define PUT_MESSAGE_BYTES 100   //  usual size of a made-up message
-#define PUT_SLICE "200"         //  a call of the library waits so long, ms, before a signal is looked for
+#define PUT_SLICE "200" //  a call of the library waits so long, ms, before a signal is looked for
 
 static const char s_help [] =
     "usage: zspool put ENDPOINT SPOOL [options]\n"
@@ -137,18 +137,21 @@ s_check_options (const self_t *self)
     const source_options_t *source = &self->source_options;
     bool split = source->separator || source->hex;
     if (source->count && (source->file || source->whole || split))
-        command_usage ("--count makes messages: it goes with no --file, --whole, --separator or --format hex");
+        command_usage (
+            "--count makes messages: it goes with no --file, --whole, --separator or --format hex");
     if (self->size_given && !source->count)
         command_usage ("--size needs --count");
     if (source->whole && split)
-        command_usage ("--whole puts the input as it is: it goes with no --separator or --format hex");
+        command_usage (
+            "--whole puts the input as it is: it goes with no --separator or --format hex");
     if (source->hex && source->separator)
         command_usage ("--format hex separates frames by blanks: it goes with no --separator");
     if (self->resume && !self->name)
         command_usage ("--resume needs --name");
     if (self->resume && self->transaction)
-        command_usage ("--resume counts messages, and --transaction makes one number of several: they do not go "
-                       "together");
+        command_usage (
+            "--resume counts messages, and --transaction makes one number of several: they do not go "
+            "together");
 }
 
 //  Set an option of the producer that the user gave.
@@ -223,7 +226,8 @@ s_commit (self_t *self)
     int rc = ZSPOOL_OK;
     if (self->staged == 0)
         return rc;
-    while ((rc = zspool_producer_commit (self->producer, NULL)) == ZSPOOL_ETIMEDOUT && s_goes_on (self))
+    while ((rc = zspool_producer_commit (self->producer, NULL)) == ZSPOOL_ETIMEDOUT
+           && s_goes_on (self))
         ;
     if (rc == ZSPOOL_OK)
         self->put += self->staged;
@@ -278,7 +282,8 @@ s_put_all (self_t *self, bool *failed)
         case SOURCE_MESSAGE:
             rc = s_put (self, frames, count);
             if (rc == ZSPOOL_ETOOBIG || rc == ZSPOOL_ELIMIT) {
-                command_report ("message %" PRIu64 ": %s", self->put + self->staged + self->skipped + 1,
+                command_report ("message %" PRIu64 ": %s",
+                                self->put + self->staged + self->skipped + 1,
                                 zspool_producer_reason (self->producer));
                 *failed = true;
                 return ZSPOOL_OK;
@@ -316,7 +321,8 @@ s_run (self_t *self)
     if (flushed) {
         s_report (self);
         if (!self->transaction && confirmed < self->put + self->skipped)
-            command_report ("not known to be stored: messages from number %" PRIu64 " on", confirmed + 1);
+            command_report ("not known to be stored: messages from number %" PRIu64 " on",
+                            confirmed + 1);
     }
     else if (stop_requested ())
         command_report ("interrupted: %" PRIu64 " messages were put, and are safe", self->put);
