@@ -44,6 +44,7 @@ struct zspool_catalog {
     size_t entries_count;
     size_t entries_max;
     bool changed;              //  some cursor may have changes
+    size_t joining;            //  jobs under way that read a cursor for a consumer to come
 };
 
 static void
@@ -233,6 +234,25 @@ s_copy_filters (const zsp_t *command)
     return filters;
 }
 
+//  Let groups go that nobody uses, when there are many: those that hold nothing, and the others
+//  when nothing else makes room. Not while a cursor is being read, for that may be older than what
+//  such a group has told the writer since.
+static void
+s_drop_idle (zspool_catalog_t *self)
+{
+    if (self->joining > 0 || self->entries_count < ZSPOOL_GROUPS_MAX / 2)
+        return;
+    for (int held = 0; held < 2; held++)
+        for (size_t index = 0;
+             index < self->entries_count && (!held || self->entries_count == ZSPOOL_GROUPS_MAX);)
+            if (zspool_group_is_idle (self->entries [index].group, held)) {
+                zspool_group_destroy (&self->entries [index].group);
+                self->entries [index] = self->entries [--self->entries_count];
+            }
+            else
+                index++;
+}
+
 int
 zspool_catalog_prepare (zspool_catalog_t *self, const zsp_t *command, zspool_store_job_t *job)
 {
@@ -251,7 +271,11 @@ zspool_catalog_prepare (zspool_catalog_t *self, const zsp_t *command, zspool_sto
     if (s_is_own (self, shelf, job->name))
         return ZSPOOL_EBUSY;
     job->owner = s_copy_filters (command);
-    return job->owner? ZSPOOL_OK: ZSPOOL_ENOMEM;
+    if (!job->owner)
+        return ZSPOOL_ENOMEM;
+    s_drop_idle (self);
+    self->joining++;
+    return ZSPOOL_OK;
 }
 
 //  Compile filters; NULL in *filter_p: there are none.
@@ -364,13 +388,15 @@ zspool_catalog_hand_job (zspool_catalog_t *self, zspool_store_job_t *job)
 {
     job->pool = self->pool;
     if (zspool_handoff_send (self->ops.writer, HANDOFF_JOB, job, 0))
-        zspool_catalog_drop_job (&job);
+        zspool_catalog_drop_job (self, &job);
 }
 
 void
-zspool_catalog_drop_job (zspool_store_job_t **job_p)
+zspool_catalog_drop_job (zspool_catalog_t *self, zspool_store_job_t **job_p)
 {
     s_filters_t *filters = *job_p? (s_filters_t *) (*job_p)->owner: NULL;
+    if (filters)
+        self->joining--;
     s_free_filters (&filters);
     zspool_job_destroy (job_p);
 }
@@ -611,6 +637,13 @@ zspool_catalog_status (const zspool_catalog_t *self, zmsg_t *reply)
         zspool_group_info_t info;
         zspool_group_info (self->entries [index].group, &info);
         consumers += info.consumers;
+    }
+    //  What does not fit into an answer is left out of it: that of all comes first.
+    zspool_reply_add (reply, "service/consumers", consumers);
+    zspool_reply_add (reply, "service/damaged", damaged);
+    for (size_t index = 0; index < self->entries_count; index++) {
+        zspool_group_info_t info;
+        zspool_group_info (self->entries [index].group, &info);
         s_add (reply, "group", &info, "consumers", info.consumers);
         s_add (reply, "group", &info, "floor", info.floor);
         s_add (reply, "group", &info, "sent_to", info.sent_to);
@@ -621,6 +654,4 @@ zspool_catalog_status (const zspool_catalog_t *self, zmsg_t *reply)
         s_add (reply, "group", &info, "stale", info.stale);
         s_add (reply, "group", &info, "buried", info.buried);
     }
-    zspool_reply_add (reply, "service/consumers", consumers);
-    zspool_reply_add (reply, "service/damaged", damaged);
 }

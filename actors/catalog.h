@@ -68,7 +68,7 @@ void
     zspool_catalog_job_done (zspool_catalog_t *self, zspool_store_job_t *job, uint64_t *newest);
 //  Destroy a job, with what was kept with it.
 void
-    zspool_catalog_drop_job (zspool_store_job_t **job_p);
+    zspool_catalog_drop_job (zspool_catalog_t *self, zspool_store_job_t **job_p);
 
 //  Give a consumer credit, within the limits.
 void

@@ -277,6 +277,16 @@ zspool_group_hand_change (zspool_group_t *self, bool wanted)
     return true;
 }
 
+bool
+zspool_group_is_idle (const zspool_group_t *self, bool held)
+{
+    return self->consumers == 0 && self->refs == 1 && self->claims_count == 0
+           && !self->claims_under_way && !self->change_wanted && self->doom.count == 0
+           && !self->doom.wanted && !self->doom.burial.under_way
+           && (held || zspool_leases_count (self->leases) == 0)
+           && !zspool_cursor_changed (self->args.tracker);
+}
+
 void
 zspool_group_buried (zspool_group_t *self, zspool_move_t *move, int64_t now_ms)
 {

@@ -167,6 +167,11 @@ zspool_turn_t
 int64_t
     zspool_group_due_ms (const zspool_group_t *self);
 
+//  Whether it can go: nobody uses it, and the store has all of it but how often messages were
+//  delivered. held: even when messages are due again.
+bool
+    zspool_group_is_idle (const zspool_group_t *self, bool held);
+
 //  Hand the writer what has changed, unless that must wait. True: it was handed over, or nothing has
 //  changed. wanted: somebody waits for it, so transactions that come later are made to wait, too.
 bool

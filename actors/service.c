@@ -24,6 +24,8 @@
 //  Most messages read, and bytes, between two looks at the other sockets
 #define BATCH_MESSAGES 500
 #define BATCH_BYTES (4 * 1024 * 1024)
+//  And how long that may take: some commands are slow
+#define BATCH_MS 10
 //  Changes of cursors are collected for so long
 #define CHANGE_MS 40
 //  A stop takes no longer
@@ -229,6 +231,7 @@ static bool
 s_handle_router (zspool_service_t *self)
 {
     size_t bytes = 0;
+    int64_t until_ms = zclock_mono () + BATCH_MS;
     for (int count = 0; count < BATCH_MESSAGES && bytes < BATCH_BYTES; count++) {
         if (!s_receive (self))
             return false;
@@ -236,6 +239,8 @@ s_handle_router (zspool_service_t *self)
         if (self->message.routing_size > 0)
             s_dispatch (self, &self->message);
         s_close_message (&self->message);
+        if (zclock_mono () >= until_ms)
+            break;
     }
     return true;
 }

@@ -84,7 +84,7 @@ zspool_service_do_subscribe (zspool_service_t *self, zspool_service_message_t *m
         zspool_service_refuse (self, message, rc, 0,
                                rc == ZSPOOL_EBUSY? "the device delivers through this cursor"
                                                  : NULL);
-        zspool_catalog_drop_job (&job);
+        zspool_catalog_drop_job (self->catalog, &job);
         free (subscription);
         return;
     }
@@ -237,7 +237,7 @@ zspool_service_do_seek (zspool_service_t *self, zspool_service_message_t *messag
     job->subscription = subscription->id;
     if (zspool_start_parse (&job->start, text)) {
         zspool_service_refuse (self, message, ZSPOOL_EINVAL, 0, "no such start");
-        zspool_catalog_drop_job (&job);
+        zspool_catalog_drop_job (self->catalog, &job);
         return;
     }
     zspool_service_hand_job (self, message->session, job);

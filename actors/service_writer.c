@@ -127,7 +127,7 @@ zspool_service_handle_writer (zspool_service_t *self)
         case HANDOFF_JOB: {
             zspool_store_job_t *job = (zspool_store_job_t *) handoff.pointer;
             s_job_done (self, job);
-            zspool_catalog_drop_job (&job);
+            zspool_catalog_drop_job (self->catalog, &job);
             break;
         }
         case HANDOFF_BURIED:
