@@ -197,12 +197,10 @@ zspool_catalog_remove (zspool_catalog_t *self, zspool_group_t *group)
 //  Subscribing
 
 static void
-s_free_filters (s_filters_t **filters_p)
+s_free_filters (void *filters)
 {
-    if (*filters_p)
-        free ((*filters_p)->texts);
-    free (*filters_p);
-    *filters_p = NULL;
+    free (((s_filters_t *) filters)->texts);
+    free (filters);
 }
 
 //  Copy the filters of a SUBSCRIBE.
@@ -271,6 +269,7 @@ zspool_catalog_prepare (zspool_catalog_t *self, const zsp_t *command, zspool_sto
     if (s_is_own (self, shelf, job->name))
         return ZSPOOL_EBUSY;
     job->owner = s_copy_filters (command);
+    job->free_owner = s_free_filters;
     if (!job->owner)
         return ZSPOOL_ENOMEM;
     s_drop_idle (self);
@@ -394,10 +393,8 @@ zspool_catalog_hand_job (zspool_catalog_t *self, zspool_store_job_t *job)
 void
 zspool_catalog_drop_job (zspool_catalog_t *self, zspool_store_job_t **job_p)
 {
-    s_filters_t *filters = *job_p? (s_filters_t *) (*job_p)->owner: NULL;
-    if (filters)
+    if (*job_p && (*job_p)->owner)
         self->joining--;
-    s_free_filters (&filters);
     zspool_job_destroy (job_p);
 }
 

@@ -3,8 +3,8 @@
 //  SPDX-License-Identifier: MPL-2.0
 //
 //  What is claimed is in no lease, and not acknowledged yet on the tracker. When the batch goes, a
-//  clone of the tracker gives the change: one made at the first claim would not know the blocks that
-//  were delivered since.
+//  clone of the tracker gives the change: one made at the first claim would not know the blocks
+//  that were delivered since.
 
 #include "group_parts.h"
 

@@ -79,8 +79,8 @@ s_send (zspool_group_t *self, zspool_subscription_t *consumer, const zspool_parc
     return ZSPOOL_OK;
 }
 
-//  Begin a parcel for a consumer, one of so many who have credit and share first..last, of which the
-//  block is the first.
+//  Begin a parcel for a consumer, one of so many who have credit and share first..last, of which
+//  the block is the first.
 static void
 s_begin (zspool_group_t *self, zspool_parcel_t *parcel, const zspool_subscription_t *consumer,
          size_t consumers, zspool_block_t *block, uint64_t first, uint64_t last)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-//  A DELIVER with less than this is copied, and in a larger one pieces with less than that. A larger
-//  command of another kind is on the client's account.
+//  A DELIVER with less than this is copied, and in a larger one pieces with less than that. A
+//  larger command of another kind is on the client's account.
 #define COPY_BYTES_MAX 4096
 #define COPY_PIECE_BYTES_MAX 512
 

@@ -34,6 +34,8 @@ zspool_job_destroy (zspool_store_job_t **self_p)
         free (self->values [index]);
     free (self->values);
     free (self->moved);
+    if (self->owner)
+        self->free_owner (self->owner);
     free (self);
     *self_p = NULL;
 }

@@ -64,7 +64,8 @@ struct zspool_store_job {
     uint64_t session;          //  for the service: who asked,
     uint32_t request;          //  by which request,
     uint64_t subscription;     //  for which subscription, by its id
-    void *owner;               //  likewise
+    void *owner;               //  likewise: ours,
+    void (*free_owner) (void *owner); //  to be freed so
     zspool_store_job_t *next;  //  for whoever has it in a list
 };
 

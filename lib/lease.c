@@ -4,8 +4,8 @@
 //
 //  A treap, ordered by sequence, whose nodes are leases: each node also knows the earliest times of
 //  all below it, so that what expires and what is due is found without looking at the rest. A treap
-//  is a binary tree that stays in balance by random priorities (Seidel and Aragon, 1996). Nodes come
-//  from an array and are known by their numbers, so that it can grow; free ones form a list.
+//  is a binary tree that stays in balance by random priorities (Seidel and Aragon, 1996). Nodes
+//  come from an array and are known by their numbers, so that it can grow; free ones form a list.
 //
 //  Invariants
 //  1. Leases are disjoint: between two neighbours first > last.
@@ -230,8 +230,8 @@ s_around (const zspool_leases_t *self, uint64_t sequence)
     return lease && lease->first < sequence && lease->last >= sequence? number: NONE;
 }
 
-//  Cut the lease that a sequence lies in, if it begins before: what is from there on becomes a lease
-//  of its own. There is room.
+//  Cut the lease that a sequence lies in, if it begins before: what is from there on becomes a
+//  lease of its own. There is room.
 static void
 s_cut (zspool_leases_t *self, uint64_t sequence)
 {
@@ -346,8 +346,8 @@ int
 zspool_leases_grant (zspool_leases_t *self, uint64_t first, uint64_t last, uint64_t consumer,
                      int64_t due_ms)
 {
-    //  A stream to one consumer is one lease, as long as its deadlines are near: then all of it gets
-    //  the first of these.
+    //  A stream to one consumer is one lease, as long as its deadlines are near: then all of it
+    //  gets the first of these.
     uint32_t before = first > 1? s_at_or_below (self, first - 1): NONE;
     zspool_lease_t *near = before? &s_node (self, before)->lease: NULL;
     if (near && near->last == first - 1 && near->consumer == consumer && consumer != ZSPOOL_NOBODY
