@@ -10,6 +10,8 @@
 #define STORED 1                       //  a message was stored
 #define ACKED(cursor) (2 << (cursor))  //  a cursor has acknowledged it
 #define MESSAGE_BYTES_MAX 40000
+#define VALUE_BYTES_MAX 20000
+#define TABLE "totals"
 
 static const char *const s_names [MODEL_SPOOLS] = { "one", "two" };
 
@@ -47,8 +49,8 @@ s_note (model_worker_t *self, uint64_t tag, const model_t *model)
     static uint8_t bytes [sizeof (model_t)];
     if (!self->recording)
         return;
-    size_t size = 1;
-    bytes [0] = model->created;
+    size_t size = offsetof (model_t, spools);
+    memcpy (bytes, model, size);
     for (int index = 0; index < MODEL_SPOOLS; index++) {
         size_t spool_bytes = s_spool_bytes (&model->spools [index]);
         memcpy (bytes + size, &model->spools [index], spool_bytes);
@@ -62,7 +64,8 @@ model_load (model_t *model, const record_t *note)
 {
     const uint8_t *bytes = record_data (note);
     memset (model, 0, sizeof *model);
-    model->created = *bytes++;
+    memcpy (model, bytes, offsetof (model_t, spools));
+    bytes += offsetof (model_t, spools);
     for (int index = 0; index < MODEL_SPOOLS; index++) {
         model_spool_t *spool = &model->spools [index];
         memcpy (spool, bytes, offsetof (model_spool_t, messages));
@@ -195,9 +198,76 @@ s_is_kept_like (zspool_store_t *store, uint32_t id, const model_spool_t *spool)
     return retention.messages == spool->keep_messages && retention.unacked;
 }
 
+//  The value with a number, in a buffer of VALUE_BYTES_MAX. Gives its size.
+static size_t
+s_make_value (uint8_t *bytes, uint64_t number)
+{
+    size_t size = KIT_MESSAGE_BYTES_MIN
+                  + (number % 4? number * 13 % 100: number * 7919 % (VALUE_BYTES_MAX - 100));
+    kit_fill (bytes, size, number);
+    return size;
+}
+
+static zspool_frame_t
+s_key (char key [8], size_t index)
+{
+    snprintf (key, 8, "key.%zu", index);
+    return (zspool_frame_t){ key, strlen (key) };
+}
+
+static bool
+s_is_table_like (zspool_store_t *store, const model_t *model)
+{
+    static uint8_t bytes [VALUE_BYTES_MAX];
+    char key [8];
+    uint32_t table;
+    zspool_frame_t value;
+    int rc = zspool_store_table (store, TABLE, &table);
+    CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT);
+    if (rc || !model->has_table)
+        return rc && !model->has_table;
+    for (size_t index = 0; index < MODEL_KEYS; index++) {
+        rc = zspool_store_table_get (store, table, s_key (key, index), &value);
+        CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT);
+        if ((rc == ZSPOOL_OK) != (model->values [index] > 0))
+            return false;
+        if (rc == ZSPOOL_OK
+            && (value.size != s_make_value (bytes, model->values [index])
+                || memcmp (value.data, bytes, value.size) != 0))
+            return false;
+    }
+    return true;
+}
+
+static const char *
+s_producer_name (char name [16], size_t index)
+{
+    snprintf (name, 16, "producer.%zu", index);
+    return name;
+}
+
+static bool
+s_are_producers_like (zspool_store_t *store, const model_t *model)
+{
+    char name [16];
+    for (size_t index = 0; index < MODEL_PRODUCERS; index++) {
+        uint32_t producer, epoch;
+        uint64_t last;
+        int rc = zspool_store_producer (store, s_producer_name (name, index), &producer, &epoch, &last);
+        CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOENT);
+        if ((rc == ZSPOOL_OK) != model->has_producer [index])
+            return false;
+        if (rc == ZSPOOL_OK && (epoch != model->epochs [index] || last != model->lasts [index]))
+            return false;
+    }
+    return true;
+}
+
 bool
 model_is_like (zspool_store_t *store, const model_t *model)
 {
+    if (!s_is_table_like (store, model) || !s_are_producers_like (store, model))
+        return false;
     for (uint32_t index = 0; index < MODEL_SPOOLS; index++) {
         const model_spool_t *spool = &model->spools [index];
         zspool_spool_info_t info;
@@ -423,6 +493,61 @@ s_step_trim (model_worker_t *self, uint32_t id, model_spool_t *spool)
     return ZSPOOL_OK;
 }
 
+//  A producer gets further, or begins anew.
+static int
+s_step_producer (model_worker_t *self)
+{
+    model_t *model = &self->now;
+    size_t index = kit_below (&self->chance, MODEL_PRODUCERS);
+    char name [16];
+    uint32_t producer, epoch;
+    uint64_t last;
+    int rc = s_expect (
+        self,
+        zspool_store_producer (self->store, s_producer_name (name, index), &producer, &epoch, &last),
+        ZSPOOL_OK);
+    if (rc)
+        return rc;
+    CHECK (epoch == model->epochs [index] && last == model->lasts [index]);
+    model->has_producer [index] = true;
+    last += kit_below (&self->chance, 100);
+    epoch = kit_below (&self->chance, 3)? 0: epoch + 1;
+    rc = s_expect (self, zspool_store_set_producer (self->store, producer, epoch, last), ZSPOOL_OK);
+    if (rc)
+        return rc;
+    model->lasts [index] = last;
+    if (epoch)
+        model->epochs [index] = epoch;
+    return ZSPOOL_OK;
+}
+
+//  The application puts a value, or deletes one.
+static int
+s_step_table (model_worker_t *self)
+{
+    static uint8_t bytes [VALUE_BYTES_MAX];
+    size_t index = kit_below (&self->chance, MODEL_KEYS);
+    uint64_t *number = &self->now.values [index];
+    char key [8];
+    uint32_t table;
+    int rc = s_expect (self, zspool_store_table (self->store, TABLE, &table), ZSPOOL_OK);
+    if (rc)
+        return rc;
+    self->now.has_table = true;
+    if (kit_below (&self->chance, 4) == 0) {
+        rc = s_expect (self, zspool_store_table_delete (self->store, table, s_key (key, index)),
+                       *number? ZSPOOL_OK: ZSPOOL_ENOENT);
+        *number = rc == ZSPOOL_OK? 0: *number;
+        return rc == ZSPOOL_ENOENT? ZSPOOL_OK: rc;
+    }
+    uint64_t made = 1 + kit_below (&self->chance, 1000000);
+    zspool_frame_t value = { bytes, s_make_value (bytes, made) };
+    rc = s_expect (self, zspool_store_table_put (self->store, table, s_key (key, index), value),
+                   ZSPOOL_OK);
+    *number = rc == ZSPOOL_OK? made: *number;
+    return rc;
+}
+
 static int
 s_step (model_worker_t *self)
 {
@@ -437,8 +562,12 @@ s_step (model_worker_t *self)
         return s_step_put (self, id, spool);
     if (kind < 45)
         return s_step_append (self, id, spool);
-    if (kind < 91)
+    if (kind < 84)
         return s_step_ack (self, id, spool);
+    if (kind < 88)
+        return s_step_producer (self);
+    if (kind < 91)
+        return s_step_table (self);
     if (kind < 93)
         return s_step_keep (self, id, spool);
     if (kind < 95)

@@ -2,9 +2,10 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  The model knows no block: which messages there were, and what each cursor has acknowledged. A
-//  ledger holds it as committed, and as it will be when the commit under way has succeeded; it lies
-//  in memory that processes share, and outlives one that is killed. All work follows from a seed.
+//  The model knows no block: which messages there were, what each cursor has acknowledged, how far
+//  producers have got, and what a table holds. A ledger holds it as committed, and as it will be when
+//  the commit under way has succeeded; it lies in memory that processes share, and outlives one that
+//  is killed. All work follows from a seed.
 
 #ifndef MODEL_H_INCLUDED
 #define MODEL_H_INCLUDED
@@ -14,6 +15,8 @@
 
 #define MODEL_SPOOLS 2
 #define MODEL_CURSORS 3
+#define MODEL_PRODUCERS 3
+#define MODEL_KEYS 12                  //  of a table of an application
 #define MODEL_SEQUENCES 40000          //  most numbers given in a spool
 #define MODEL_WINDOW 50                //  a ceiling window, as under `async`
 
@@ -38,6 +41,11 @@ typedef struct {
 
 typedef struct {
     bool created;                      //  there are spools
+    bool has_table;                    //  there is a table of the application
+    uint64_t values [MODEL_KEYS];      //  in it, by key: the value's number; 0: there is none
+    bool has_producer [MODEL_PRODUCERS];
+    uint32_t epochs [MODEL_PRODUCERS];
+    uint64_t lasts [MODEL_PRODUCERS];
     model_spool_t spools [MODEL_SPOOLS];
 } model_t;
 
