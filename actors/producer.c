@@ -78,8 +78,9 @@ zspool_producer_set (zspool_producer_t *self, const char *option, const char *va
 //  ------------------------------------------------------------------------------------------------
 //  Connecting
 
-//  With the mutex held: wait until the actor has something to tell. It was woken before, once, if it
-//  is to work: were it woken each time, both would wake each other for as long as the wait lasts.
+//  With the mutex held: wait until the actor has something to tell. It was woken before, once, if
+//  it is to work: were it woken each time, both would wake each other for as long as the wait
+//  lasts.
 static int
 s_wait (zspool_producer_t *self, int64_t until_ms)
 {

@@ -1,10 +1,10 @@
-//  bench_get.c - gets messages of a spool through a device's service, acknowledges them, and measures
-//  how many come in a second
+//  bench_get.c - gets messages of a spool through a device's service, acknowledges them, and
+//  measures how many come in a second
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_get [--warmup S | --open-at S] [--seconds S] [--batch N] [--consumers N] [--prefetch N]
-//                [--shared] [--spool SPOOL] [--timeout S] ENDPOINT CURSOR
+//      bench_get [--warmup S | --open-at S] [--seconds S] [--batch N] [--consumers N]
+//                [--prefetch N] [--shared] [--spool SPOOL] [--timeout S] ENDPOINT CURSOR
 //
 //  The warm-up starts with the first message, or ends at the time of CLOCK_MONOTONIC that --open-at
 //  gives. Then the window opens for --seconds (default 5). Each --batch messages (default 1000) are
@@ -173,8 +173,8 @@ s_receive (self_t *self, source_t *source, int timeout_ms)
     return true;
 }
 
-//  Receive until it is `end_ns`, or `count` messages came in all (0: no limit). Returns the time of the
-//  last one, as of the last look at the clock.
+//  Receive until it is `end_ns`, or `count` messages came in all (0: no limit). Returns the time
+//  of the last one, as of the last look at the clock.
 static int64_t
 s_receive_until (self_t *self, uint64_t count, int64_t end_ns)
 {

@@ -1,17 +1,19 @@
-//  bench_put.c - puts messages into a spool through a device's service, as fast as they are confirmed
+//  bench_put.c - puts messages into a spool through a device's service, as fast as they are
+//  confirmed
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//      bench_put [--size BYTES] [--count N] [--seconds S] [--producers N] [--producer N] [--name NAME]
-//                [--level default|cached|committed] [--txn N] [--one] [--spool SPOOL] ENDPOINT
+//      bench_put [--size BYTES] [--count N] [--seconds S] [--producers N] [--producer N]
+//                [--name NAME] [--level default|cached|committed] [--txn N] [--one]
+//                [--spool SPOOL] ENDPOINT
 //
 //  Runs until it is killed when neither --count nor --seconds is given. With them it ends when
 //  everything was confirmed. Every message starts with its number, and in it the number of its
 //  producer, so that bench_get can see gaps and repetitions. With --producers several producers
-//  put in turn, from --producer on, up to 1000; each may have less unconfirmed then. With --name they are named NAME-0, NAME-1 and so on, so that
-//  what is sent again is recognised. With --txn each N messages are a transaction; with --one each
-//  message is confirmed before the next is put, and how long that took is told. The classes of
-//  libzspool.
+//  put in turn, from --producer on, up to 1000; each may have less unconfirmed then. With --name
+//  they are named NAME-0, NAME-1 and so on, so that what is sent again is recognised. With --txn
+//  each N messages are a transaction; with --one each message is confirmed before the next is put,
+//  and how long that took is told. The classes of libzspool.
 
 #include "clients.h"
 

@@ -1,12 +1,14 @@
-//  bench_resend.c - puts messages into a spool, then the same again and again, which the device drops
+//  bench_resend.c - puts messages into a spool, then the same again and again, which the device
+//  drops
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
 //      bench_resend [--size BYTES] [--count N] [--seconds S] ENDPOINT
 //
-//  As a producer with a name that has lost its connection, and sends what it has kept; but it does so
-//  for --seconds (default 5), --count messages (default 1000000) at a time. Prints one line of JSON:
-//  how many came again, and how many of these a second. ZSP by hand (doc/zsp.md), plain libzmq.
+//  As a producer with a name that has lost its connection, and sends what it has kept; but it does
+//  so for --seconds (default 5), --count messages (default 1000000) at a time. Prints one line of
+//  JSON: how many came again, and how many of these a second. ZSP by hand (doc/zsp.md), plain
+//  libzmq.
 
 #include "bench.h"
 

@@ -13,7 +13,8 @@
 #define CLIENTS_MAX 1000      //  of one process: each has a thread of its own
 #define CLIENTS_MANY 100      //  more need more sockets, and files, than are usual
 
-//  Have room for so many clients, and be killed by signals at once. Call it before the first client.
+//  Have room for so many clients, and be killed by signals at once. Call it before the first
+//  client.
 static inline void
 clients_prepare (uint64_t count)
 {

@@ -356,7 +356,7 @@ def print_report(results, failures, options):
     print_table('One message at a time, send to receipt, us; what the device adds, in LMDB commits',
                 ('size', 'through', 'p50', 'min - max', 'p99', 'added', 'min - max'),
                 latency_rows(results), (0, 1))
-    print_table('ZSP: confirmed to the producer, acknowledged by the consumer; zmq_proxy: plain sockets',
+    print_table('ZSP, confirmed to the producer, acknowledged by the consumer; zmq_proxy, plain',
                 ('size', 'through', 'msg/s', 'min - max', 'MB/s', 'CPU us/msg', 'of zmq_proxy',
                  'min - max'), zsp_rows(results), (0, 1))
     print_table(f'The service, {SMALL} B', ('what', 'msg/s', 'min - max', 'CPU us/msg'),

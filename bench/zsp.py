@@ -82,7 +82,8 @@ def measure_resend(options):
     count = max(10_000, int(RESENT * options.scale))
     with Case(options, 1 << 30) as case:
         device, address = start_service(case)
-        result = case.result('bench_resend', '--count', count, '--seconds', options.seconds, address)
+        result = case.result('bench_resend', '--count', count, '--seconds', options.seconds,
+                             address)
         stored = case.info()['spools'][-1]['messages']
         case.stop(device, clean=True)
         return result | {'stored': stored}

@@ -7,7 +7,8 @@
 //  acknowledged is in no lease. Times are milliseconds of the caller's monotonic clock. Beside it
 //  stands a zspool_cursor_t, which knows what is acknowledged, and how often what was delivered.
 //
-//  Cost of each call: in the order of log2 of the number of leases, for each lease it changes.
+//  Cost of each call: in the order of log2 of the number of leases, for each lease it changes; what
+//  other consumers hold between these is passed over, nearly all of it as whole subtrees.
 
 #ifndef ZSPOOL_LEASE_H_INCLUDED
 #define ZSPOOL_LEASE_H_INCLUDED

@@ -2,8 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Invariant: a message is acknowledged only after it was handed to the system, and, when the output is
-//  a file, after it reached the disk. So whatever happens to this process, no message is lost.
+//  Invariant: a message is acknowledged only after it was handed to the system, and, when the
+//  output is a file, after it reached the disk. So whatever happens to this process, no message is
+//  lost.
 
 #include "command.h"
 #include "output.h"

@@ -1,4 +1,5 @@
-//  put.c - zspool put: puts lines, a file or made-up messages into a spool, and knows that they are safe
+//  put.c - zspool put: puts lines, a file or made-up messages into a spool, and knows that they
+//  are safe
 //
 //  SPDX-License-Identifier: MPL-2.0
 
