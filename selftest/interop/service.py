@@ -32,6 +32,14 @@ class ServiceDevice(Device):
         return info(self.store, name)
 
 
+def stored(device, spool):
+    """How many messages were stored so far; 0 when nobody has made the spool."""
+    done = subprocess.run([ZSPOOL_BIN, "info", device.store, "--json"], check=True,
+                          capture_output=True)
+    return next((found["last_sequence"] for found in json.loads(done.stdout)["spools"]
+                 if found["name"] == spool), 0)
+
+
 def expect(code, function, *arguments, **named):
     """Call what must fail with this code."""
     try:

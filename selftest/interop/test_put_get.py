@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_put_get.py - `zspool put`, `get` and `status ENDPOINT`: their options, and what is wrong with others
+#  test_put_get.py - `zspool put`, `get` and `status ENDPOINT`: each option, and what is wrong
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -116,7 +116,8 @@ def test_filters_choose_topics():
     put(device, "jobs", "--separator", ",", lines=[b"a.b.c,1", b"a.x,2", b"b,3", b"a.b,4"])
     assert get(device, "jobs", "prefix", 2, "--filter", "a.b") == b"a.b.c\t1\na.b\t4\n"
     assert get(device, "jobs", "pattern", 2, "--filter", "a.*") == b"a.x\t2\na.b\t4\n"
-    assert get(device, "jobs", "several", 2, "--filter", "b", "--filter", "*.x") == b"a.x\t2\nb\t3\n"
+    several = "--filter", "b", "--filter", "*.x"
+    assert get(device, "jobs", "several", 2, *several) == b"a.x\t2\nb\t3\n"
     holder = Command("get", device.service, "jobs", "one", "--filter", "a")
     wait_until(lambda: holder.output().count(b"\n") == 3, "it has begun")
     other = Command("get", device.service, "jobs", "one", "--filter", "b")
@@ -146,7 +147,8 @@ def test_what_is_not_acknowledged_comes_again():
     put(device, "jobs", lines=[b"%d" % number for number in range(10)])
     for _ in range(2):
         assert get(device, "jobs", "c", 3, "--no-ack") == b"0\n1\n2\n"
-    ahead = Command("get", device.service, "jobs", "c", "--no-ack", "--prefetch", "4", "--timeout", "500")
+    ahead = Command("get", device.service, "jobs", "c", "--no-ack", "--prefetch", "4",
+                    "--timeout", "500")
     assert ahead.wait() == b"".join(b"%d\n" % number for number in range(10))
     told = Command("get", device.service, "jobs", "c", "--verbose", "--count", "10")
     assert told.wait() == b"".join(b"%d\n" % number for number in range(10))
@@ -169,8 +171,10 @@ def test_a_full_disk_ends_get_and_nothing_is_acknowledged():
     put(device, "jobs", lines=[b"1", b"2"])
     full = Command("get", device.service, "jobs", "c", "--output", "/dev/full")
     full.wait(1)
-    assert "cannot write /dev/full" in full.errors() and full.errors().count("\n") == 1, full.errors()
-    refused(1, "cannot open 'no/such/file'", "get", device.service, "jobs", "c", "--output", "no/such/file")
+    said = full.errors()
+    assert "cannot write /dev/full" in said and said.count("\n") == 1, said
+    refused(1, "cannot open 'no/such/file'", "get", device.service, "jobs", "c",
+            "--output", "no/such/file")
     assert get(device, "jobs", "c", 2) == b"1\n2\n"
 
 
@@ -237,10 +241,11 @@ def test_signals_end_put_and_get_in_good_order():
     for number in signal.SIGINT, signal.SIGTERM:
         spool = number.name.lower()
         with open(spool + ".log", "wb") as log:
-            putting = spawn(ZSPOOL_BIN, "put", device.service, spool, stdin=subprocess.PIPE, stderr=log)
+            putting = spawn(ZSPOOL_BIN, "put", device.service, spool, stdin=subprocess.PIPE,
+                            stderr=log)
         putting.stdin.write(b"1\n2\nunfinished")
         putting.stdin.flush()
-        wait_until(lambda: spool in spools(device) and device.spool(spool)["last_sequence"] == 2, "both are stored")
+        wait_until(lambda: stored(device, spool) == 2, "both are stored")
         putting.send_signal(number)
         assert putting.wait(WAIT_S) == 1
         with open(spool + ".log", encoding="utf-8") as log:
@@ -257,11 +262,6 @@ def has_handler(command):
     with open(f"/proc/{command.process.pid}/status", encoding="ascii") as status:
         caught = next(line for line in status if line.startswith("SigCgt"))
     return int(caught.split()[1], 16) >> signal.SIGTERM - 1 & 1
-
-
-def spools(device):
-    done = subprocess.run([ZSPOOL_BIN, "info", device.store, "--json"], check=True, capture_output=True)
-    return [spool["name"] for spool in json.loads(done.stdout)["spools"]]
 
 
 def test_a_device_that_comes_later_is_waited_for():
@@ -318,8 +318,8 @@ def test_status_of_a_service():
     getting = Command("get", device.service, "jobs", "c")
     wait_until(lambda: getting.output() == b"1\n2\n", "it gets them")
     for options in (), ("--all",), ("--timeout", "10000"):
-        done = subprocess.run([ZSPOOL_BIN, "status", device.service, *options], check=True, text=True,
-                              capture_output=True, timeout=WAIT_S)
+        done = subprocess.run([ZSPOOL_BIN, "status", device.service, *options], check=True,
+                              text=True, capture_output=True, timeout=WAIT_S)
         figures = dict(line.split(None, 1) for line in done.stdout.splitlines() if " " in line)
         assert figures["service/messages"] == "2" and done.stderr == "", done
     done = subprocess.run([ZSPOOL_BIN, "status", device.service, "--json"], check=True, text=True,
@@ -336,12 +336,14 @@ def test_status_of_a_service():
 def test_wrong_options_of_put_are_refused():
     name = "x" * 128
     for reason, options in (
-            ("--count takes a number", ["--count", "0"]), ("--count takes a number", ["--count", "many"]),
+            ("--count takes a number", ["--count", "0"]),
+            ("--count takes a number", ["--count", "many"]),
             ("--count makes messages", ["--count", "1", "--file", "f"]),
             ("--count makes messages", ["--count", "1", "--whole"]),
             ("--count makes messages", ["--count", "1", "--separator", ","]),
             ("--count makes messages", ["--count", "1", "--format", "hex"]),
-            ("--size needs --count", ["--size", "10"]), ("--size takes bytes", ["--count", "1", "--size", "-1"]),
+            ("--size needs --count", ["--size", "10"]),
+            ("--size takes bytes", ["--count", "1", "--size", "-1"]),
             ("--whole puts the input", ["--whole", "--separator", ","]),
             ("--whole puts the input", ["--whole", "--format", "hex"]),
             ("--format hex separates", ["--format", "hex", "--separator", ","]),
@@ -355,7 +357,8 @@ def test_wrong_options_of_put_are_refused():
             ("--timeout takes a number", ["--timeout", "0"]),
             ("--level: must be", ["--level", "safe"]), ("--name: must be", ["--name", name]),
             ("--name: must be", ["--name", "a/b"]), ("--name: must be", ["--name", "a b"]),
-            ("--name needs a value", ["--name", ""]), ("unknown", ["--output", "f"]), ("unknown", ["--no-ack"]),
+            ("--name needs a value", ["--name", ""]),
+            ("unknown", ["--output", "f"]), ("unknown", ["--no-ack"]),
             ("needs a value", ["--file"]), ("takes no value", ["--verbose=1"])):
         refused(2, reason, "put", NOWHERE, "jobs", *options)
     refused(2, "endpoint is missing", "put")
@@ -371,8 +374,10 @@ def test_wrong_options_of_put_are_refused():
 
 def test_wrong_options_of_get_are_refused():
     for reason, options in (
-            ("--count takes a number", ["--count", "0"]), ("--timeout takes a number", ["--timeout", "0"]),
-            ("--start is all", ["--start", "yesterday"]), ("--start needs a value", ["--start", ""]),
+            ("--count takes a number", ["--count", "0"]),
+            ("--timeout takes a number", ["--timeout", "0"]),
+            ("--start is all", ["--start", "yesterday"]),
+            ("--start needs a value", ["--start", ""]),
             ("--prefetch takes a number", ["--prefetch", "0"]),
             ("--prefetch takes a number", ["--prefetch", "1000001"]),
             ("--format is text, hex or raw", ["--format", "json"]),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-#  test_put_resume.py - a text that `zspool put` puts is stored once as a whole, whoever is killed meanwhile
+#  test_put_resume.py - a text that `zspool put` puts is stored once, whoever is killed meanwhile
 #
 #  SPDX-License-Identifier: MPL-2.0
 
@@ -17,9 +17,8 @@ DEATHS = 12 * LONG
 
 def text():
     """Lines of our own documents and sources: empty ones, and many that are there several times."""
-    names = sorted(glob.glob(os.path.join(SOURCE, "doc", "*")) + glob.glob(os.path.join(SOURCE, "tools", "*.c")))
     lines = []
-    for name in names:
+    for name in sorted(glob.glob(os.path.join(SOURCE, "[dt]o*", "*.*"))):  #  doc, tools
         with open(name, "rb") as source:
             lines += source.read().splitlines()
     assert len(lines) > 5000
@@ -41,7 +40,8 @@ class Putting:
     def give(self, lines, end=False):
         """Give lines, as fast as they are taken; it goes on meanwhile."""
         self.join()
-        self.thread = threading.Thread(target=self._give, args=(b"".join(line + b"\n" for line in lines), end))
+        data = b"".join(line + b"\n" for line in lines)
+        self.thread = threading.Thread(target=self._give, args=(data, end))
         self.thread.start()
 
     def _give(self, data, end):
@@ -74,14 +74,9 @@ class Putting:
         assert code == status, (code, self.errors())
 
 
-def stored(device, spool):
-    """How many messages were stored so far; 0 when nobody has made the spool."""
-    done = subprocess.run([ZSPOOL_BIN, "info", device.store, "--json"], check=True, capture_output=True)
-    return next((each["last_sequence"] for each in json.loads(done.stdout)["spools"] if each["name"] == spool), 0)
-
-
 def read_all(device, spool, count):
-    getting = Command("get", device.service, spool, "reader", "--count", str(count), "--output", spool + ".got")
+    getting = Command("get", device.service, spool, "reader", "--count", str(count),
+                      "--output", spool + ".got")
     getting.wait()
     with open(spool + ".got", "rb") as got:
         return got.read().split(b"\n")[:-1]
@@ -97,7 +92,8 @@ def test_a_text_is_put_once_whoever_is_killed_meanwhile():
     for death in range(DEATHS):
         safe = len(lines) * (death + 1) // (DEATHS + 1)
         putting.give(lines[:safe])
-        wait_until(lambda: stored(device, "text") >= safe - len(lines) // (2 * DEATHS), "some are stored")
+        some = safe - len(lines) // (2 * DEATHS)
+        wait_until(lambda: stored(device, "text") >= some, "some are stored")
         time.sleep(whims.random() * 0.01)
         if death % 3 != 1:
             putting.kill()
@@ -177,6 +173,37 @@ def test_a_put_that_gives_up_says_from_which_line_on():
         impatient.wait(1)
         from_line = int(re.search(r"messages from number (\d+) on", impatient.errors()).group(1))
         assert from_line == stored(device, "text") - before + 1, impatient.errors()
+
+
+def test_a_get_that_is_killed_again_and_again_loses_nothing():
+    whims = random.Random(13)
+    device = ServiceDevice("--keep-count", "unlimited")
+    #  Each line is told from others.
+    lines = [b"%d " % number + line for number, line in enumerate(text())]
+    put = Command("put", device.service, "text", lines=lines)
+    put.wait()
+
+    def printed():
+        with open("got", "rb") as got:
+            return got.read().split(b"\n")
+    for death in range(DEATHS):
+        getting = Command("get", device.service, "text", "c", "--output", "got", "--prefetch", "500")
+        some = len(lines) * (death + 1) // (2 * DEATHS)
+        wait_until(lambda: os.path.exists("got") and len(set(printed())) > some, "some are printed")
+        time.sleep(whims.random() * 0.01)
+        getting.kill()
+        if death % 2:
+            device.kill()
+            device.start()
+    getting = Command("get", device.service, "text", "c", "--output", "got")
+    wait_until(lambda: device.spool("text")["floor"] == len(lines), "all are acknowledged")
+    getting.kill(signal.SIGTERM)
+    getting.wait()
+    whole = set(lines)
+    assert whole <= set(printed()), f"{len(whole - set(printed()))} are missing"
+    #  What else is there is the beginning of a line that a kill cut off.
+    for cut in set(printed()) - whole:
+        assert cut == b"" or any(line.startswith(cut) for line in lines), cut
 
 
 if __name__ == "__main__":
