@@ -92,13 +92,17 @@ s_begin (zspool_admin_t *self, int64_t until_ms)
     return rc;
 }
 
-//  What an ERROR says
+//  What an ERROR says. One that is fatal ends the session: the next call begins another.
 static int
 s_refused (zspool_admin_t *self)
 {
-    const zsp_text_t *text = &self->client.command.as.error.text;
-    snprintf (self->reason, sizeof self->reason, "%.*s", (int) text->size, text->data);
-    return -(int) self->client.command.as.error.code;
+    const zsp_t *command = &self->client.command;
+    int code = -(int) command->as.error.code;
+    zsp_text_copy (self->reason, sizeof self->reason, command->as.error.text);
+    if (command->flags & ZSP_FLAG_FATAL)
+        zspool_client_drop (&self->client, zclock_mono ());
+    //  Out of turn is what comes when the session had expired.
+    return code == ZSPOOL_EPROTOCOL? s_fail (self, ZSPOOL_ELOST, NULL): code;
 }
 
 //  Send a command and wait for its answer, which is in self->client.

@@ -23,6 +23,7 @@ from __future__ import annotations
 import collections
 import socket as sockets
 import struct
+import sys
 import threading
 import time
 from typing import (Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar,
@@ -50,6 +51,9 @@ PARTS = 64                     # frames of records in a transaction
 RANGES = 4096                  # stretches in an ACK, and of acknowledgements in a transaction
 RUNS_SENT = 2                  # unconfirmed, before one that is not full has to wait
 ACK_S = 0.02                   # acknowledgements are sent after so long at the latest
+SPOOLS = 60                    # that one producer puts into
+FILTERS = 256
+TIME_MS = 86400000             # of a rejection or an extension, at most
 
 CODES = {1: "EINVAL", 2: "ENOMEM", 3: "ENOENT", 4: "EEXIST", 5: "ECORRUPT", 6: "EVERSION", 10: "EACCES",
          13: "ENOSPC", 14: "EIO", 15: "EFAILED", 16: "ETOOBIG", 17: "ESTALE", 19: "ELIMIT", 20: "EADDR",
@@ -132,12 +136,14 @@ def _record(message: Message) -> bytes:
 
 
 def _records(run: bytes) -> Iterator[Tuple[List[bytes], bytes]]:
-    """The messages of a run: their frames, and the bytes of their properties"""
+    """The messages of a run: their frames, and the bytes of their properties. struct.error: it is damaged"""
     at = 0
     while at < len(run):
         size, _, words, count = struct.unpack_from("<IBBH", run, at)
         at += 8
         end = at + size
+        if end > len(run) or count == 0:
+            raise struct.error("a record is longer than its frame, or has no frames")
         if count == 1 and words == 0:
             yield [run[at:end]], b""
         else:
@@ -146,12 +152,52 @@ def _records(run: bytes) -> Iterator[Tuple[List[bytes], bytes]]:
             properties = run[at:at + 4 * words]
             at += 4 * words
             frames = []
+            if at + sum(sizes) > end:
+                raise struct.error("frames are longer than their record")
             for length in sizes:
                 frames.append(run[at:at + length])
                 at += length
             frames.append(run[at:end])
             yield frames, properties
         at = end
+
+
+def _name(text: str, what: str) -> bytes:
+    """A name of a spool, a cursor or a producer, as bytes"""
+    name = text.encode()
+    if not 1 <= len(name) <= 127 or b"/" in name or min(name) < 33:
+        raise ZspoolError("EINVAL", f"{what}: must be a name of 1 to 127 bytes without blanks or slashes")
+    return name
+
+
+def _within(value: float, low: float, high: float, what: str) -> None:
+    if not low <= value <= high:
+        raise ZspoolError("EINVAL", f"{what}: must be from {low} to {high}")
+
+
+def _milliseconds(seconds: float) -> int:
+    """A time that a command may have"""
+    return max(0, min(int(seconds * 1000), TIME_MS))
+
+
+def _moves(fd: int) -> Tuple[float, int]:
+    """Of a connection: seconds since bytes came over it, and how many its peer's system has taken while
+    more wait to be sent, or 0. Only TCP on Linux tells it."""
+    if sys.platform != "linux" or fd < 0:
+        return float("inf"), 0
+    try:
+        tcp = sockets.socket(fileno=fd)
+    except OSError:             # it was closed just now
+        return float("inf"), 0
+    try:
+        info = tcp.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, 256)
+        silent = struct.unpack_from("<I", info, 52)[0] / 1000
+        waiting = len(info) >= 148 and struct.unpack_from("<I", info, 144)[0]
+        return silent, struct.unpack_from("<Q", info, 120)[0] if waiting else 0
+    except (OSError, struct.error):
+        return float("inf"), 0
+    finally:
+        tcp.detach()            # it is ZeroMQ's
 
 
 class Death:
@@ -216,7 +262,8 @@ class _Client:
     """What all objects share. Their thread calls the methods with an underscore, holding `_lock`."""
 
     def __init__(self, endpoint: str, timeout: float, heartbeat: float, context: Optional[zmq.Context[Any]]) -> None:
-        self._endpoint = endpoint.lstrip(">")
+        _within(heartbeat, 0.1, 60, "heartbeat")
+        self._endpoint = endpoint[1:] if endpoint.startswith(">") else endpoint
         self._timeout = timeout
         self._heartbeat = heartbeat
         self._context = context or zmq.Context.instance()
@@ -226,6 +273,7 @@ class _Client:
         self._ending = False
         self._socket: Optional[zmq.Socket[Any]] = None
         self._monitor: Optional[zmq.Socket[Any]] = None
+        self._fd, self._moved = -1, 0
         self._retry, self._backoff = 0.0, 0.05
         self._heard = self._spoke = self._pinged = 0.0
         self._session, self._expiry = 0, 6.0
@@ -278,7 +326,7 @@ class _Client:
         self._socket.set(zmq.RECONNECT_IVL, 50)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 2000)
         self._socket.set(zmq.CONNECT_TIMEOUT, 5000)     # or a host that was away for long is tried ever less often
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
         self._socket.connect(self._endpoint)
         self._send(HELLO, struct.pack("<I", int(self._heartbeat * 1000)) + _s8(b"zspool.py " + __version__.encode()), 1)
         self._heard = time.monotonic()
@@ -288,6 +336,7 @@ class _Client:
             self._socket.disable_monitor()
             self._socket.close(linger)
         self._socket = self._monitor = None
+        self._fd, self._moved = -1, 0
         self._up = False
 
     def _drop(self) -> None:
@@ -335,17 +384,42 @@ class _Client:
             self._take(command, flags, request, head[12:], frames)
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
-        #  A session that was lost has sent what came too late; it is greeted anew.
+        #  One whose session has expired, as its process was stopped, says what is out of turn: it is greeted anew.
         if error.code != "EPROTOCOL":
             self._failed = self._failed or error
 
+    def _is_cut(self) -> bool:
+        """Whether the connection has ended; which one it is is noted"""
+        while self._monitor is not None and self._monitor.poll(0):
+            event, value = struct.unpack("=hi", self._monitor.recv_multipart()[0])
+            if event != zmq.EVENT_CONNECTED:
+                return True
+            self._fd = value
+        return False
+
+    def _is_gone(self, now: float) -> bool:
+        """Whether the service has been silent for too long. A part of a message is a sign of life, and so is
+        that it takes one of ours: its answers wait behind these."""
+        if now - self._heard < self._heartbeat:
+            return False
+        silent, moved = _moves(self._fd)
+        if moved > self._moved or silent < self._heartbeat:
+            self._moved = moved
+            self._heard = now
+        return now - self._heard > self._expiry
+
     def _keep_up(self, now: float) -> None:
+        if self._failed:        # nothing can follow: it does not come again
+            if self._up:
+                self._send(BYE)
+                self._lost()
+            self._close(1000)
+            return
         if not self._socket:
-            if now >= self._retry and not self._failed:
+            if now >= self._retry:
                 self._connect()
             return
-        cut = self._monitor is not None and self._monitor.poll(0)
-        if cut or (self._up and now - self._heard > self._expiry):
+        if self._is_cut() or (self._up and self._is_gone(now)):
             self._drop()
             return
         silent = now - self._heard >= self._heartbeat and now - self._pinged >= self._heartbeat / 2
@@ -371,7 +445,9 @@ class _Client:
                 now = time.monotonic()
                 self._receive()
                 self._keep_up(now)
-                due = self._retry if not self._socket and not self._failed else now + self._heartbeat / 4
+                due = now + (60 if self._failed else self._heartbeat / 4)
+                if not self._socket and not self._failed:
+                    due = self._retry
                 if self._up:
                     due = min(due, self._work(now))
                 if self._failed:
@@ -409,8 +485,6 @@ class _Client:
             if left is not None and left <= 0:
                 raise ZspoolError("ETIMEDOUT", text)
             self._lock.wait(left)
-        if self._failed:
-            raise self._failed
 
     def close(self) -> None:
         """End the session. What was put and is not confirmed may not be stored."""
@@ -462,9 +536,15 @@ class Producer(_Client):
     def __init__(self, endpoint: str, spool: Optional[str] = None, name: str = "", level: str = "default",
                  create: bool = True, window: Tuple[int, int] = (100000, 8 << 20), timeout: float = 30,
                  heartbeat: float = 2, context: Optional[zmq.Context[Any]] = None) -> None:
+        if name:
+            _name(name, "name")
+        if spool:
+            _name(spool, "spool")
+        _within(window[0], 1, 1000000, "window, messages")
+        _within(window[1], 1 << 16, 1 << 30, "window, bytes")
+        self._level = self._level_of(level)
         super().__init__(endpoint, timeout, heartbeat, context)
         self._name, self._spool, self._create = name, spool or "", create
-        self._level = LEVELS[level]
         self._window = window
         self._ready = self._producing = self._held = False
         self._epoch = self._base = 0
@@ -509,26 +589,26 @@ class Producer(_Client):
 
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
         if command == PRODUCING:
-            self._epoch, last, self._service_window = struct.unpack_from("<IQI", fields)
+            epoch, last, self._service_window = struct.unpack_from("<IQI", fields)
+            if self._ready and self._name and not self._is_ours(last):
+                return
+            self._epoch = epoch
             self._producing, self._held = True, False
-            if not self._name:
-                self._base = self._settled
-                self._send_from(self._settled + 1)
-            else:
-                if not self._ready:
-                    self._number = self._settled = self._confirmed = last
-                self._cached = last
-                self._send_from(last + 1)
+            #  Without a name the service knows nothing of what it took in another session.
+            self._base = 0 if self._name else self._settled
+            self._cached = last if self._name else self._settled
+            if not self._ready and self._name:
+                self._number = self._settled = self._confirmed = last
+            self._send_from(self._cached + 1)
             self._ready = True
         elif command == OPENED:
             self._handles[self._asked[request - 100]] = struct.unpack_from("<I", fields)[0]
         elif command == CONFIRM:
             self._service_window, cached, committed = struct.unpack_from("<IQQ", fields)
-            base = 0 if self._name else self._base
-            self._take_confirm(cached + base, committed + base)
+            self._take_confirm(cached + self._base, committed + self._base)
             if flags & FLAG_RESUME and self._producing:
                 self._held = False
-                self._send_from(cached + base + 1)
+                self._send_from(cached + self._base + 1)
         elif command == HOLD:
             self._held = True
         elif command == DONE and request == 2:
@@ -539,6 +619,18 @@ class Producer(_Client):
             self._end_commit(error)
         else:
             super()._error(error, about, number, request)
+
+    def _is_ours(self, last: int) -> bool:
+        """Whether a producer with a name can go on: the service knows all that was let go here, and no number that
+        was never given. Else its store is another one, or an older copy."""
+        given = max(self._number, self._committing.number if self._committing else 0)
+        if last < self._settled:
+            self._failed = ZspoolError("EORDER", "the store is older than this producer: it has its messages up to "
+                                       f"{last}, not {self._settled}, which was confirmed")
+        elif last > given:
+            self._failed = ZspoolError("EORDER", "the store is another one: it has messages of this producer up to "
+                                       f"{last}, not {given}, which was put last")
+        return not self._failed
 
     def _is_cached_level(self, run: _Run) -> bool:
         return run.level == 1 or (run.level == 0 and self._durability == 1)
@@ -580,6 +672,7 @@ class Producer(_Client):
         if error:
             self._cached = min(self._cached, txn.number - 1)    # it is given again
         else:
+            self._take_confirm(txn.number, txn.number)  # so is all before it
             self._number = self._settled = self._cached = self._committed = self._confirmed = txn.number
             self._raise_event()
 
@@ -605,7 +698,7 @@ class Producer(_Client):
             run = self._runs[self._unsent]
             if run.spool not in self._handles:
                 break
-            first = run.first - (0 if self._name else self._base)
+            first = run.first - self._base
             self._send(PUT, struct.pack("<IQIB3x", self._handles[run.spool], first, len(run.records), run.level),
                        frames=[b"".join(run.records)])
             sent += run.bytes
@@ -618,7 +711,7 @@ class Producer(_Client):
         if (not txn or self._commit_sent or self._unsent < len(self._runs) or self._filling
                 or self._cached < self._number or any(run.spool not in self._handles for run in txn._runs)):
             return
-        number = txn.number - (0 if self._name else self._base)
+        number = txn.number - self._base
         fields = struct.pack("<HHQ", len(txn._runs), len(txn._acks), number)
         fields += b"".join(struct.pack("<II", self._handles[run.spool], len(run.records)) for run in txn._runs)
         fields += b"".join(struct.pack("<QIIQQ", *ack) for ack in txn._acks)
@@ -654,6 +747,9 @@ class Producer(_Client):
         with self._lock:
             self._check()
             if target not in self._spools:
+                _name(target, "spool")
+                if len(self._spools) == SPOOLS:
+                    raise ZspoolError("ELIMIT", "too many spools")
                 self._spools.append(target)
             for message in messages:
                 record = _record(message)
@@ -687,6 +783,8 @@ class Producer(_Client):
     def flush(self, timeout: Optional[float] = None) -> None:
         """Wait until all that was put is confirmed at its level."""
         with self._lock:
+            if self._failed:
+                raise self._failed
             self._flushing = True
             try:
                 self._wait_for(lambda: self._confirmed >= self._number, self._timeout if timeout is None else timeout,
@@ -697,7 +795,13 @@ class Producer(_Client):
     def set_level(self, level: str) -> None:
         """Have messages put from now on confirmed at another level."""
         with self._lock:
-            self._level = LEVELS[level]
+            self._level = self._level_of(level)
+
+    @staticmethod
+    def _level_of(name: str) -> int:
+        if name not in LEVELS:
+            raise ZspoolError("EINVAL", "level: must be default, cached or committed")
+        return LEVELS[name]
 
     @property
     def confirmed(self) -> int:
@@ -740,11 +844,13 @@ class Producer(_Client):
 
     def close(self, linger: float = 5) -> None:
         """Send what was put, wait for its confirmation, for so many seconds at most, and end."""
-        if not self._ending and self._ready and not self._failed and not self._committing:
-            try:
+        try:
+            if self._txn:
+                self._txn.rollback()
+            if not self._ending and self._ready and not self._committing:
                 self.flush(linger)
-            except ZspoolError:
-                pass
+        except ZspoolError:
+            pass
         super().close()
 
 
@@ -776,10 +882,16 @@ class Transaction:
 
     def put(self, message: Message, spool: Optional[str] = None) -> None:
         """Put a message in this transaction."""
+        self._check()
         self._producer.put(message, spool)
+
+    def _check(self) -> None:
+        if self._producer._txn is not self:
+            raise ZspoolError("EINVAL", "the transaction is not open")
 
     def ack(self, consumer: "Consumer", delivery: Delivery) -> None:
         """Acknowledge a delivery of a consumer of the same device in this transaction."""
+        self._check()
         ack = consumer._claim(delivery)
         self._given.append((consumer, ack))
         last = self._acks[-1] if self._acks else None
@@ -794,15 +906,15 @@ class Transaction:
     def _give_back(self) -> None:
         for consumer, ack in self._given:
             consumer._unclaim(ack)
+        self._given.clear()
 
     def commit(self) -> int:
         """Make it so, and wait; gives its number. ESTALE: a delivery was not held any more, ENOSPC and ELIMIT: no
         room: nothing of it was done. ETIMEDOUT: not known yet; call it again to wait on."""
         producer = self._producer
         with producer._lock:
-            if producer._committing is not self:
-                if producer._txn is not self:
-                    raise ZspoolError("EINVAL", "the transaction is not open")
+            if not self._ended and producer._committing is not self:
+                self._check()
                 if not self._runs and not self._acks:
                     producer._txn = None
                     return producer._number
@@ -829,8 +941,7 @@ class Transaction:
     def rollback(self) -> None:
         """Forget it: consumers hold the deliveries as before."""
         with self._producer._lock:
-            if self._producer._txn is not self:
-                raise ZspoolError("EINVAL", "the transaction is not open")
+            self._check()
             self._producer._txn = None
         self._give_back()
 
@@ -866,23 +977,31 @@ class Consumer(_Client):
                  start: str = "all", create: bool = True, exclusive: bool = False,
                  prefetch: Tuple[int, int] = (10000, 4 << 20), timeout: float = 30, heartbeat: float = 2,
                  context: Optional[zmq.Context[Any]] = None) -> None:
+        if spool:
+            _name(spool, "spool")
+        _name(cursor, "cursor")
+        _within(prefetch[0], 1, 1000000, "prefetch, messages")
+        _within(prefetch[1], 1024, 1 << 30, "prefetch, bytes")
+        _within(len(start.encode()), 0, 255, "start, bytes")
+        self._filters = [each.encode() if isinstance(each, str) else each for each in filters]
+        _within(len(self._filters), 0, FILTERS, "filters")
+        _within(max(map(len, self._filters), default=0), 0, 1023, "filter, bytes")
         super().__init__(endpoint, timeout, heartbeat, context)
         self._spool, self._cursor, self._start = spool or "", cursor, start
-        self._filters = [each.encode() if isinstance(each, str) else each for each in filters]
         self._create, self._exclusive, self._prefetch = create, exclusive, prefetch
         self._subscribed = self._ever = self._active = False
         self._generation = self._serial = self._handle = 0
         self._parcels: Deque[Tuple[int, int, int, int, bytes]] = collections.deque()
         self._deliveries: Deque[Delivery] = collections.deque()
         self._held: Dict[int, int] = {}          # sequence to serial, in the order they came
-        self._words: List[Tuple[int, int, int, List[int], bytes]] = []
+        self._words: Deque[Tuple[int, int, int, List[int], bytes]] = collections.deque()
         self._words_since = 0.0
         self._words_now = False
         self._taken_messages = self._taken_bytes = 0
-        self._wishes: List[Tuple[int, bytes, int]] = []
         self._requests = 4
+        self._wish: Optional[Tuple[int, bytes, int]] = None      # that waits for its answer: command, fields, request
+        self._asked = False                      # in this session
         self._answers: Dict[int, Optional[ZspoolError]] = {}     # None: it was done
-        self._waiting = 0                        # request that an answer is awaited to
         self._unsure = self._unsure_lost = False # something was acknowledged and not flushed; then the connection lost
         self.stale = 0                           # acknowledgements that came too late
         self._thread.start()
@@ -905,19 +1024,19 @@ class Consumer(_Client):
         self._parcels.clear()
         self._deliveries.clear()
         self._held.clear()
-        self.stale += sum(word[3][1] - word[3][0] + 1 for word in self._words)
+        self.stale += sum(word[3][1] - word[3][0] + 1 for word in self._words if word[0] == ACK)
         self._words.clear()
 
     def _lost(self) -> None:
         self._void()
         self._subscribed = False
         self._unsure, self._unsure_lost = False, self._unsure or self._unsure_lost
-        self._wishes.clear()
-        if self._waiting:
-            self._answer(self._waiting, ZspoolError("ELOST", "the connection was lost"))
+        self._asked = False
+        if self._wish and self._wish[0] == FLUSH and self._unsure_lost:
+            self._answer(self._wish[2], ZspoolError("ELOST", "the connection was lost: acknowledgements may be, too"))
 
     def _answer(self, request: int, error: Optional[ZspoolError]) -> None:
-        if request == self._waiting:
+        if self._wish and request == self._wish[2]:
             self._answers[request] = error
 
     def _take(self, command: int, flags: int, request: int, fields: bytes, frames: List[bytes]) -> None:
@@ -967,7 +1086,7 @@ class Consumer(_Client):
             ranges = []
             while self._words and len(ranges) < RANGES and self._words[0][:3] == (command, flags, time_ms) \
                     and self._words[0][4] == reason:
-                ranges.append(self._words.pop(0)[3])
+                ranges.append(self._words.popleft()[3])
             fields = struct.pack("<IIIHH", self.SUBSCRIPTION, self._generation, time_ms, len(ranges), 0)
             fields += b"".join(struct.pack("<QQ", *each) for each in ranges) + _s8(reason)
             self._send(command, fields, flags=flags)
@@ -985,13 +1104,14 @@ class Consumer(_Client):
                 or (self._taken_messages and not self._parcels)):
             self._send(CREDIT, struct.pack("<IIQ", self.SUBSCRIPTION, self._taken_messages, self._taken_bytes))
             self._taken_messages = self._taken_bytes = 0
-        for command, fields, request in self._wishes:
-            self._send(command, fields, request)
-        self._wishes.clear()
+        if self._wish and not self._asked:
+            self._send(*self._wish)
+            self._asked = True
         return due
 
     def _farewell(self) -> None:
-        self._say_words()
+        if self._subscribed:
+            self._say_words()
 
     #  The application's side
     def _next(self) -> bool:
@@ -999,9 +1119,12 @@ class Consumer(_Client):
         if not self._deliveries and self._parcels:
             first, count, deliveries, stored, run = self._parcels.popleft()
             sequence, serial = first, self._serial
-            for frames, properties in _records(run):
-                self._deliveries.append(Delivery(sequence, frames, deliveries, stored, properties, serial))
-                sequence += 1
+            try:
+                for frames, properties in _records(run):
+                    self._deliveries.append(Delivery(sequence, frames, deliveries, stored, properties, serial))
+                    sequence += 1
+            except struct.error:
+                sequence = 0
             if sequence != first + count:
                 self._failed = ZspoolError("EPROTOCOL", "a frame of records has not the messages that it says")
                 raise self._failed
@@ -1096,7 +1219,7 @@ class Consumer(_Client):
     def reject(self, delivery: Union[Delivery, int], delay: float = 0) -> None:
         """Give a message back, to be delivered again after a delay in seconds."""
         with self._lock:
-            self._word(REJECT, [self._let_go(delivery)], time_ms=int(delay * 1000))
+            self._word(REJECT, [self._let_go(delivery)], time_ms=_milliseconds(delay))
 
     def bury(self, delivery: Union[Delivery, int], reason: str = "") -> None:
         """Have a message moved to the dead letters."""
@@ -1109,34 +1232,34 @@ class Consumer(_Client):
         with self._lock:
             if sequence not in self._held:
                 raise ZspoolError("ESTALE", "it is not held")
-            self._word(EXTEND, [sequence], time_ms=int(seconds * 1000))
+            self._word(EXTEND, [sequence], time_ms=_milliseconds(seconds))
             self._words_now = True
         self._wake()
 
     def _ask(self, command: int, fields: bytes) -> None:
+        """Ask the service, once it is subscribed, and wait: with the lock"""
         self._requests += 1
-        self._waiting = request = self._requests
+        request = self._requests
         self._words_now = True
-        self._wishes.append((command, fields, request))
+        self._wish, self._asked = (command, fields, request), False
         try:
             self._wait_for(lambda: request in self._answers, self._timeout, "no answer came")
         finally:
-            self._waiting = 0
+            self._wish = None
             error = self._answers.pop(request, None)
         if error:
             raise error
 
     def seek(self, start: str) -> None:
         """Move the cursor, for all its consumers; what any of them holds is forgotten."""
+        _within(len(start.encode()), 0, 255, "start, bytes")
         with self._lock:
-            self._wait_for(lambda: self._subscribed, self._timeout, "nobody answers")
             self._ask(SEEK, struct.pack("<I", self.SUBSCRIPTION) + _s8(start.encode()))
 
     def flush(self) -> None:
         """Wait until all acknowledgements made before are durable. ELOST: the connection was lost since they
         were made, some may not be."""
         with self._lock:
-            self._wait_for(lambda: self._subscribed, self._timeout, "nobody answers")
             lost, self._unsure_lost = self._unsure_lost, False
             if lost:
                 raise ZspoolError("ELOST", "the connection was lost: acknowledgements may be, too")
@@ -1179,8 +1302,9 @@ class Service(_Client):
                  context: Optional[zmq.Context[Any]] = None) -> None:
         super().__init__(endpoint, timeout, heartbeat, context)
         self._requests = 100
-        self._wishes: List[Tuple[int, bytes, int, int]] = []
-        self._answers: Dict[int, Any] = {}
+        self._wish: Optional[Tuple[int, bytes, int]] = None      # to be sent: command, fields, request
+        self._waiting = 0                                        # request whose answer is awaited
+        self._answer: Any = None
         self._thread.start()
         try:
             with self._lock:
@@ -1199,43 +1323,51 @@ class Service(_Client):
                     texts.append(fields[at + 2:at + 2 + size].decode(errors="replace"))
                     at += 2 + size
                 values[texts[0]] = texts[1]
-            self._answers[request] = values
+            self._answered(request, values)
         elif command == OPENED:
-            self._answers[request] = struct.unpack_from("<I", fields)[0]
+            self._answered(request, struct.unpack_from("<I", fields)[0])
         elif command == DONE:
-            self._answers[request] = None
+            self._answered(request, None)
+
+    def _answered(self, request: int, answer: Any) -> None:
+        if request == self._waiting:
+            self._waiting, self._answer = 0, answer
 
     def _error(self, error: ZspoolError, about: int, number: int, request: int) -> None:
-        self._answers[request] = error
+        if request > 100 and error.code != "EPROTOCOL":
+            self._answered(request, error)
+        else:
+            super()._error(error, about, number, request)
 
     def _lost(self) -> None:
-        for _, _, request, _ in self._wishes:
-            self._answers[request] = ZspoolError("ELOST", "the connection was lost")
-        self._wishes.clear()
+        #  What numbers it names are those of its session.
+        self._wish = None
+        self._answered(self._waiting, ZspoolError("ELOST", "the connection was lost"))
 
     def _work(self, now: float) -> float:
-        while self._wishes:
-            command, fields, request, flags = self._wishes.pop(0)
-            self._send(command, fields, request, flags)
+        if self._wish:
+            self._send(*self._wish)
+            self._wish = None
         return now + 60
 
-    def _ask(self, command: int, fields: bytes = b"", flags: int = 0) -> Any:
+    def _ask(self, command: int, fields: bytes = b"") -> Any:
         with self._lock:
             self._requests += 1
-            request = self._requests
-            self._wishes.append((command, fields, request, flags))
-            self._wait_for(lambda: request in self._answers, self._timeout, "no answer came")
-            answer = self._answers.pop(request)
-        if isinstance(answer, ZspoolError):
-            raise answer
-        return answer
+            self._wish, self._waiting = (command, fields, self._requests), self._requests
+            try:
+                self._wait_for(lambda: not self._waiting, self._timeout, "no answer came")
+            finally:
+                self._wish, self._waiting = None, 0
+        if isinstance(self._answer, ZspoolError):
+            raise self._answer
+        return self._answer
 
     def status(self) -> Dict[str, str]:
         """Names and values, as `zspool status` shows them"""
         return self._ask(STATUS)
 
     def _spool(self, name: str) -> int:
-        return self._ask(OPEN, _s8(name.encode()))
+        return self._ask(OPEN, _s8(_name(name, "spool")))
 
     @staticmethod
     def _rows(values: Dict[str, str]) -> Dict[str, Dict[str, int]]:
@@ -1256,4 +1388,4 @@ class Service(_Client):
 
     def delete_cursor(self, spool: str, cursor: str) -> None:
         """Delete a cursor that nobody uses."""
-        self._ask(DELETE_CURSOR, struct.pack("<I", self._spool(spool)) + _s8(cursor.encode()))
+        self._ask(DELETE_CURSOR, struct.pack("<I", self._spool(spool)) + _s8(_name(cursor, "cursor")))
