@@ -65,8 +65,9 @@ TEST (test_producer_without_a_name_counts_anew_what_another_session_had_cached)
     zspool_producer_t *producer = s_new (NULL);
     s_begin (&service, 1, 0);
     s_await_connected (producer);
-    for (uint64_t number = 1; number <= 3; number++)
-        clients_put (producer, number);
+    //  At once, and so in one PUT: a third one would wait for a CONFIRM.
+    zspool_frame_t three [3] = { { "1", 1 }, { "2", 1 }, { "3", 1 } };
+    CHECK_OK (zspool_producer_put_many (producer, three, 3, NULL, NULL));
     s_expect_put (&service, 1, 3);
     scripted_confirm (&service, 3, 0);
     s_await (producer, zspool_producer_last, 3);
