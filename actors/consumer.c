@@ -74,6 +74,11 @@ s_add_filter (zspool_consumer_t *self, const char *value)
         return zspool_pair_fail (&self->pair, ZSPOOL_EINVAL, "filter: there are too many");
     if (strlen (value) > ZSP_FILTER_BYTES_MAX)
         return zspool_pair_fail (&self->pair, ZSPOOL_EINVAL, "filter: it is too long");
+    size_t bytes = sizeof (uint16_t) + strlen (value);
+    for (size_t index = 0; index < self->filters_count; index++)
+        bytes += sizeof (uint16_t) + self->filters [index].size;
+    if (bytes > ZSP_FILTERS_BYTES_MAX)
+        return zspool_pair_fail (&self->pair, ZSPOOL_EINVAL, "filter: together they are too long");
     char *copy = strdup (value);
     if (!copy)
         return zspool_pair_fail (&self->pair, ZSPOOL_ENOMEM, NULL);

@@ -567,6 +567,7 @@ zsp_encode (const zsp_t *self, const zsp_lists_t *lists, uint8_t *to)
     s_way_t way = { .to = to? to + ZSP_HEADER_BYTES: NULL, .size = ZSP_HEADER_BYTES, .lists = lists };
     zsp_t fields = *self;
     s_pass (&way, &fields);
+    assert (way.size <= ZSP_COMMAND_BYTES_MAX);
     return way.size;
 }
 

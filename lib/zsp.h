@@ -28,6 +28,7 @@
 #define ZSP_RANGES_MAX 4096                 //  of an ACK, REJECT, EXTEND; acknowledgements of a COMMIT
 #define ZSP_FILTERS_MAX 256                 //  of a SUBSCRIBE
 #define ZSP_FILTER_BYTES_MAX 1023           //  of one filter
+#define ZSP_FILTERS_BYTES_MAX (250 * 1024)  //  of all filters: what more would not fit in the command
 #define ZSP_TIME_MS_MAX 86400000            //  of a REJECT or EXTEND
 #define ZSP_TRANSACTION_BYTES_MAX (8 * 1024 * 1024) //  of all records of a COMMIT
 #define ZSP_HEARTBEAT_MS_MIN 100

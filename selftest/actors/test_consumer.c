@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "actors/clients.h"
+#include "zsp.h"
 
 TEST (test_consumer_options_are_checked_and_fixed_once_it_connects)
 {
@@ -179,6 +180,22 @@ TEST (test_consumer_socket_is_readable_when_a_message_has_come)
     }
     zspool_consumer_destroy (&consumer);
     zspool_device_destroy (&device);
+}
+
+//  All filters go in one command, which has a limit.
+TEST (test_consumer_with_filters_that_are_too_long_together_is_refused)
+{
+    zspool_consumer_t *consumer = zspool_consumer_new ("tcp://127.0.0.1:1", "jobs", "all");
+    char filter [ZSP_FILTER_BYTES_MAX + 1];
+    memset (filter, 'f', sizeof filter - 1);
+    filter [sizeof filter - 1] = 0;
+    int count = 0, rc;
+    while ((rc = zspool_consumer_set (consumer, "filter", filter)) == ZSPOOL_OK)
+        count++;
+    CHECK_CODE (rc, ZSPOOL_EINVAL);
+    CHECK_EQ_I64 (count, ZSP_FILTERS_BYTES_MAX / (ZSP_FILTER_BYTES_MAX + 2));
+    CHECK_OK (zspool_consumer_set (consumer, "filter", "short"));
+    zspool_consumer_destroy (&consumer);
 }
 
 TEST (test_consumer_of_other_filters_is_refused_and_an_exclusive_one_waits_for_its_turn)

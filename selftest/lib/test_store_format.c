@@ -72,3 +72,25 @@ TEST (test_store_format_with_indexed_blocks_is_2)
     zspool_block_destroy (&plain);
     zspool_block_destroy (&indexed);
 }
+
+TEST (test_store_format_with_a_producer_is_3)
+{
+    kit_setup_t self = kit_setup ();
+    uint32_t producer;
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_producer (self.store, "me", &producer, NULL, NULL));
+    CHECK_EQ_U64 (s_format (&self, false), 1);
+    self.store = kit_open (KIT_STORE, ZSPOOL_WRITE);
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_producer (self.store, "me", &producer, NULL, NULL));
+    CHECK_EQ_U64 (s_format (&self, true), 3);
+}
+
+TEST (test_store_format_with_a_table_is_3)
+{
+    kit_setup_t self = kit_setup ();
+    uint32_t table;
+    CHECK_OK (zspool_store_begin (self.store));
+    CHECK_OK (zspool_store_table (self.store, "totals", &table));
+    CHECK_EQ_U64 (s_format (&self, true), 3);
+}
