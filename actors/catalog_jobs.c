@@ -227,8 +227,10 @@ zspool_catalog_track_anew (zspool_catalog_t *self, zspool_group_t *group)
     zspool_group_info (group, &info);
     zspool_store_job_t *job = zspool_job_new (ZSPOOL_JOB_OPEN_CURSOR);
     zspool_catalog_entry_t *entry = zspool_catalog_entry (self, info.spool, info.cursor_id);
-    if (entry)
+    if (entry) {
         entry->astray = !job;
+        entry->awake = entry->awake || !job;
+    }
     if (!job)
         return; //  again later
     job->spool = info.spool;

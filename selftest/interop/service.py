@@ -66,8 +66,8 @@ def receive_all(consumer, count, limit_s=WAIT_S):
 class Raw:
     """A DEALER, and commands as bytes."""
 
-    def __init__(self, endpoint, hello=True, heartbeat_ms=60000):
-        self.socket = connect(zmq.DEALER, endpoint)
+    def __init__(self, endpoint, hello=True, heartbeat_ms=60000, **options):
+        self.socket = connect(zmq.DEALER, endpoint, **options)
         if hello:
             self.send(zspool.HELLO, struct.pack("<I", heartbeat_ms) + b"\0", 1)
             self.session = struct.unpack_from("<Q", self.expect(zspool.WELCOME)[0], 16)[0]

@@ -151,6 +151,30 @@ def test_a_flush_behind_unsubscribing_waits_for_what_was_acknowledged():
     assert device.spool("jobs")["pending"] == 0
 
 
+def let_many_not_read(device):
+    """Each has a spool of its own, so that no two wait for the same blocks."""
+    deaf = [Raw(device.service, rcvhwm=1, rcvbuf=4096) for _ in range(12)]
+    for number, raw in enumerate(deaf):
+        raw.subscribe(raw.open(f"deaf{number}"), "c", messages=100000, size=1 << 30)
+    return deaf
+
+
+def test_consumers_that_do_not_read_hold_up_nobody():
+    device = ServiceDevice("--keep-count", "unlimited")
+    big = [b"x" * 50000] * 120
+    deaf = let_many_not_read(device)
+    for number in range(len(deaf)):
+        put(device, f"deaf{number}", big)
+    with Consumer(device.service, "jobs", "c") as consumer:
+        put(device, "jobs", big)
+        receive_all(consumer, len(big))
+    #  And when all is read back
+    device.restart(kill=True)
+    deaf = let_many_not_read(device)
+    with Consumer(device.service, "jobs", "d") as consumer:
+        receive_all(consumer, len(big))
+
+
 def test_many_spools_are_read_back_in_turn():
     device = ServiceDevice("--keep-count", "unlimited")
     names = [f"s{number}" for number in range(240)]
