@@ -160,6 +160,7 @@ zspool_catalog_remove (zspool_catalog_t *self, zspool_group_t *group)
     zspool_catalog_entry_t *entry = s_entry_of (self, group);
     if (!entry)
         return;
+    self->filter_bytes -= entry->filter_bytes;
     zspool_group_destroy (&entry->group);
     *entry = self->entries [--self->entries_count];
 }

@@ -8,9 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+//  Most bytes of all filters
+#define FILTER_BYTES_MAX (64 * 1024 * 1024)
+
 //  Filters, as a SUBSCRIBE gave them: texts in one allocation, with their bytes behind
 typedef struct {
     size_t count;
+    size_t bytes;
     zsp_text_t *texts;
 } s_filters_t;
 
@@ -49,6 +53,7 @@ s_copy_filters (const zsp_t *command)
         to += filter.size;
     }
     filters->count = count;
+    filters->bytes = count * sizeof *texts + bytes;
     filters->texts = texts;
     return filters;
 }
@@ -59,15 +64,15 @@ s_copy_filters (const zsp_t *command)
 static void
 s_drop_idle (zspool_catalog_t *self)
 {
-    if (self->joining > 0 || self->entries_count < ZSPOOL_GROUPS_MAX / 2)
+    if (self->joining > 0
+        || (self->entries_count < ZSPOOL_GROUPS_MAX / 2
+            && self->filter_bytes < FILTER_BYTES_MAX / 2))
         return;
     for (int held = 0; held < 2; held++)
         for (size_t index = 0;
              index < self->entries_count && (!held || self->entries_count == ZSPOOL_GROUPS_MAX);)
-            if (zspool_group_is_idle (self->entries [index].group, held)) {
-                zspool_group_destroy (&self->entries [index].group);
-                self->entries [index] = self->entries [--self->entries_count];
-            }
+            if (zspool_group_is_idle (self->entries [index].group, held))
+                zspool_catalog_remove (self, self->entries [index].group);
             else
                 index++;
 }
@@ -95,7 +100,8 @@ zspool_catalog_prepare (zspool_catalog_t *self, const zsp_t *command, zspool_sto
         return ZSPOOL_ENOMEM;
     s_drop_idle (self);
     self->joining++;
-    return ZSPOOL_OK;
+    self->filter_bytes += ((const s_filters_t *) job->owner)->bytes;
+    return self->filter_bytes <= FILTER_BYTES_MAX? ZSPOOL_OK: ZSPOOL_ELIMIT;
 }
 
 //  Compile filters; NULL in *filter_p: there are none.
@@ -153,7 +159,12 @@ s_make_group (zspool_catalog_t *self, zspool_store_job_t *job)
     job->tracker = NULL;
     filters->texts = NULL;
     self->entries [self->entries_count++] =
-        (zspool_catalog_entry_t){ group, job->spool, job->cursor, true, INT64_MAX, 0, false };
+        (zspool_catalog_entry_t){ .group = group,
+                                  .spool = job->spool,
+                                  .cursor = job->cursor,
+                                  .awake = true,
+                                  .due_ms = INT64_MAX,
+                                  .filter_bytes = filters->bytes };
     return ZSPOOL_OK;
 }
 
@@ -178,6 +189,8 @@ zspool_catalog_join (zspool_catalog_t *self, zspool_store_job_t *job,
         if (rc)
             return rc;
         zspool_group_set_filters (entry->group, filter, filters->texts, filters->count);
+        self->filter_bytes -= entry->filter_bytes;
+        entry->filter_bytes = filters->bytes;
         filters->texts = NULL;
     }
     entry = zspool_catalog_entry (self, job->spool, job->cursor);
@@ -215,8 +228,11 @@ zspool_catalog_hand_job (zspool_catalog_t *self, zspool_store_job_t *job)
 void
 zspool_catalog_drop_job (zspool_catalog_t *self, zspool_store_job_t **job_p)
 {
-    if (*job_p && (*job_p)->owner)
+    const s_filters_t *filters = *job_p? (const s_filters_t *) (*job_p)->owner: NULL;
+    if (filters) {
         self->joining--;
+        self->filter_bytes -= filters->texts? filters->bytes: 0;
+    }
     zspool_job_destroy (job_p);
 }
 

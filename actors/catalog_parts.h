@@ -19,6 +19,7 @@ typedef struct {
     int64_t due_ms;
     int64_t busy_ms;           //  how long it waits to try again
     bool astray;               //  its cursor was moved, and there was no memory to ask where
+    size_t filter_bytes;
 } zspool_catalog_entry_t;
 
 struct zspool_catalog {
@@ -32,6 +33,7 @@ struct zspool_catalog {
     size_t entries_count;
     size_t entries_max;
     bool changed;              //  some cursor may have changes
+    size_t filter_bytes;       //  of all groups, and of those to come
     size_t joining;            //  jobs under way that read a cursor for a consumer to come
 };
 

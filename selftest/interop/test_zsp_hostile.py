@@ -438,6 +438,26 @@ def test_many_names_spools_and_cursors_are_bounded():
         assert sorted(given) == [5, 7, 8, 9, 10], given
 
 
+def test_filters_are_bounded():
+    device = ServiceDevice()
+    filters = [b"%1000d" % number for number in range(255)]
+    with innocent(device, growth=300 * MIB):
+        crowd = [fresh(device.service) for _ in range(6)]
+        answers = []
+        for index, wire in enumerate(crowd):
+            for number in range(60):
+                fields = subscribe(number, wire.spool, f"c{index}.{number}", filters=filters)
+                wire.send(SUBSCRIBE, fields, flags=1, request=999)
+        for wire in crowd:
+            answers += [wire.wait(lambda a: a.request == 999) for _ in range(60)]
+        assert {a.code == SUBSCRIBED or a.error for a in answers} == {True, "ELIMIT"}
+        for wire in crowd:
+            wire.ask(BYE)
+        crowd[0].ask(HELLO, hello())
+        spool = crowd[0].open("jobs")
+        crowd[0].ask(SUBSCRIBE, subscribe(1, spool, "another", filters=filters), flags=1)
+
+
 def test_ten_thousand_connections_at_once():
     device = ServiceDevice()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
