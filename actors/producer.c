@@ -362,6 +362,15 @@ zspool_producer_committed (const zspool_producer_t *self)
     return atomic_load (&self->committed);
 }
 
+uint32_t
+zspool_producer_epoch (zspool_producer_t *self)
+{
+    pthread_mutex_lock (&self->pair.mutex);
+    uint32_t epoch = self->epoch;
+    pthread_mutex_unlock (&self->pair.mutex);
+    return epoch;
+}
+
 //  ------------------------------------------------------------------------------------------------
 //  Transactions
 

@@ -41,6 +41,7 @@ struct zspool_producer {
 
     //  Shared
     bool ready;                    //  the first session is up: numbers are known
+    uint32_t epoch;
     zspool_producer_spool_t *spools;
     size_t spools_count;
     zspool_window_t window;
@@ -55,7 +56,6 @@ struct zspool_producer {
     //  The actor's
     bool producing;                //  in this session
     bool held;                     //  the service has no room
-    uint32_t epoch;
     uint64_t base;                 //  without a name: numbers of this session begin behind it
     uint32_t window_service;       //  bytes that may be under way, as the service has said
 };

@@ -1,4 +1,4 @@
-//  acknowledging_consumer.c - consumers of one cursor that share messages, acknowledge, and give back
+//  acknowledging_consumer.c - consumers of a cursor that share messages, acknowledge, and give back
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -66,7 +66,8 @@ s_put_tasks (const char *endpoint)
     for (int number = 1; number <= TASKS; number++) {
         zmsg_t *message = zmsg_new ();
         zmsg_addstrf (message, "task %d", number);
-        s_check (zspool_producer_put_msg (producer, &message, NULL), zspool_producer_reason (producer));
+        s_check (zspool_producer_put_msg (producer, &message, NULL),
+                 zspool_producer_reason (producer));
     }
     s_check (zspool_producer_flush (producer), zspool_producer_reason (producer));
     zspool_producer_destroy (&producer);
@@ -78,7 +79,8 @@ main (int argc, char **argv)
     zspool_device_t *device = zspool_device_new ();
     s_check (zspool_device_set (device, "store", argc > 1? argv [1]: "./store-example"),
              zspool_device_reason (device));
-    s_check (zspool_device_set (device, "service", "tcp://127.0.0.1:*"), zspool_device_reason (device));
+    s_check (zspool_device_set (device, "service", "tcp://127.0.0.1:*"),
+             zspool_device_reason (device));
     s_check (zspool_device_start (device), zspool_device_reason (device));
     const char *endpoint = zspool_device_service (device);
     s_put_tasks (endpoint);

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Ten orders are put; half-way the device goes away, and comes back. The producer connects again by
-//  itself, sends again what was not confirmed, and each order is stored once. A second producer of
-//  the same name, as after a crash, asks where the first one was. s_put_orders () is all that an
+//  Ten orders are put; half-way the device goes away, and comes back. The producer connects again
+//  by itself, sends again what was not confirmed, and each order is stored once. A second producer
+//  of the same name, as after a crash, asks where the first one was. s_put_orders () is all that an
 //  application needs; the device would usually be a process of its own:
 //
 //      zspool queue --store DIR --service EP
@@ -35,7 +35,8 @@ s_new_producer (void)
     return producer;
 }
 
-//  Put orders up to one. Their numbers are the producer's: order 7 is message 7, also after a crash.
+//  Put orders up to one. Their numbers are the producer's: order 7 is message 7, also after a
+//  crash.
 static void
 s_put_orders (zspool_producer_t *producer, uint64_t to)
 {
@@ -43,7 +44,8 @@ s_put_orders (zspool_producer_t *producer, uint64_t to)
         char text [32];
         int size = snprintf (text, sizeof text, "order %llu", (unsigned long long) order);
         zspool_frame_t frame = { text, (size_t) size };
-        s_check (zspool_producer_put (producer, &frame, 1, NULL), zspool_producer_reason (producer));
+        s_check (zspool_producer_put (producer, &frame, 1, NULL),
+                 zspool_producer_reason (producer));
     }
     s_check (zspool_producer_flush (producer), zspool_producer_reason (producer));
     printf ("up to order %llu all are on the disk\n",

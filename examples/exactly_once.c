@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Payments are read from one spool; a receipt for each goes to another one, in the transaction that
-//  acknowledges the payment. Whatever ends, and when: there is one receipt for each payment. The
-//  program stops in the middle of a transaction once, as after a crash, and begins again.
+//  Payments are read from one spool; a receipt for each goes to another one, in the transaction
+//  that acknowledges the payment. Whatever ends, and when: there is one receipt for each payment.
+//  The program stops in the middle of a transaction once, as after a crash, and begins again.
 //
 //  usage: exactly_once [directory]
 
@@ -46,14 +46,15 @@ s_put_payments (const char *endpoint)
     for (int number = 1; number <= PAYMENTS; number++) {
         zmsg_t *message = zmsg_new ();
         zmsg_addstrf (message, "payment %d", number);
-        s_check (zspool_producer_put_msg (producer, &message, NULL), zspool_producer_reason (producer));
+        s_check (zspool_producer_put_msg (producer, &message, NULL),
+                 zspool_producer_reason (producer));
     }
     s_check (zspool_producer_flush (producer), zspool_producer_reason (producer));
     zspool_producer_destroy (&producer);
 }
 
-//  Make receipts, one transaction each, until no payment comes; how many were made. `stop`: after so
-//  many end in the middle of a transaction.
+//  Make receipts, one transaction each, until no payment comes; how many were made. `stop`: after
+//  so many end in the middle of a transaction.
 static int
 s_make_receipts (const char *endpoint, int stop)
 {
@@ -67,8 +68,10 @@ s_make_receipts (const char *endpoint, int stop)
         zmsg_t *receipt = zmsg_new ();
         zmsg_addstrf (receipt, "receipt for %s", text);
         s_check (zspool_producer_begin (producer), zspool_producer_reason (producer));
-        s_check (zspool_producer_put_msg (producer, &receipt, NULL), zspool_producer_reason (producer));
-        s_check (zspool_producer_ack (producer, consumer, sequence), zspool_producer_reason (producer));
+        s_check (zspool_producer_put_msg (producer, &receipt, NULL),
+                 zspool_producer_reason (producer));
+        s_check (zspool_producer_ack (producer, consumer, sequence),
+                 zspool_producer_reason (producer));
         zstr_free (&text);
         zmsg_destroy (&payment);
         if (made == stop)
@@ -89,7 +92,8 @@ s_count_receipts (const char *endpoint)
     zspool_delivery_t delivery;
     int count = 0;
     while (zspool_consumer_recv (consumer, 500, &delivery) == ZSPOOL_OK) {
-        s_check (zspool_consumer_ack (consumer, delivery.sequence), zspool_consumer_reason (consumer));
+        s_check (zspool_consumer_ack (consumer, delivery.sequence),
+                 zspool_consumer_reason (consumer));
         count++;
     }
     zspool_consumer_destroy (&consumer);
@@ -102,7 +106,8 @@ main (int argc, char **argv)
     zspool_device_t *device = zspool_device_new ();
     s_check (zspool_device_set (device, "store", argc > 1? argv [1]: "./store-example"),
              zspool_device_reason (device));
-    s_check (zspool_device_set (device, "service", "tcp://127.0.0.1:*"), zspool_device_reason (device));
+    s_check (zspool_device_set (device, "service", "tcp://127.0.0.1:*"),
+             zspool_device_reason (device));
     s_check (zspool_device_start (device), zspool_device_reason (device));
     const char *endpoint = zspool_device_service (device);
 
@@ -110,8 +115,8 @@ main (int argc, char **argv)
     int before = s_make_receipts (endpoint, PAYMENTS / 2);
     int after = s_make_receipts (endpoint, -1);
     int count = s_count_receipts (endpoint);
-    printf ("%d receipts, then a stop in the middle, then %d: %d receipts for %d payments\n", before, after, count,
-            PAYMENTS);
+    printf ("%d receipts, then a stop in the middle, then %d: %d receipts for %d payments\n",
+            before, after, count, PAYMENTS);
     zspool_device_destroy (&device);
     return count == PAYMENTS? 0: 1;
 }

@@ -2,9 +2,9 @@
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
-//  Speaks ZSP (doc/zsp.md), as zspool_producer and zspool_consumer do, but without an actor: each call
-//  asks and waits. For who has the device's directory at hand, zspool_control does more. One thread at
-//  a time.
+//  Speaks ZSP (doc/zsp.md), as zspool_producer and zspool_consumer do, but without an actor: each
+//  call asks and waits. For who has the device's directory at hand, zspool_control does more. One
+//  thread at a time.
 
 #ifndef ZSPOOL_ADMIN_H_INCLUDED
 #define ZSPOOL_ADMIN_H_INCLUDED
@@ -36,15 +36,15 @@ ZSPOOL_EXPORT void
 ZSPOOL_EXPORT int
     zspool_admin_status (zspool_admin_t *self, zconfig_t **status_p);
 
-//  List all spools that the service gives, or (spool not NULL) the cursors of one: a child each, under
-//  its name, with numbers as children: first, last, messages, bytes, lost; of cursors generation, floor,
-//  sent_to, pending, in_flight, lagged. ENOENT: no such spool; and as above.
+//  List all spools that the service gives, or (spool not NULL) the cursors of one: a child each,
+//  under its name, with numbers as children: first, last, messages, bytes, lost; of cursors
+//  generation, floor, sent_to, pending, in_flight, lagged. ENOENT: no such spool; and as above.
 ZSPOOL_EXPORT int
     zspool_admin_list (zspool_admin_t *self, const char *spool, zconfig_t **list_p);
 
-//  Remove the blocks of a spool that end at or below a sequence, whoever has acknowledged them; delete
-//  a cursor that nobody uses (EBUSY). Durable on return. EACCES: the device was not started with
-//  `service-admin on`; ENOENT, EINVAL; and as above.
+//  Remove the blocks of a spool that end at or below a sequence, whoever has acknowledged them;
+//  delete a cursor that nobody uses (EBUSY). Durable on return. EACCES: the device was not started
+//  with `service-admin on`; ENOENT, EINVAL; and as above.
 ZSPOOL_EXPORT int
     zspool_admin_purge (zspool_admin_t *self, const char *spool, uint64_t sequence);
 ZSPOOL_EXPORT int

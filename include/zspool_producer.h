@@ -1,4 +1,4 @@
-//  zspool_producer.h - puts messages into the spools of a device's service, and knows which are safe
+//  zspool_producer.h - puts messages into the spools of a service, and knows which are safe
 //
 //  SPDX-License-Identifier: MPL-2.0
 //
@@ -9,10 +9,10 @@
 //
 //  With a name, messages are stored effectively once: what is sent again after a lost connection,
 //  or a device that was killed, is recognised, and dropped. A producer that was killed asks
-//  zspool_producer_last () where it was, and goes on behind that. Of two producers with one name the
-//  newer fences the older, which gets EFENCED. Without a name messages may be stored twice.
+//  zspool_producer_last () where it was, and goes on behind that. Of two producers with one name
+//  the newer fences the older, which gets EFENCED. Without a name messages may be stored twice.
 //
-//  One thread at a time may call these functions on a producer, but for zspool_producer_confirmed ().
+//  One thread at a time may call these functions on a producer; any at any time those that say so.
 
 #ifndef ZSPOOL_PRODUCER_H_INCLUDED
 #define ZSPOOL_PRODUCER_H_INCLUDED
@@ -56,7 +56,11 @@ ZSPOOL_EXPORT int
 
 //  Connect, and wait until the service has answered. Later it reconnects by itself. EADDR (a
 //  malformed endpoint), ETIMEDOUT (nobody answers; it goes on trying: call it again to wait on),
-//  ENOENT (no such spool), EACCES, EINVAL (it has connected), EFENCED, ELIMIT, EVERSION.
+//  ENOENT (no such spool), EACCES, EFENCED, ELIMIT, EVERSION.
+//
+//  A producer that fails for good, then or later, gives its reason in each call, and does not come
+//  again. Among these is EORDER: with a name, the store is older than the producer, as one restored
+//  from a backup, and lacks what was confirmed; or it is another one.
 ZSPOOL_EXPORT int
     zspool_producer_connect (zspool_producer_t *self);
 
@@ -66,30 +70,31 @@ ZSPOOL_EXPORT int
 ZSPOOL_EXPORT uint64_t
     zspool_producer_last (const zspool_producer_t *self);
 
-//  Put a message of `count` frames, which are copied, into the spool set, or another one. *number, if
-//  not NULL, is its number; 0 in a transaction. It is sent by itself, together with others. Waits
-//  while the window is full. Nothing is safe when it returns: see zspool_producer_confirmed (),
-//  zspool_producer_flush (). ETIMEDOUT (the window stays full), ETOOBIG, EINVAL (no frames, not
-//  connected), EFENCED, ENOENT, EACCES, ELIMIT (a transaction's limit), ENOMEM, ECANCELED (a signal
-//  that CZMQ has caught).
+//  Put a message of `count` frames, which are copied, into the spool set, or another one. *number,
+//  if not NULL, is its number; 0 in a transaction. It is sent by itself, together with others.
+//  Waits while the window is full. Nothing is safe when it returns: that is asked with
+//  zspool_producer_confirmed (), or awaited with zspool_producer_flush (). ETIMEDOUT (the window
+//  stays full), ETOOBIG, EINVAL (no frames, not connected), EFENCED, ENOENT, EACCES, ELIMIT (a
+//  transaction's limit, or too many spools), ENOMEM, ECANCELED (a signal that CZMQ has caught).
 ZSPOOL_EXPORT int
-    zspool_producer_put (zspool_producer_t *self, const zspool_frame_t *frames, size_t count, uint64_t *number);
+    zspool_producer_put (zspool_producer_t *self, const zspool_frame_t *frames, size_t count,
+                         uint64_t *number);
 ZSPOOL_EXPORT int
-    zspool_producer_put_to (zspool_producer_t *self, const char *spool, const zspool_frame_t *frames, size_t count,
-                            uint64_t *number);
+    zspool_producer_put_to (zspool_producer_t *self, const char *spool,
+                            const zspool_frame_t *frames, size_t count, uint64_t *number);
 
 //  Put many messages of one frame each at once: cheaper than one by one. *number is that of the
 //  last. *put, if not NULL, is how many were put, also when it fails. Errors as above.
 ZSPOOL_EXPORT int
-    zspool_producer_put_many (zspool_producer_t *self, const zspool_frame_t *messages, size_t count, size_t *put,
-                              uint64_t *number);
+    zspool_producer_put_many (zspool_producer_t *self, const zspool_frame_t *messages,
+                              size_t count, size_t *put, uint64_t *number);
 
 //  Put a CZMQ message, and destroy it; on failure it stays the caller's. Errors as above.
 ZSPOOL_EXPORT int
     zspool_producer_put_msg (zspool_producer_t *self, zmsg_t **message_p, uint64_t *number);
 
-//  Wait until all that was put is confirmed at its level. ETIMEDOUT, EFENCED, ECANCELED, or what the
-//  service has refused.
+//  Wait until all that was put is confirmed at its level. ETIMEDOUT, EFENCED, ECANCELED, or what
+//  the service has refused.
 ZSPOOL_EXPORT int
     zspool_producer_flush (zspool_producer_t *self);
 
@@ -99,16 +104,21 @@ ZSPOOL_EXPORT uint64_t
 ZSPOOL_EXPORT uint64_t
     zspool_producer_committed (const zspool_producer_t *self);
 
-//  Have the messages put from now on confirmed at another level: "default", "cached" or "committed".
-//  EINVAL.
+//  Which producer of its name this is, from 1, once it has connected: a newer one has a higher
+//  epoch, and fences it.
+ZSPOOL_EXPORT uint32_t
+    zspool_producer_epoch (zspool_producer_t *self);
+
+//  Have the messages put from now on confirmed at another level: "default", "cached" or
+//  "committed". EINVAL.
 ZSPOOL_EXPORT int
     zspool_producer_set_level (zspool_producer_t *self, const char *level);
 
 //  ------------------------------------------------------------------------------------------------
-//  Transactions: what is put, and acknowledged, between begin and commit becomes durable and visible
-//  in one commit, or not at all. It is kept here until then: at most 8 MiB of messages (or what the
-//  service says), in at most 64 spools, and 4096 stretches of acknowledgements; beyond that putting
-//  gives ELIMIT, and the transaction can still be committed or rolled back.
+//  Transactions: what is put, and acknowledged, between begin and commit becomes durable and
+//  visible in one commit, or not at all. It is kept here until then: at most 8 MiB of messages (or
+//  what the service says), in at most 64 spools, and 4096 stretches of acknowledgements; beyond
+//  that putting gives ELIMIT, and the transaction can still be committed or rolled back.
 
 //  EINVAL: one is open, or not connected. Needs no name; with one a commit whose answer was lost is
 //  not made twice.
@@ -123,14 +133,15 @@ ZSPOOL_EXPORT int
     zspool_producer_ack (zspool_producer_t *self, zspool_consumer_t *consumer, uint64_t sequence);
 
 //  Make it so, and wait. *number, if not NULL, is the transaction's. On success all of it is
-//  durable. ESTALE: a delivery was not held any more, and ENOSPC, ELIMIT: there was no room; EFENCED:
-//  nothing of it was done. ETIMEDOUT: it is not known yet whether it was; the transaction stays
-//  open, and nothing but commit can be called: that waits on. With a name ELOST cannot be: the
-//  commit is sent again after reconnecting. Without, it means that it is not known.
+//  durable. ESTALE: a delivery was not held any more, and ENOSPC, ELIMIT: there was no room;
+//  EFENCED: nothing of it was done. ETIMEDOUT: it is not known yet whether it was; the transaction
+//  stays open, and nothing but commit can be called: that waits on. With a name ELOST cannot be:
+//  the commit is sent again after reconnecting. Without, it means that it is not known.
 ZSPOOL_EXPORT int
     zspool_producer_commit (zspool_producer_t *self, uint64_t *number);
 
-//  Forget what was put and acknowledged since begin. EINVAL: none is open, or its commit is under way.
+//  Forget what was put and acknowledged since begin. EINVAL: none is open, or its commit is under
+//  way.
 ZSPOOL_EXPORT int
     zspool_producer_rollback (zspool_producer_t *self);
 

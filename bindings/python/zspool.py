@@ -296,6 +296,10 @@ class _Client:
         events() is called. Read nothing from it."""
         return self._near.fileno()
 
+    def set_timeout(self, timeout: float) -> None:
+        """Change how many seconds a call waits at most."""
+        self._timeout = timeout
+
     def _raise_event(self) -> None:
         if not self._event:
             self._event = True

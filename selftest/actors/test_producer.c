@@ -98,7 +98,9 @@ TEST (test_producer_fenced_by_a_newer_one_fails_for_good_and_tells_its_socket)
     zspool_device_t *device = clients_device_new ();
     zspool_producer_t *older = clients_producer_new ("me", "jobs");
     CHECK_OK (zspool_producer_events (older));
+    CHECK_EQ_U64 (zspool_producer_epoch (older), 1);
     zspool_producer_t *newer = clients_producer_new ("me", "jobs");
+    CHECK_EQ_U64 (zspool_producer_epoch (newer), 2);
     clients_poll (zspool_producer_socket (older));
     CHECK_CODE (zspool_producer_events (older), ZSPOOL_EFENCED);
     zspool_frame_t frame = { "1", 1 };

@@ -275,3 +275,36 @@ TEST (test_producer_whose_session_has_expired_unnoticed_begins_anew)
     zspool_producer_destroy (&producer);
     scripted_end (&service);
 }
+
+//  Putting waits at the limit of a window, until the service confirms.
+static void
+s_check_window (const char *option, const char *value, size_t message_bytes, uint64_t room)
+{
+    static const char bytes [64 * 1024];
+    zspool_frame_t frame = { bytes, message_bytes };
+    scripted_t service;
+    scripted_begin (&service);
+    zspool_producer_t *producer = zspool_producer_new (CLIENTS_ENDPOINT);
+    CHECK_OK (zspool_producer_set (producer, option, value));
+    CHECK_OK (zspool_producer_set (producer, "timeout", "10"));
+    CHECK_OK (zspool_producer_set (producer, "linger", "0"));
+    CHECK_CODE (zspool_producer_connect (producer), ZSPOOL_ETIMEDOUT);
+    s_begin (&service, 1, 0);
+    s_await_connected (producer);
+    for (uint64_t number = 1; number <= room; number++)
+        CHECK_OK (zspool_producer_put (producer, &frame, 1, NULL));
+    CHECK_CODE (zspool_producer_put (producer, &frame, 1, NULL), ZSPOOL_ETIMEDOUT);
+    scripted_expect (&service, ZSP_PUT);
+    scripted_confirm (&service, service.got.as.put.count, service.got.as.put.count);
+    s_await (producer, zspool_producer_confirmed, service.got.as.put.count);
+    CHECK_OK (zspool_producer_put (producer, &frame, 1, NULL));
+    zspool_producer_destroy (&producer);
+    scripted_end (&service);
+}
+
+TEST (test_producer_keeps_no_more_than_its_window_and_one_message)
+{
+    s_check_window ("window-messages", "3", 1, 3);
+    s_check_window ("window-bytes", "64K", 20000, 4);
+    s_check_window ("window-bytes", "64K", 64 * 1024, 1);
+}
