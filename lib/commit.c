@@ -40,7 +40,7 @@ typedef struct {
     zspool_commit_t *commit;
     zspool_store_t *store;
     bool changes_are_stored;
-    bool undone; //  blocks of a batch that found no room were appended: begin again without it
+    bool undone; //  a part of a batch that found no room was stored: begin again without it
 } s_run_t;
 
 //  Have room under the limit of a spool. What has been acknowledged makes it or, if that is not

@@ -192,3 +192,66 @@ TEST (test_salvage_of_a_producers_older_copies_saves_the_newest)
     CHECK_EQ_U64 (last, PRODUCERS + 29);
     zspool_store_destroy (&store);
 }
+
+//  Damage bytes or pages of the file here and there.
+static void
+s_damage (kit_chance_t *chance, const uint8_t *bytes, size_t size)
+{
+    uint8_t *damaged = (uint8_t *) zmalloc (size);
+    memcpy (damaged, bytes, size);
+    for (uint64_t places = 1 + kit_below (chance, 12); places > 0; places--) {
+        size_t at = kit_below (chance, size), length = kit_below (chance, 2)? 1: 4096;
+        for (size_t index = at; index < at + length && index < size; index++)
+            damaged [index] = (uint8_t) kit_random (chance);
+    }
+    FILE *file = fopen (KIT_STORE "/data.mdb", "w");
+    CHECK (file && fwrite (damaged, 1, size, file) == size && fclose (file) == 0);
+    free (damaged);
+}
+
+//  What is saved of a producer is true, or was once.
+static uint64_t
+s_check_saved_producers (zspool_store_t *store)
+{
+    uint64_t count = 0;
+    zspool_producer_info_t info = { .id = 0 };
+    while (zspool_store_producer_info (store, info.id, &info) == ZSPOOL_OK) {
+        unsigned number;
+        CHECK (sscanf (info.name, "producer.%u", &number) == 1 && number <= PRODUCERS);
+        CHECK ((info.epoch == 1 + number % 3 && info.last == number)
+               || (info.epoch == 0 && info.last == 0));
+        count++;
+    }
+    return count;
+}
+
+TEST_WITH_LIMIT (test_salvage_of_random_damage_saves_producers_as_they_were, 120)
+{
+    kit_chance_t chance = kit_chance_new ();
+    size_t size;
+    uint64_t saved = 0;
+    s_make ();
+    uint8_t *bytes = kit_read_file (KIT_STORE "/data.mdb", &size);
+    for (int round = 0; round < (SELFTEST_TSAN? 5: 40); round++) {
+        zspool_salvage_result_t result;
+        char reason [ZSPOOL_SALVAGE_REASON_BYTES] = "";
+        s_damage (&chance, bytes, size);
+        int rc = zspool_salvage (KIT_STORE, SAVED, NULL, &result, reason);
+        printf ("round %d: %s\n", round, reason);
+        CHECK (rc == ZSPOOL_OK || rc == ZSPOOL_ENOTSTORE);
+        if (rc)
+            continue;
+        zspool_store_t *store = kit_open (SAVED, ZSPOOL_READ);
+        kit_check_sound (store);
+        CHECK_EQ_U64 (s_check_saved_producers (store), result.producers);
+        CHECK (result.producers + result.producers_lost <= PRODUCERS);
+        saved += result.producers;
+        zspool_store_destroy (&store);
+        CHECK (unlink (SAVED "/data.mdb") == 0 && unlink (SAVED "/zspool.lock") == 0);
+        unlink (SAVED "/lock.mdb");
+        CHECK (rmdir (SAVED) == 0);
+    }
+    printf ("%" PRIu64 " producers saved\n", saved);
+    CHECK (saved > 0);
+    free (bytes);
+}
