@@ -52,6 +52,44 @@ s_want_dead (void *catalog, zspool_group_t *group)
     ((groups_t *) catalog)->wants_dead++;
 }
 
+//  Have a group on a tracker.
+static void
+s_begin (groups_t *self, zspool_filter_t *filter, unsigned max_deliveries, zspool_cursor_t *tracker)
+{
+    zspool_group_args_t args = {
+        .ops = &self->ops,
+        .shelf = &self->shelf,
+        .cursor_id = self->kit.cursor,
+        .cursor = "main",
+        .generation = GROUPS_GENERATION,
+        .floor = zspool_cursor_floor (tracker),
+        .sent_to = zspool_cursor_sent_to (tracker),
+        .tracker = tracker,
+        .filter = filter,
+        .ack_timeout_ms = 1000,
+        .max_deliveries = max_deliveries,
+    };
+    self->group = zspool_group_new (&args);
+    CHECK (self->group);
+}
+
+void
+groups_restart (groups_t *self, zspool_filter_t *filter, unsigned max_deliveries, uint32_t messages)
+{
+    CHECK (zspool_group_hand_change (self->group, false));
+    zspool_handoff_t handoff;
+    CHECK (zspool_handoff_recv (self->written, &handoff) == 0 && handoff.kind == HANDOFF_CHANGE);
+    zspool_cursor_change_t *change = (zspool_cursor_change_t *) handoff.pointer;
+    zspool_cursor_t *tracker = zspool_cursor_new (
+        self->kit.spool, self->kit.cursor, GROUPS_GENERATION, change->floor, change->sent_to);
+    CHECK_OK (zspool_cursor_cover (tracker, 1, messages));
+    for (size_t index = 0; index < change->entries_count; index++)
+        CHECK_OK (zspool_cursor_restore (tracker, &change->entries [index]));
+    free (change);
+    zspool_group_destroy (&self->group);
+    s_begin (self, filter, max_deliveries, tracker);
+}
+
 void
 groups_setup (groups_t *self, zspool_filter_t *filter, unsigned max_deliveries)
 {
@@ -66,19 +104,8 @@ groups_setup (groups_t *self, zspool_filter_t *filter, unsigned max_deliveries)
     CHECK (reader);
     zspool_shelf_init (&self->shelf, self->kit.spool, "main", reader, 0);
     self->ops = (zspool_group_ops_t){ self, s_deliver, s_tell, s_want_dead, self, self->writer };
-    zspool_group_args_t args = {
-        .ops = &self->ops,
-        .shelf = &self->shelf,
-        .cursor_id = self->kit.cursor,
-        .cursor = "main",
-        .generation = GROUPS_GENERATION,
-        .tracker = zspool_cursor_new (self->kit.spool, self->kit.cursor, GROUPS_GENERATION, 0, 0),
-        .filter = filter,
-        .ack_timeout_ms = 1000,
-        .max_deliveries = max_deliveries,
-    };
-    self->group = zspool_group_new (&args);
-    CHECK (self->group);
+    s_begin (self, filter, max_deliveries,
+             zspool_cursor_new (self->kit.spool, self->kit.cursor, GROUPS_GENERATION, 0, 0));
 }
 
 void

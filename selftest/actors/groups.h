@@ -36,6 +36,12 @@ void
 void
     groups_done (groups_t *self);
 
+//  The service starts again: all consumers are gone, and the group begins where the cursor stands,
+//  with what was stored of it. There is one block, of so many messages.
+void
+    groups_restart (groups_t *self, zspool_filter_t *filter, unsigned max_deliveries,
+                    uint32_t messages);
+
 //  Store a block of so many messages, and let the group know.
 void
     groups_store (groups_t *self, uint32_t count, size_t bytes);
@@ -52,8 +58,8 @@ zspool_turn_t
 void
     groups_ack (groups_t *self, zspool_subscription_t *consumer, uint64_t first, uint64_t last);
 
-//  What was handed over next, changes of the cursor left out, is of this kind: it is the caller's. NULL:
-//  nothing was.
+//  What was handed over next, changes of the cursor left out, is of this kind: it is the caller's.
+//  NULL: nothing was.
 void *
     groups_written (groups_t *self, zspool_handoff_kind_t kind);
 

@@ -358,6 +358,67 @@ TEST (test_group_buries_what_was_rejected_and_nothing_else)
     groups_done (self);
 }
 
+static zspool_filter_t *
+s_filter_a (void)
+{
+    zspool_filter_t *filter = zspool_filter_new ();
+    CHECK_OK (zspool_filter_add (filter, "a", 1));
+    return filter;
+}
+
+//  What was delivered too often before a restart dies behind it, and is not taken for what the
+//  filter does not want.
+TEST (test_group_buries_what_was_delivered_too_often_before_a_restart)
+{
+    static const char *const topics [] = { "a", "b", "a", "b" };
+    groups_t *self = &s_self;
+    zspool_subscription_t one = { .exclusive = false };
+    groups_setup (self, s_filter_a (), 2);
+    self->topics = true;
+    s_store_topics (self, topics, 4, false);
+    groups_join (self, &one, 1, 1000);
+    groups_turn (self, 1000);
+    groups_turn (self, 2000);
+    CHECK_EQ_U64 (self->deliveries [1], 2);
+    groups_restart (self, s_filter_a (), 2, 4);
+    groups_join (self, &one, 2, 1000);
+    groups_turn (self, 2100);
+    CHECK_EQ_U64 (self->deliveries [1], 2);
+    CHECK_EQ_U64 (self->deliveries [3], 2);
+    CHECK_EQ_U64 (groups_info (self).floor, 0);
+    zspool_move_t *move = s_take_burial (self, 2100);
+    CHECK_EQ_U64 (move->count, 2);
+    CHECK_EQ_U64 (move->sequences [0], 1);
+    CHECK_EQ_U64 (move->sequences [1], 3);
+    zspool_group_buried (self->group, move, 2100);
+    groups_turn (self, 2100);
+    CHECK_EQ_U64 (groups_info (self).floor, 4);
+    groups_done (self);
+}
+
+TEST (test_group_goes_on_behind_a_restart_with_what_is_not_acknowledged)
+{
+    groups_t *self = &s_self;
+    zspool_subscription_t one = { .exclusive = false };
+    groups_setup (self, NULL, 0);
+    groups_store (self, 20, 100);
+    groups_join (self, &one, 1, 12);
+    groups_turn (self, 1000);
+    groups_ack (self, &one, 1, 2);
+    groups_ack (self, &one, 5, 6);
+    groups_restart (self, NULL, 0, 20);
+    groups_join (self, &one, 2, 1000);
+    groups_turn (self, 1000);
+    CHECK_EQ_U64 (one.in_flight, 16);
+    for (uint64_t at = 1; at <= 20; at++)
+        CHECK_EQ_U64 (self->deliveries [at], at <= 2 || at == 5 || at == 6 || at > 12? 1: 2);
+    uint64_t acked = 0;
+    CHECK_OK (zspool_group_ack (self->group, &one, GROUPS_GENERATION, 1, 20, &acked));
+    CHECK_EQ_U64 (acked, 16);
+    CHECK_EQ_U64 (groups_info (self).floor, 20);
+    groups_done (self);
+}
+
 //  What a whole range names beyond what is held does not get round the limit.
 TEST (test_group_refuses_to_bury_more_than_it_can_keep)
 {
