@@ -12,6 +12,9 @@
 //  Requests, by their numbers; spools have those from REQUEST_SPOOLS on.
 enum { REQUEST_COMMIT = 2, REQUEST_PRODUCE = 3, REQUEST_SPOOLS = 100 };
 
+//  What a record has beside the bytes of its message, at most
+#define RECORD_HEAD_MAX (8 + 65535 * 4)
+
 //  ------------------------------------------------------------------------------------------------
 //  What the service says
 
@@ -189,10 +192,24 @@ s_open_spools (zspool_producer_t *self)
     }
 }
 
+//  Whether the service, which came back with another limit, takes no frame of this size any more:
+//  it would only cut the connection, each time.
+static bool
+s_is_too_big (const zspool_producer_t *self, const zspool_bundle_t *bundle)
+{
+    size_t size = zspool_bundle_bytes (bundle);
+    return size > ZSP_RUN_BYTES
+           && size > self->pair.client.message_bytes_max + (uint64_t) RECORD_HEAD_MAX;
+}
+
 static int
 s_send_bundle (zspool_producer_t *self, zspool_bundle_t *bundle)
 {
     zmq_msg_t frame;
+    if (s_is_too_big (self, bundle)) {
+        zspool_pair_fail_for_good (&self->pair, ZSPOOL_ETOOBIG, (zsp_text_t){ NULL, 0 });
+        return ZSPOOL_ETOOBIG;
+    }
     if (zspool_bundle_frame (bundle, &frame))
         return ZSPOOL_ENOMEM;
     zsp_t put = { .command = ZSP_PUT };
@@ -266,9 +283,14 @@ s_send_txn (zspool_producer_t *self)
     if (self->txn.state != ZSPOOL_TXN_COMMITTING || !self->producing || self->held
         || window->unsent || window->filling || window->cached < window->last)
         return;
-    for (const zspool_bundle_t *bundle = self->txn.bundles; bundle; bundle = bundle->next)
+    for (const zspool_bundle_t *bundle = self->txn.bundles; bundle; bundle = bundle->next) {
         if (!self->spools [bundle->spool].handle)
             return;
+        if (s_is_too_big (self, bundle)) {
+            s_end_txn (self, ZSPOOL_ETOOBIG);
+            return;
+        }
+    }
     if (s_send_commit (self) == ZSPOOL_OK)
         self->txn.state = ZSPOOL_TXN_SENT;
 }

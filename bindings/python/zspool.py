@@ -702,6 +702,9 @@ class Producer(_Client):
             run = self._runs[self._unsent]
             if run.spool not in self._handles:
                 break
+            if self._is_too_big(run):
+                self._failed = ZspoolError("ETOOBIG", "the service takes no message of this size any more")
+                return now
             first = run.first - self._base
             self._send(PUT, struct.pack("<IQIB3x", self._handles[run.spool], first, len(run.records), run.level),
                        frames=[b"".join(run.records)])
@@ -710,10 +713,17 @@ class Producer(_Client):
         self._send_commit()
         return now + 60
 
+    def _is_too_big(self, run: _Run) -> bool:
+        """Whether the service, which came back with another limit, would cut the connection for this, each time"""
+        return run.bytes > RUN_BYTES and run.bytes > self._message_bytes_max + 8 + 65535 * 4
+
     def _send_commit(self) -> None:
         txn = self._committing
         if (not txn or self._commit_sent or self._unsent < len(self._runs) or self._filling
                 or self._cached < self._number or any(run.spool not in self._handles for run in txn._runs)):
+            return
+        if any(map(self._is_too_big, txn._runs)):
+            self._end_commit(ZspoolError("ETOOBIG", "the service takes no message of this size any more"))
             return
         number = txn.number - self._base
         fields = struct.pack("<HHQ", len(txn._runs), len(txn._acks), number)

@@ -21,6 +21,7 @@ s_bind (scripted_t *self)
 void
 scripted_begin (scripted_t *self)
 {
+    *self = (scripted_t){ .router = NULL };
     zmq_msg_init (&self->peer);
     zmq_msg_init (&self->frame);
     s_bind (self);
@@ -104,7 +105,8 @@ scripted_welcome (scripted_t *self)
     welcome.as.welcome.session = 7;
     welcome.as.welcome.incarnation = 1;
     welcome.as.welcome.expiry_ms = self->got.as.hello.heartbeat_ms * ZSP_EXPIRY_HEARTBEATS;
-    welcome.as.welcome.message_bytes_max = 1 << 20;
+    welcome.as.welcome.message_bytes_max =
+        self->message_bytes_max? self->message_bytes_max: 1 << 20;
     welcome.as.welcome.transaction_bytes_max = 1 << 20;
     welcome.as.welcome.message_frames_max = 100;
     welcome.as.welcome.spool = (zsp_text_t){ "main", 4 };

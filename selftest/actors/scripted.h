@@ -16,6 +16,7 @@ typedef struct {
     zmq_msg_t peer;            //  who has spoken last
     zmq_msg_t frame;           //  what was said
     zsp_t got;                 //  the same, decoded
+    uint32_t message_bytes_max; //  as WELCOME tells; 0: 1 MiB
 } scripted_t;
 
 void

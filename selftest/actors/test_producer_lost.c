@@ -308,3 +308,25 @@ TEST (test_producer_keeps_no_more_than_its_window_and_one_message)
     s_check_window ("window-bytes", "64K", 20000, 4);
     s_check_window ("window-bytes", "64K", 64 * 1024, 1);
 }
+
+TEST (test_producer_whose_service_comes_back_with_a_lower_limit_is_told)
+{
+    static const char bytes [900 * 1024];
+    zspool_frame_t frame = { bytes, sizeof bytes };
+    scripted_t service;
+    scripted_begin (&service);
+    zspool_producer_t *producer = s_new ("me");
+    s_begin (&service, 1, 0);
+    s_await_connected (producer);
+    CHECK_OK (zspool_producer_put (producer, &frame, 1, NULL));
+    scripted_expect (&service, ZSP_PUT);
+    scripted_lose (&service);
+    service.message_bytes_max = 1000;
+    s_begin (&service, 1, 0);
+    int rc;
+    while ((rc = zspool_producer_flush (producer)) == ZSPOOL_ETIMEDOUT)
+        ;
+    CHECK_CODE (rc, ZSPOOL_ETOOBIG);
+    zspool_producer_destroy (&producer);
+    scripted_end (&service);
+}
