@@ -3,7 +3,6 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "crash/watched.h"
-#include "selftest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -301,7 +300,15 @@ posix_fallocate (int fd, off_t offset, off_t size)
 
 //  What libzmq sends another thread wrote, as the thread sanitizer cannot see: each word of a large
 //  message would be a report, suppressed one by one, in seconds for a megabyte.
-#if SELFTEST_TSAN
+#if defined(__SANITIZE_THREAD__)
+#define UNSEEN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNSEEN 1
+#endif
+#endif
+
+#ifdef UNSEEN
 void
 AnnotateIgnoreReadsBegin (const char *file, int line);
 void
