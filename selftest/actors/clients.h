@@ -1,4 +1,4 @@
-//  clients.h - what the tests of producers and consumers share: a device with a service, and numbers
+//  clients.h - what tests of producers and consumers share: a device with a service, and numbers
 //
 //  SPDX-License-Identifier: MPL-2.0
 //

@@ -11,8 +11,8 @@
 
 //  Send a command, and a frame of records when there is one; one of eight is damaged.
 static void
-s_answer (void *router, zmq_msg_t *peer, const zsp_t *command, const zsp_lists_t *lists, const zspool_block_t *block,
-          kit_chance_t *chance)
+s_answer (void *router, zmq_msg_t *peer, const zsp_t *command, const zsp_lists_t *lists,
+          const zspool_block_t *block, kit_chance_t *chance)
 {
     uint8_t bytes [1024];
     size_t size = zsp_encode (command, lists, bytes), records_size = 0;
@@ -43,15 +43,20 @@ s_answer (void *router, zmq_msg_t *peer, const zsp_t *command, const zsp_lists_t
 
 //  Answer one command as a service might.
 static void
-s_handle (void *router, zmq_msg_t *peer, const zsp_t *got, zspool_block_t *block, kit_chance_t *chance)
+s_handle (void *router, zmq_msg_t *peer, const zsp_t *got, zspool_block_t *block,
+          kit_chance_t *chance)
 {
     static uint64_t sequence = 1;
     zsp_t to = { .request = got->request };
     zsp_slice_t slice = { sequence, 0, zspool_block_count (block), 1 };
     zsp_lists_t lists = { .slices = &slice };
-    to.command = got->command == ZSP_HELLO? ZSP_WELCOME: got->command == ZSP_OPEN? ZSP_OPENED:
-                 got->command == ZSP_PRODUCE? ZSP_PRODUCING: got->command == ZSP_SUBSCRIBE? ZSP_SUBSCRIBED:
-                 got->command == ZSP_PUT? ZSP_CONFIRM: got->command == ZSP_PING? ZSP_PONG: ZSP_DONE;
+    to.command = got->command == ZSP_HELLO? ZSP_WELCOME:
+                 got->command == ZSP_OPEN? ZSP_OPENED:
+                 got->command == ZSP_PRODUCE? ZSP_PRODUCING:
+                 got->command == ZSP_SUBSCRIBE? ZSP_SUBSCRIBED:
+                 got->command == ZSP_PUT? ZSP_CONFIRM:
+                 got->command == ZSP_PING? ZSP_PONG:
+                                           ZSP_DONE;
     if (to.command == ZSP_WELCOME) {
         to.as.welcome.session = 1 + kit_below (chance, 1000);
         to.as.welcome.incarnation = 1;
@@ -75,10 +80,12 @@ s_handle (void *router, zmq_msg_t *peer, const zsp_t *got, zspool_block_t *block
         to.as.confirm.window_bytes = 1 << 20;
     }
     s_answer (router, peer, &to, &lists, NULL, chance);
-    bool delivers = got->command == ZSP_SUBSCRIBE || got->command == ZSP_CREDIT || got->command == ZSP_ACK;
+    bool delivers = got->command == ZSP_SUBSCRIBE || got->command == ZSP_CREDIT
+                    || got->command == ZSP_ACK;
     for (int count = 0; delivers && count < 4; count++) {
         zsp_t deliver = { .command = ZSP_DELIVER };
-        deliver.as.deliver.subscription = deliver.as.deliver.generation = deliver.as.deliver.slices_count = 1;
+        deliver.as.deliver.subscription = deliver.as.deliver.generation = 1;
+        deliver.as.deliver.slices_count = 1;
         slice.first = sequence;
         sequence += kit_below (chance, 4); //  so that they overlap, too
         s_answer (router, peer, &deliver, &lists, block, chance);
@@ -97,7 +104,8 @@ s_service (zsock_t *pipe, void *args)
     zspool_block_t *block = kit_block_new (1, 5, 20);
     zsock_signal (pipe, 0);
     while (true) {
-        zmq_pollitem_t items [] = { { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 }, { router, 0, ZMQ_POLLIN, 0 } };
+        zmq_pollitem_t items [] = { { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 },
+                                    { router, 0, ZMQ_POLLIN, 0 } };
         zmq_poll (items, 2, -1);
         if (items [0].revents)
             break;
@@ -135,7 +143,9 @@ TEST (test_client_survives_a_service_that_answers_with_damaged_bytes)
         zspool_consumer_set_timeout (consumer, 50);
         zspool_delivery_t delivery;
         if (zspool_consumer_connect (consumer) == ZSPOOL_OK)
-            for (int count = 0; count < 50 && zspool_consumer_recv (consumer, 20, &delivery) == ZSPOOL_OK; count++) {
+            for (int count = 0; count < 50; count++) {
+                if (zspool_consumer_recv (consumer, 20, &delivery))
+                    break;
                 zspool_consumer_ack (consumer, delivery.sequence);
                 received++;
             }

@@ -1,4 +1,4 @@
-//  test_consumer.c - tests of the consumer against a device: acknowledging, giving back, seeking, losing
+//  test_consumer.c - tests of the consumer against a device: acknowledging, giving back, seeking
 //
 //  SPDX-License-Identifier: MPL-2.0
 
