@@ -5,6 +5,8 @@
 #include "crash/fault.h"
 #include "kit.h"
 #include "store_state.h"
+#include "zspool_backup.h"
+#include <sys/stat.h>
 
 //  Find a producer, in the open transaction or outside, and check what is known of it.
 static uint32_t
@@ -380,4 +382,44 @@ TEST (test_store_table_whose_name_is_damaged_is_found_by_verifying)
     CHECK_EQ_U64 (info.id, 1);
     CHECK_EQ_I64 (kit_verify (self.store), 1);
     zspool_store_destroy (&self.store);
+}
+
+//  With SELFTEST_WRITE_FIXTURES in the environment it is written anew: only for a new format.
+TEST (test_store_of_format_3_opens)
+{
+    char *path = selftest_source_path ("selftest/fixtures/store_v3.mdb");
+    zspool_frame_t key = { "key", 3 }, value = { "value", 5 };
+    uint32_t table;
+    if (getenv ("SELFTEST_WRITE_FIXTURES")) {
+        zspool_store_t *store = kit_open ("new", ZSPOOL_WRITE);
+        kit_append (store, kit_spool (store, "main"), 10, 100);
+        s_make (store, "me", 2, 10);
+        s_make (store, "other", 1, 7);
+        CHECK_OK (zspool_store_begin (store));
+        CHECK_OK (zspool_store_table (store, "notes", &table));
+        CHECK_OK (zspool_store_table_put (store, table, key, value));
+        CHECK_OK (zspool_store_commit (store));
+        zspool_store_destroy (&store);
+        zspool_backup_options_t options = { .compact = true };
+        CHECK_OK (zspool_backup ("new", "compact", &options, NULL));
+        char *command = zsys_sprintf ("cp compact/data.mdb %s", path);
+        CHECK (system (command) == 0);
+        free (command);
+    }
+    CHECK (mkdir (KIT_STORE, 0700) == 0);
+    char *command = zsys_sprintf ("cp %s %s/data.mdb", path, KIT_STORE);
+    CHECK (system (command) == 0);
+    free (command);
+    free (path);
+    for (zspool_mode_t mode = ZSPOOL_READ; mode <= ZSPOOL_WRITE; mode++) {
+        zspool_store_t *store = kit_open (KIT_STORE, mode);
+        CHECK_EQ_U64 (kit_read (store, kit_spool (store, "main"), 1), 10);
+        s_check (store, "me", 2, 10);
+        s_check (store, "other", 1, 7);
+        CHECK_OK (zspool_store_table (store, "notes", &table));
+        CHECK_OK (zspool_store_table_get (store, table, key, &value));
+        CHECK (value.size == 5 && memcmp (value.data, "value", 5) == 0);
+        kit_check_sound (store);
+        zspool_store_destroy (&store);
+    }
 }
