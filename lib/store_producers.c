@@ -100,7 +100,8 @@ zspool_store_producer (zspool_store_t *self, const char *name, uint32_t *produce
                        uint64_t *last)
 {
     if (!self->engine || !zspool_store_name_is_valid (name))
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a producer: %s", name? name: "");
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a producer: %s",
+                                  name? name: "");
     bool in_txn = zspool_store_is_in_txn (self), created = false;
     uint32_t id;
     zspool_producer_record_t record;
@@ -134,7 +135,8 @@ zspool_store_set_producer (zspool_store_t *self, uint32_t producer, uint32_t epo
 {
     zspool_producer_state_t *state = zspool_store_is_in_txn (self)? s_find (self, producer): NULL;
     if (!state || last < state->now.last || (epoch > 0 && epoch < state->now.epoch))
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot set a producer so", self->directory);
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot set a producer so",
+                                  self->directory);
     if (epoch > 0)
         state->now.epoch = epoch;
     state->now.last = last;

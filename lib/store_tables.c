@@ -93,7 +93,8 @@ int
 zspool_store_table (zspool_store_t *self, const char *name, uint32_t *table)
 {
     if (!self->engine || !zspool_store_name_is_valid (name))
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a table: %s", name? name: "");
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "not a name for a table: %s",
+                                  name? name: "");
     const zspool_table_state_t *known = s_find_named (self, name);
     if (known) {
         *table = known->id;
@@ -126,7 +127,8 @@ s_writable (zspool_store_t *self, uint32_t table, zspool_frame_t key)
     bool valid = zspool_store_is_in_txn (self) && key.size > 0 && key.size <= ZSPOOL_TABLE_KEY_MAX;
     zspool_table_state_t *found = valid? s_find (self, table): NULL;
     if (!found)
-        zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot write this to a table", self->directory);
+        zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot write this to a table",
+                           self->directory);
     return found;
 }
 
@@ -137,7 +139,8 @@ s_bytes (zspool_frame_t frame)
 }
 
 int
-zspool_store_table_put (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t value)
+zspool_store_table_put (zspool_store_t *self, uint32_t table, zspool_frame_t key,
+                        zspool_frame_t value)
 {
     zspool_table_state_t *found = s_writable (self, table, key);
     if (!found || value.size > ZSPOOL_TABLE_VALUE_MAX)
@@ -186,28 +189,31 @@ s_copy (zspool_store_t *self, zspool_bytes_t key, zspool_bytes_t value, zspool_f
 
 //  Find the pair with the first key at or behind one.
 static int
-s_next (zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t from, zspool_bytes_t *key, zspool_bytes_t *value,
-        zspool_iter_t **iter_p)
+s_next (zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t from, zspool_bytes_t *key,
+        zspool_bytes_t *value, zspool_iter_t **iter_p)
 {
     int rc = zspool_iter_open (txn, table, iter_p);
     if (rc)
         return rc;
-    return from.size > 0? zspool_iter_seek (*iter_p, from, key, value): zspool_iter_next (*iter_p, key, value);
+    return from.size > 0? zspool_iter_seek (*iter_p, from, key, value)
+                        : zspool_iter_next (*iter_p, key, value);
 }
 
 int
-zspool_store_table_next (zspool_store_t *self, uint32_t table, zspool_frame_t from, zspool_frame_t *key,
-                         zspool_frame_t *value)
+zspool_store_table_next (zspool_store_t *self, uint32_t table, zspool_frame_t from,
+                         zspool_frame_t *key, zspool_frame_t *value)
 {
     const zspool_table_state_t *found = s_find (self, table);
     if (!self->engine || !found || from.size > ZSPOOL_TABLE_KEY_MAX)
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot read this from a table", self->directory);
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot read this from a table",
+                                  self->directory);
     bool in_txn = zspool_store_is_in_txn (self);
     zspool_iter_t *iter = NULL;
     zspool_bytes_t found_key, found_value;
     int rc = in_txn? ZSPOOL_OK: zspool_view_take (self->view);
     if (rc == ZSPOOL_OK)
-        rc = s_next (in_txn? self->txn: self->view, found->table, s_bytes (from), &found_key, &found_value, &iter);
+        rc = s_next (in_txn? self->txn: self->view, found->table, s_bytes (from), &found_key,
+                     &found_value, &iter);
     if (rc == ZSPOOL_OK)
         rc = s_copy (self, found_key, found_value, key, value);
     zspool_iter_close (&iter);
@@ -217,16 +223,19 @@ zspool_store_table_next (zspool_store_t *self, uint32_t table, zspool_frame_t fr
 }
 
 int
-zspool_store_table_get (zspool_store_t *self, uint32_t table, zspool_frame_t key, zspool_frame_t *value)
+zspool_store_table_get (zspool_store_t *self, uint32_t table, zspool_frame_t key,
+                        zspool_frame_t *value)
 {
     const zspool_table_state_t *found = s_find (self, table);
     if (!self->engine || !found || key.size == 0 || key.size > ZSPOOL_TABLE_KEY_MAX)
-        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot read this from a table", self->directory);
+        return zspool_store_fail (self, ZSPOOL_EINVAL, "%s: cannot read this from a table",
+                                  self->directory);
     bool in_txn = zspool_store_is_in_txn (self);
     zspool_bytes_t found_value, none = { NULL, 0 };
     int rc = in_txn? ZSPOOL_OK: zspool_view_take (self->view);
     if (rc == ZSPOOL_OK)
-        rc = zspool_txn_get (in_txn? self->txn: self->view, found->table, s_bytes (key), &found_value);
+        rc = zspool_txn_get (in_txn? self->txn: self->view, found->table, s_bytes (key),
+                             &found_value);
     if (rc == ZSPOOL_OK)
         rc = s_copy (self, none, found_value, NULL, value);
     if (!in_txn)

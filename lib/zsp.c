@@ -283,7 +283,8 @@ zsp_slice_t
 zsp_slice (const zsp_t *self, size_t index)
 {
     const uint8_t *from = self->as.deliver.slices + index * SLICE_BYTES;
-    return (zsp_slice_t){ get_u64 (from), (int64_t) get_u64 (from + 8), get_u32 (from + 16), get_u16 (from + 20) };
+    return (zsp_slice_t){ get_u64 (from), (int64_t) get_u64 (from + 8), get_u32 (from + 16),
+                          get_u16 (from + 20) };
 }
 
 void
@@ -364,7 +365,8 @@ s_pass_commit (s_way_t *way, zsp_t *self)
     s_u16 (way, &self->as.commit.acks_count);
     s_u64 (way, &self->as.commit.number);
     s_require (way, way->bad
-                        || (self->as.commit.parts_count <= ZSP_PARTS_MAX && self->as.commit.acks_count <= ZSP_RANGES_MAX
+                        || (self->as.commit.parts_count <= ZSP_PARTS_MAX
+                            && self->as.commit.acks_count <= ZSP_RANGES_MAX
                             && self->as.commit.parts_count + self->as.commit.acks_count > 0
                             && self->as.commit.number > 0 && self->as.commit.number < UINT64_MAX));
     s_items (way, &self->as.commit.parts, self->as.commit.parts_count, PART_BYTES, s_write_part);
@@ -401,9 +403,11 @@ s_pass_ranges (s_way_t *way, zsp_t *self)
     s_u16 (way, &self->as.ranges.ranges_count);
     s_zeros (way, 2);
     s_require (way, way->bad
-                        || (self->as.ranges.ranges_count > 0 && self->as.ranges.ranges_count <= ZSP_RANGES_MAX
+                        || (self->as.ranges.ranges_count > 0
+                            && self->as.ranges.ranges_count <= ZSP_RANGES_MAX
                             && self->as.ranges.time_ms <= ZSP_TIME_MS_MAX));
-    s_items (way, &self->as.ranges.ranges, self->as.ranges.ranges_count, RANGE_BYTES, s_write_range);
+    s_items (way, &self->as.ranges.ranges, self->as.ranges.ranges_count, RANGE_BYTES,
+             s_write_range);
     s_text8 (way, &self->as.ranges.reason, ZSP_TEXT_BYTES_MAX);
     for (size_t index = 0; way->from && !way->bad && index < self->as.ranges.ranges_count; index++)
         s_require (way, s_is_range (zsp_range (self, index)));
@@ -417,12 +421,16 @@ s_pass_deliver (s_way_t *way, zsp_t *self)
     s_u16 (way, &self->as.deliver.slices_count);
     s_zeros (way, 2);
     s_require (way, way->bad
-                        || (self->as.deliver.slices_count > 0 && self->as.deliver.slices_count <= ZSP_SLICES_MAX));
-    s_items (way, &self->as.deliver.slices, self->as.deliver.slices_count, SLICE_BYTES, s_write_slice);
-    for (size_t index = 0; way->from && !way->bad && index < self->as.deliver.slices_count; index++) {
+                        || (self->as.deliver.slices_count > 0
+                            && self->as.deliver.slices_count <= ZSP_SLICES_MAX));
+    s_items (way, &self->as.deliver.slices, self->as.deliver.slices_count, SLICE_BYTES,
+             s_write_slice);
+    for (size_t index = 0; way->from && !way->bad && index < self->as.deliver.slices_count;
+         index++) {
         zsp_slice_t slice = zsp_slice (self, index);
-        s_require (way, s_is_count (slice.count) && slice.first > 0 && slice.first <= UINT64_MAX - slice.count
-                            && slice.deliveries > 0 && get_u16 (self->as.deliver.slices + index * SLICE_BYTES + 22) == 0);
+        s_require (way, s_is_count (slice.count) && slice.first > 0
+                            && slice.first <= UINT64_MAX - slice.count && slice.deliveries > 0
+                            && get_u16 (self->as.deliver.slices + index * SLICE_BYTES + 22) == 0);
     }
 }
 
@@ -564,7 +572,9 @@ zsp_encode (const zsp_t *self, const zsp_lists_t *lists, uint8_t *to)
         put_u16 (to + 6, 0);
         put_u32 (to + 8, self->request);
     }
-    s_way_t way = { .to = to? to + ZSP_HEADER_BYTES: NULL, .size = ZSP_HEADER_BYTES, .lists = lists };
+    s_way_t way = { .to = to? to + ZSP_HEADER_BYTES: NULL,
+                    .size = ZSP_HEADER_BYTES,
+                    .lists = lists };
     zsp_t fields = *self;
     s_pass (&way, &fields);
     assert (way.size <= ZSP_COMMAND_BYTES_MAX);
@@ -574,12 +584,14 @@ zsp_encode (const zsp_t *self, const zsp_lists_t *lists, uint8_t *to)
 const char *
 zsp_command_name (uint8_t command)
 {
-    static const char *const clients [] = { "?",      "HELLO",  "OPEN",   "PRODUCE",     "PUT",   "COMMIT", "SUBSCRIBE",
-                                            "CREDIT", "ACK",    "REJECT", "EXTEND",      "SEEK",  "UNSUBSCRIBE",
-                                            "PING",   "STATUS", "LIST",   "PURGE",       "DELETE_CURSOR",
-                                            "FLUSH",  "BYE" };
-    static const char *const services [] = { "?",       "WELCOME",    "OPENED",  "PRODUCING", "CONFIRM",
-                                             "HOLD",    "SUBSCRIBED", "DELIVER", "DONE" };
+    static const char *const clients [] = { "?",           "HELLO",         "OPEN",      "PRODUCE",
+                                            "PUT",         "COMMIT",        "SUBSCRIBE", "CREDIT",
+                                            "ACK",         "REJECT",        "EXTEND",    "SEEK",
+                                            "UNSUBSCRIBE", "PING",          "STATUS",    "LIST",
+                                            "PURGE",       "DELETE_CURSOR", "FLUSH",     "BYE" };
+    static const char *const services [] = { "?",          "WELCOME", "OPENED",
+                                             "PRODUCING",  "CONFIRM", "HOLD",
+                                             "SUBSCRIBED", "DELIVER", "DONE" };
     size_t at = command & 0x7f;
     if (command == ZSP_ERROR)
         return "ERROR";
