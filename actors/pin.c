@@ -33,7 +33,7 @@ struct zspool_pin {
 //  A message that has its own memory: it follows
 typedef struct {
     zspool_pins_t *pins;
-    size_t size;
+    size_t counts; //  bytes
 } s_own_t;
 
 static void
@@ -164,25 +164,25 @@ s_release_own (void *data, void *hint)
     (void) data;
     s_own_t *own = (s_own_t *) hint;
     zspool_tsan_acquire (own);
-    s_discount (own->pins, own->size);
+    s_discount (own->pins, own->counts);
     s_pins_unref (own->pins);
     free (own);
 }
 
 int
-zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size)
+zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size, size_t counts)
 {
-    s_own_t *own = s_has_room (self, size)? (s_own_t *) malloc (sizeof *own + size): NULL;
+    s_own_t *own = s_has_room (self, counts)? (s_own_t *) malloc (sizeof *own + size): NULL;
     if (!own)
         return -1;
     own->pins = self;
-    own->size = size;
+    own->counts = counts;
     zspool_tsan_release (own);
     if (zmq_msg_init_data (message, own + 1, size, s_release_own, own)) {
         free (own);
         return -1;
     }
-    s_count (self, size);
+    s_count (self, counts);
     atomic_fetch_add (&self->refs, 1);
     return 0;
 }

@@ -29,10 +29,10 @@ zspool_pins_t *
 void
     zspool_pins_destroy (zspool_pins_t **self_p);
 
-//  Make a ZeroMQ message with memory of its own, which is on the account until it was sent. -1: there
-//  is no room, or memory is out.
+//  Make a ZeroMQ message with memory of its own. Until it was sent it is on the account with so many
+//  bytes, at least its size. -1: there is no room, or memory is out.
 int
-    zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size);
+    zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size, size_t counts);
 
 //  Pin a block; NULL when the limit is reached or memory is out: then copy. The caller lets go with
 //  zspool_pin_release (); messages made meanwhile hold the block on their own.

@@ -11,6 +11,8 @@
 //  larger command of another kind is on the client's account.
 #define COPY_BYTES_MAX 4096
 #define COPY_PIECE_BYTES_MAX 512
+//  About what the frames of a small DELIVER take besides their bytes
+#define FRAMES_BYTES 256
 
 //  Send the routing id: then the rest of the message is taken, too.
 static int
@@ -48,13 +50,13 @@ s_send_command (void *socket, const void *routing, size_t routing_size, const zs
     return rc;
 }
 
-//  Send one frame to a routing id. Nothing was sent when it fails; the frame is closed when it was,
+//  Send one frame to a client, and whether others follow. Nothing was sent when it fails; the frame is closed when it was,
 //  or never can be.
 static int
-s_send_frame (void *socket, const zspool_session_t *to, zmq_msg_t *frame)
+s_send_frame (void *socket, const zspool_session_t *to, zmq_msg_t *frame, int flags)
 {
     int rc = s_begin (socket, to->routing, to->routing_size);
-    if (rc == ZSPOOL_OK && zmq_msg_send (frame, socket, ZMQ_DONTWAIT) < 0)
+    if (rc == ZSPOOL_OK && zmq_msg_send (frame, socket, ZMQ_DONTWAIT | flags) < 0)
         rc = ZSPOOL_ELOST;
     if (rc == ZSPOOL_ELOST)
         zmq_msg_close (frame);
@@ -89,14 +91,14 @@ zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command,
 {
     zmq_msg_t frame;
     size_t size = zsp_encode (command, lists, NULL);
-    if (size > COPY_BYTES_MAX && zspool_pins_message (to->pins, &frame, size))
+    if (size > COPY_BYTES_MAX && zspool_pins_message (to->pins, &frame, size, size))
         return ZSPOOL_ENOMEM;
     int rc = size > COPY_BYTES_MAX? 0: zmq_msg_init_size (&frame, size);
     to->deaf = to->deaf || rc; //  it would wait for that
     if (rc)
         return ZSPOOL_ENOMEM;
     zsp_encode (command, lists, (uint8_t *) zmq_msg_data (&frame));
-    rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame);
+    rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame, 0);
     return rc == ZSPOOL_EBUSY? s_owe (to, &frame): rc;
 }
 
@@ -106,7 +108,7 @@ zspool_post_owed (void *socket, zspool_session_t *to)
     while (to->owed) {
         zspool_owed_t *owed = to->owed;
         size_t bytes = sizeof (zspool_owed_t) + zmq_msg_size (&owed->command);
-        if (s_send_frame (socket, to, &owed->command) == ZSPOOL_EBUSY)
+        if (s_send_frame (socket, to, &owed->command, 0) == ZSPOOL_EBUSY)
             return;
         to->owed_bytes -= bytes;
         *to->owed_total -= bytes;
@@ -150,6 +152,22 @@ s_make_frame (const zspool_piece_t *piece, zspool_pin_t *pin, bool last, zmq_msg
     return 0;
 }
 
+//  Send the command of a DELIVER. What is copied counts on the client's account with it.
+static int
+s_begin_deliver (void *socket, const zspool_session_t *to, const zsp_t *command,
+                 const zsp_lists_t *lists, size_t copied)
+{
+    zmq_msg_t frame;
+    size_t size = zsp_encode (command, lists, NULL);
+    if (zspool_pins_message (to->pins, &frame, size, size + copied + FRAMES_BYTES))
+        return ZSPOOL_EBUSY;
+    zsp_encode (command, lists, (uint8_t *) zmq_msg_data (&frame));
+    int rc = s_send_frame (socket, to, &frame, ZMQ_SNDMORE);
+    if (rc == ZSPOOL_EBUSY)
+        zmq_msg_close (&frame);
+    return rc;
+}
+
 int
 zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscription,
                      uint32_t generation, zspool_block_t *block, const zspool_piece_t *pieces,
@@ -172,7 +190,9 @@ zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscrip
     zspool_pin_t *pin = bytes > COPY_BYTES_MAX? zspool_pin_new (to->pins, block): NULL;
     if (bytes > COPY_BYTES_MAX && !pin)
         return ZSPOOL_EBUSY;
-    int rc = s_send_command (socket, to->routing, to->routing_size, &command, &lists, ZMQ_SNDMORE);
+    int rc = pin? s_send_command (socket, to->routing, to->routing_size, &command, &lists,
+                                  ZMQ_SNDMORE)
+                : s_begin_deliver (socket, to, &command, &lists, bytes);
     for (size_t index = 0; rc == ZSPOOL_OK && index < pieces_count; index++) {
         zmq_msg_t frame;
         //  What was begun must be ended: out of memory here the client gets an empty frame, and

@@ -372,6 +372,18 @@ def test_consumers_that_never_read_or_acknowledge_do_not_starve_others():
         busy.ask(ACK, ranges(1, 1, [(1, MAX64)]))
 
 
+def test_small_messages_that_are_never_read_take_bounded_memory():
+    device = ServiceDevice()
+    with innocent(device, growth=100 * MIB):
+        producer = producing(device.service)
+        for index in range(60):
+            lazy = Wire(device.service, **LAZY)
+            lazy.ask(SUBSCRIBE, subscribe(1, lazy.open("jobs"), f"lazy{index}", "all", MAX32, MAX64), flags=1)
+        for number in range(1, 2001):
+            producer.send(PUT, put(producer.spool, number, 1), records([b"x" * 3500]))
+            producer.wait(lambda a: a.code == CONFIRM and a.committed == number)
+
+
 def test_large_answers_that_are_never_read_take_bounded_memory():
     device = ServiceDevice()
     with innocent(device, growth=250 * MIB):
