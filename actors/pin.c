@@ -161,9 +161,8 @@ zspool_pin_message (zspool_pin_t *self, zmq_msg_t *message, const void *data, si
 static void
 s_release_own (void *data, void *hint)
 {
-    (void) data;
     s_own_t *own = (s_own_t *) hint;
-    zspool_tsan_acquire (own);
+    zspool_tsan_acquire (data);
     s_discount (own->pins, own->counts);
     s_pins_unref (own->pins);
     free (own);
@@ -177,7 +176,6 @@ zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size, size_
         return -1;
     own->pins = self;
     own->counts = counts;
-    zspool_tsan_release (own);
     if (zmq_msg_init_data (message, own + 1, size, s_release_own, own)) {
         free (own);
         return -1;

@@ -30,7 +30,8 @@ void
     zspool_pins_destroy (zspool_pins_t **self_p);
 
 //  Make a ZeroMQ message with memory of its own. Until it was sent it is on the account with so many
-//  bytes, at least its size. -1: there is no room, or memory is out.
+//  bytes, at least its size. When it is filled say so: zspool_tsan_release (its data). -1: there is no
+//  room, or memory is out.
 int
     zspool_pins_message (zspool_pins_t *self, zmq_msg_t *message, size_t size, size_t counts);
 

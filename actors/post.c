@@ -3,6 +3,7 @@
 //  SPDX-License-Identifier: MPL-2.0
 
 #include "post.h"
+#include "tsan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ zspool_post_command (void *socket, zspool_session_t *to, const zsp_t *command,
     if (rc)
         return ZSPOOL_ENOMEM;
     zsp_encode (command, lists, (uint8_t *) zmq_msg_data (&frame));
+    zspool_tsan_release (zmq_msg_data (&frame));
     rc = to->owed || to->deaf? ZSPOOL_EBUSY: s_send_frame (socket, to, &frame, 0);
     return rc == ZSPOOL_EBUSY? s_owe (to, &frame): rc;
 }
@@ -162,6 +164,7 @@ s_begin_deliver (void *socket, const zspool_session_t *to, const zsp_t *command,
     if (zspool_pins_message (to->pins, &frame, size, size + copied + FRAMES_BYTES))
         return ZSPOOL_EBUSY;
     zsp_encode (command, lists, (uint8_t *) zmq_msg_data (&frame));
+    zspool_tsan_release (zmq_msg_data (&frame));
     int rc = s_send_frame (socket, to, &frame, ZMQ_SNDMORE);
     if (rc == ZSPOOL_EBUSY)
         zmq_msg_close (&frame);
