@@ -201,14 +201,14 @@ def test_a_slow_link_is_slow_and_no_more():
     device = FarDevice(host)
     link = SlowLink((FAR, 5560), 0.1)
     try:
-        with Producer(link.endpoint, "jobs", name="me", heartbeat=0.5) as producer:
+        with Producer(link.endpoint, "jobs", name="me") as producer:
             sent_s = time.monotonic()
             producer.put(b"first")
             producer.flush()
             assert time.monotonic() - sent_s >= 0.2
             producer.put_many(b"%d" % number for number in range(20000))
             producer.flush()
-        with Consumer(link.endpoint, "jobs", "work", heartbeat=0.5) as consumer:
+        with Consumer(link.endpoint, "jobs", "work") as consumer:
             came = receive_all(consumer, 20001)
             assert [each.data for each in came[1:]] == [b"%d" % number for number in range(20000)]
             assert all(each.deliveries == 1 for each in came)
