@@ -11,11 +11,7 @@ s_bind (scripted_t *self)
     self->router = zmq_socket (zsys_init (), ZMQ_ROUTER);
     zmq_setsockopt (self->router, ZMQ_LINGER, &linger, sizeof linger);
     //  The socket that was closed may hold the place for a moment.
-    int64_t until_ms = zclock_mono () + SELFTEST_WAIT_MS;
-    while (zmq_bind (self->router, CLIENTS_ENDPOINT)) {
-        CHECK (zclock_mono () < until_ms);
-        zclock_sleep (1);
-    }
+    WAIT_UNTIL (zmq_bind (self->router, CLIENTS_ENDPOINT) == 0);
 }
 
 void

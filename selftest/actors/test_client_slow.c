@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES (16 * 1024)         //  that pass in a millisecond or more, one way
+#define CHUNK_BYTES (16 * 1024)         //  that pass at a time, one way,
+#define SLOW_MS 2                       //  and then nothing for so long: that is the line's speed
 #define BUFFER_BYTES (16 * 1024)        //  that the systems may keep between
 
 //  A listening socket at a port that is free
@@ -80,7 +81,7 @@ s_line (zsock_t *pipe, void *args)
             alive = s_pass (ends [0], ends [1]);
         if (alive && items [2].revents)
             alive = s_pass (ends [1], ends [0]);
-        zclock_sleep (2);
+        zclock_sleep (SLOW_MS);
         for (int end = 0; !alive && end < 2; end++) {
             close (ends [end]);
             ends [end] = -1;

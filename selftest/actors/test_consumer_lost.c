@@ -34,6 +34,17 @@ s_await_connected (zspool_consumer_t *consumer)
     CHECK_OK (rc);
 }
 
+//  A service that has begun, and a consumer in its first session.
+static zspool_consumer_t *
+s_new_connected (scripted_t *service)
+{
+    scripted_begin (service);
+    zspool_consumer_t *consumer = s_new ();
+    s_begin (service, 1);
+    s_await_connected (consumer);
+    return consumer;
+}
+
 //  Deliver first..last, for which there is, or is not, memory.
 static void
 s_deliver (scripted_t *service, uint32_t generation, uint64_t first, uint64_t last, bool memory)
@@ -54,10 +65,7 @@ s_deliver (scripted_t *service, uint32_t generation, uint64_t first, uint64_t la
 TEST (test_consumer_gives_back_what_the_service_had_no_memory_for)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_consumer_t *consumer = s_new ();
-    s_begin (&service, 1);
-    s_await_connected (consumer);
+    zspool_consumer_t *consumer = s_new_connected (&service);
     s_deliver (&service, 1, 1, 5, false);
     scripted_expect (&service, ZSP_REJECT);
     zsp_range_t range = zsp_range (&service.got, 0);
@@ -69,10 +77,7 @@ TEST (test_consumer_gives_back_what_the_service_had_no_memory_for)
 TEST (test_consumer_answer_to_an_older_seek_is_not_taken_for_the_next)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_consumer_t *consumer = s_new ();
-    s_begin (&service, 1);
-    s_await_connected (consumer);
+    zspool_consumer_t *consumer = s_new_connected (&service);
     CHECK_CODE (zspool_consumer_seek (consumer, "5"), ZSPOOL_ETIMEDOUT);
     scripted_expect (&service, ZSP_SEEK);
     uint32_t request = service.got.request;
@@ -91,10 +96,7 @@ TEST (test_consumer_answer_to_an_older_seek_is_not_taken_for_the_next)
 TEST (test_consumer_flush_without_a_connection_waits_for_one_and_loses_nothing_unsaid)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_consumer_t *consumer = s_new ();
-    s_begin (&service, 1);
-    s_await_connected (consumer);
+    zspool_consumer_t *consumer = s_new_connected (&service);
     scripted_lose (&service);
     scripted_welcome (&service); //  so it has seen the loss
     CHECK_CODE (zspool_consumer_flush (consumer), ZSPOOL_ETIMEDOUT);

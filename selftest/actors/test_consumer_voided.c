@@ -17,11 +17,7 @@ s_new_consumer (void)
 static void
 s_wait_ahead (zspool_consumer_t *consumer, size_t messages)
 {
-    int64_t until_ms = zclock_mono () + SELFTEST_WAIT_MS;
-    while (zspool_consumer_ahead (consumer) < messages) {
-        CHECK (zclock_mono () < until_ms);
-        zclock_sleep (1);
-    }
+    WAIT_UNTIL (zspool_consumer_ahead (consumer) >= messages);
 }
 
 TEST (test_consumer_flush_tells_acknowledgements_that_went_with_the_connection)

@@ -55,8 +55,7 @@ TEST (test_control_steers_a_device)
     zsock_t *producer = zsock_new_push (">inproc://in");
     for (int number = 0; number < 100; number++)
         zstr_send (producer, "message");
-    while (!streq (s_value (control, "in/messages", text), "100"))
-        zclock_sleep (1);
+    WAIT_UNTIL (streq (s_value (control, "in/messages", text), "100"));
     //  Not before a minute, else
     CHECK_OK (zspool_control_flush (control));
     CHECK (streq (s_value (control, "t2/count", text), "100"));

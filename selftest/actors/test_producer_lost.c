@@ -36,14 +36,21 @@ s_await_connected (zspool_producer_t *producer)
     CHECK_OK (rc);
 }
 
+//  A service that has begun, and a producer of this epoch in its first session.
+static zspool_producer_t *
+s_new_connected (scripted_t *service, const char *name, uint32_t epoch)
+{
+    scripted_begin (service);
+    zspool_producer_t *producer = s_new (name);
+    s_begin (service, epoch, 0);
+    s_await_connected (producer);
+    return producer;
+}
+
 static void
 s_await (zspool_producer_t *producer, uint64_t (*get) (const zspool_producer_t *), uint64_t value)
 {
-    int64_t until_ms = zclock_mono () + SELFTEST_WAIT_MS;
-    while (get (producer) != value) {
-        CHECK (zclock_mono () < until_ms);
-        zclock_sleep (1);
-    }
+    WAIT_UNTIL (get (producer) == value);
 }
 
 //  Expect these numbers, in as many PUTs as there may be.
@@ -61,10 +68,7 @@ s_expect_put (scripted_t *service, uint64_t first, uint64_t last)
 TEST (test_producer_without_a_name_counts_anew_what_another_session_had_cached)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new (NULL);
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, NULL, 1);
     //  At once, and so in one PUT: a third one would wait for a CONFIRM.
     zspool_frame_t three [3] = { { "1", 1 }, { "2", 1 }, { "3", 1 } };
     CHECK_OK (zspool_producer_put_many (producer, three, 3, NULL, NULL));
@@ -95,10 +99,7 @@ static void
 s_check_store_refused (uint64_t last, const char *reason)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new ("me");
-    s_begin (&service, 5, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, "me", 5);
     clients_put (producer, 1);
     clients_put (producer, 2);
     s_expect_put (&service, 1, 2);
@@ -130,10 +131,7 @@ TEST (test_producer_that_meets_numbers_it_never_gave_fails_at_once)
 TEST (test_producer_with_a_name_commits_again_with_the_same_number_after_a_lost_connection)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new ("me");
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, "me", 1);
     CHECK_OK (zspool_producer_begin (producer));
     clients_put (producer, 1);
     CHECK_CODE (zspool_producer_commit (producer, NULL), ZSPOOL_ETIMEDOUT);
@@ -159,10 +157,7 @@ TEST (test_producer_with_a_name_commits_again_with_the_same_number_after_a_lost_
 TEST (test_producer_without_a_name_does_not_know_of_a_commit_that_was_lost)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new (NULL);
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, NULL, 1);
     CHECK_OK (zspool_producer_begin (producer));
     clients_put (producer, 1);
     CHECK_CODE (zspool_producer_commit (producer, NULL), ZSPOOL_ETIMEDOUT);
@@ -179,10 +174,7 @@ TEST (test_producer_without_a_name_does_not_know_of_a_commit_that_was_lost)
 TEST (test_producer_refused_transaction_gives_its_number_again)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new ("me");
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, "me", 1);
     CHECK_OK (zspool_producer_begin (producer));
     clients_put (producer, 1);
     CHECK_CODE (zspool_producer_commit (producer, NULL), ZSPOOL_ETIMEDOUT);
@@ -227,10 +219,7 @@ TEST (test_producer_of_a_silent_service_begins_anew)
 TEST (test_producer_that_was_fenced_does_not_come_again)
 {
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new ("me");
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, "me", 1);
     clients_put (producer, 1);
     scripted_expect (&service, ZSP_PUT);
     scripted_answer (&service, ZSPOOL_EFENCED, true);
@@ -314,10 +303,7 @@ TEST (test_producer_whose_service_comes_back_with_a_lower_limit_is_told)
     static const char bytes [900 * 1024];
     zspool_frame_t frame = { bytes, sizeof bytes };
     scripted_t service;
-    scripted_begin (&service);
-    zspool_producer_t *producer = s_new ("me");
-    s_begin (&service, 1, 0);
-    s_await_connected (producer);
+    zspool_producer_t *producer = s_new_connected (&service, "me", 1);
     CHECK_OK (zspool_producer_put (producer, &frame, 1, NULL));
     scripted_expect (&service, ZSP_PUT);
     scripted_lose (&service);

@@ -179,6 +179,15 @@ s_open (const char *directory, zspool_mode_t mode, zspool_store_t **store_p)
     return rc;
 }
 
+void
+kit_place_file (const char *path)
+{
+    CHECK (mkdir (KIT_STORE, 0700) == 0);
+    char *command = zsys_sprintf ("cp %s %s/data.mdb", path, KIT_STORE);
+    CHECK (system (command) == 0);
+    free (command);
+}
+
 zspool_store_t *
 kit_open (const char *directory, zspool_mode_t mode)
 {

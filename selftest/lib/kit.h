@@ -81,6 +81,10 @@ void
 
 //  ---- stores
 
+//  Have a copy of a store's file as the store in KIT_STORE.
+void
+    kit_place_file (const char *path);
+
 //  Open a store; kit_try_open () gives what zspool_store_open () gave, and keeps the store only on
 //  success.
 zspool_store_t *

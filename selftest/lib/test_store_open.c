@@ -431,10 +431,7 @@ TEST (test_store_of_format_1_opens)
         CHECK (system (command) == 0);
         free (command);
     }
-    CHECK (mkdir (KIT_STORE, 0700) == 0);
-    char *command = zsys_sprintf ("cp %s %s/data.mdb", path, KIT_STORE);
-    CHECK (system (command) == 0);
-    free (command);
+    kit_place_file (path);
     free (path);
     for (zspool_mode_t mode = ZSPOOL_READ; mode <= ZSPOOL_WRITE; mode++) {
         store = kit_open (KIT_STORE, mode);

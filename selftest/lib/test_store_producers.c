@@ -6,7 +6,6 @@
 #include "kit.h"
 #include "store_state.h"
 #include "zspool_backup.h"
-#include <sys/stat.h>
 
 //  Find a producer, in the open transaction or outside, and check what is known of it.
 static uint32_t
@@ -406,10 +405,7 @@ TEST (test_store_of_format_3_opens)
         CHECK (system (command) == 0);
         free (command);
     }
-    CHECK (mkdir (KIT_STORE, 0700) == 0);
-    char *command = zsys_sprintf ("cp %s %s/data.mdb", path, KIT_STORE);
-    CHECK (system (command) == 0);
-    free (command);
+    kit_place_file (path);
     free (path);
     for (zspool_mode_t mode = ZSPOOL_READ; mode <= ZSPOOL_WRITE; mode++) {
         zspool_store_t *store = kit_open (KIT_STORE, mode);
