@@ -298,7 +298,7 @@ view_print_names (zconfig_t *status)
 }
 
 static bool
-s_ifigure_number (const char *text)
+s_is_number (const char *text)
 {
     size_t length = strlen (text);
     return length > 0 && length <= 20 && strspn (text, "0123456789") == length
@@ -316,7 +316,7 @@ view_print_json (zconfig_t *node, int indent)
         const char *value = zconfig_value (child)? zconfig_value (child): "";
         if (zconfig_child (child))
             view_print_json (child, indent + 4);
-        else if (s_ifigure_number (value) && strcmp (zconfig_name (child), "name") != 0)
+        else if (s_is_number (value) && strcmp (zconfig_name (child), "name") != 0)
             fputs (value, stdout);
         else
             text_print_json (value);
