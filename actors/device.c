@@ -71,8 +71,8 @@ zspool_device_set (zspool_device_t *self, const char *option, const char *value)
         return s_fail (self, ZSPOOL_EINVAL, "%s: the device runs", option);
     int rc = zspool_feeds_set (&self->feeds, option, value, self->reason, sizeof self->reason);
     return rc == ZSPOOL_ENOENT? zspool_options_set (&self->options, option, value, self->reason,
-                                                     sizeof self->reason)
-                              : rc;
+                                                     sizeof self->reason):
+                                rc;
 }
 
 //  ------------------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@ s_start_outlet (zspool_device_t *self, zspool_parts_t *parts, size_t index)
     if (rc == ZSPOOL_OK)
         return rc;
     bool out = ends->out && streq (ends->out, label);
-    const char *endpoint = out? (feed? feed->endpoint: self->options.out)
-                              : (feed? feed->ack_in: self->options.ack_in);
+    const char *endpoint = out? (feed? feed->endpoint: self->options.out):
+                                (feed? feed->ack_in: self->options.ack_in);
     s_fail (self, rc, "%s%s %s: %s", label, out? "": " ack-in", endpoint,
             ends->ack_in? ends->ack_in: zspool_strerror (rc));
     return rc;
@@ -124,8 +124,8 @@ s_start_actors (zspool_device_t *self, zspool_parts_t *parts)
     if (rc)
         return rc;
     char *second = NULL;
-    rc = parts->service_actor? s_start_actor (parts->service_actor, &self->service, &second)
-                             : ZSPOOL_OK;
+    rc = parts->service_actor? s_start_actor (parts->service_actor, &self->service, &second):
+                               ZSPOOL_OK;
     zstr_free (&second);
     if (rc)
         return s_fail (self, rc, "service %s: %s", self->options.service,

@@ -181,8 +181,8 @@ zspool_group_ack (zspool_group_t *self, zspool_subscription_t *subscription, uin
                   uint64_t first, uint64_t last, uint64_t *acked)
 {
     uint64_t messages = generation == self->args.generation? zspool_leases_take (
-                            self->leases, subscription->id, first, last, s_ack, self->args.tracker)
-                                                           : 0;
+                            self->leases, subscription->id, first, last, s_ack, self->args.tracker):
+                                                             0;
     int rc = zspool_group_result (self, subscription, messages, false);
     if (rc == ZSPOOL_OK) {
         self->info.acknowledged += messages;
@@ -248,9 +248,9 @@ zspool_group_extend (zspool_group_t *self, zspool_subscription_t *subscription, 
                      uint64_t first, uint64_t last, int64_t now_ms, uint32_t time_ms)
 {
     uint64_t messages =
-        generation == self->args.generation
-           ? zspool_leases_extend (self->leases, subscription->id, first, last, now_ms + time_ms)
-           : 0;
+        generation == self->args.generation?
+             zspool_leases_extend (self->leases, subscription->id, first, last, now_ms + time_ms):
+             0;
     return zspool_group_result (self, subscription, messages, true);
 }
 

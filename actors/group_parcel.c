@@ -137,9 +137,9 @@ zspool_group_add_each (zspool_group_t *self, zspool_parcel_t *parcel, uint64_t f
     zspool_record_t record = parcel->last;
     parcel->end = first - 1;
     while (!failed) {
-        bool more = self->args.filter
-                       ? zspool_filter_next (self->args.filter, parcel->block, &record)
-                       : zspool_block_next (parcel->block, &record);
+        bool more = self->args.filter?
+                         zspool_filter_next (self->args.filter, parcel->block, &record):
+                         zspool_block_next (parcel->block, &record);
         if (!more || record.sequence > last) {
             s_pass_over (self, parcel->end + 1, last, again);
             parcel->end = last;

@@ -80,8 +80,8 @@ s_append (zspool_intake_t *self, zspool_load_t *load, uint32_t spool, const void
     zspool_block_t *block = zspool_load_open_block (load, spool);
     while (appended < count) {
         uint32_t more = block? zspool_block_append_run (block, records, size, from + appended,
-                                                         count - appended, now_us)
-                             : 0;
+                                                         count - appended, now_us):
+                               0;
         appended += more;
         if (appended == count)
             break;
@@ -212,9 +212,9 @@ zspool_intake_turn (zspool_intake_t *self, bool all, int64_t now_ms)
     zspool_intake_hand_over_due (self, all, now_ms);
     int64_t due_ms = zspool_intake_resume (self, now_ms);
     if ((self->filling || self->txns) && self->handed_ms + ZSPOOL_INTAKE_STUCK_MS < due_ms)
-        due_ms = self->handed_ms + ZSPOOL_INTAKE_STUCK_MS > now_ms
-                    ? self->handed_ms + ZSPOOL_INTAKE_STUCK_MS
-                    : now_ms + 1;
+        due_ms = self->handed_ms + ZSPOOL_INTAKE_STUCK_MS > now_ms?
+                      self->handed_ms + ZSPOOL_INTAKE_STUCK_MS:
+                      now_ms + 1;
     return due_ms;
 }
 

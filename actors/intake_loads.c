@@ -176,8 +176,8 @@ zspool_intake_begin_block (zspool_intake_t *self, zspool_load_t *load, uint32_t 
     if (load->batch->blocks_count == ZSPOOL_BATCH_BLOCKS_MAX)
         return NULL;
     zspool_block_t *block =
-        pooled? zspool_block_pool_take (self->pool, bytes)
-              : zspool_block_new (bytes > TXN_BLOCK_BYTES? bytes: TXN_BLOCK_BYTES);
+        pooled? zspool_block_pool_take (self->pool, bytes):
+                zspool_block_new (bytes > TXN_BLOCK_BYTES? bytes: TXN_BLOCK_BYTES);
     if (!block)
         return NULL;
     if (pooled)

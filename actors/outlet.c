@@ -584,8 +584,8 @@ s_start (self_t *self)
     else
         zsock_send (self->pipe, "iss", ZSPOOL_OK,
                     zspool_socket_endpoint (self->sender.zsock, self->endpoints),
-                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in)
-                                     : "");
+                    self->acks.socket? zspool_socket_endpoint (self->acks.socket, self->ack_in):
+                                       "");
 }
 
 //  How long ago the message to be sent next was stored, milliseconds; 0 when there is none at hand

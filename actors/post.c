@@ -194,8 +194,8 @@ zspool_post_deliver (void *socket, const zspool_session_t *to, uint32_t subscrip
     if (bytes > COPY_BYTES_MAX && !pin)
         return ZSPOOL_EBUSY;
     int rc = pin? s_send_command (socket, to->routing, to->routing_size, &command, &lists,
-                                  ZMQ_SNDMORE)
-                : s_begin_deliver (socket, to, &command, &lists, bytes);
+                                  ZMQ_SNDMORE):
+                  s_begin_deliver (socket, to, &command, &lists, bytes);
     for (size_t index = 0; rc == ZSPOOL_OK && index < pieces_count; index++) {
         zmq_msg_t frame;
         //  What was begun must be ended: out of memory here the client gets an empty frame, and

@@ -141,9 +141,9 @@ static const s_command_t s_commands [] = {
 static size_t
 s_frames_wanted (const zsp_t *command)
 {
-    return command->command == ZSP_PUT     ? 1
-          : command->command == ZSP_COMMIT? command->as.commit.parts_count
-                                           : 0;
+    return command->command == ZSP_PUT? 1:
+            command->command == ZSP_COMMIT? command->as.commit.parts_count:
+                                             0;
 }
 
 //  Carry out what a message asks for.
@@ -153,9 +153,9 @@ s_dispatch (zspool_service_t *self, zspool_service_message_t *message)
     message->session =
         zspool_sessions_by_routing (self->sessions, message->routing, message->routing_size);
     memset (&message->command, 0, sizeof message->command);
-    int rc = message->frames_count == 0
-                ? ZSPOOL_ECORRUPT
-                : zsp_decode (&message->command, zmq_msg_data (&message->frames [0]),
+    int rc = message->frames_count == 0?
+                  ZSPOOL_ECORRUPT:
+                  zsp_decode (&message->command, zmq_msg_data (&message->frames [0]),
                                zmq_msg_size (&message->frames [0]));
     const s_command_t *command = NULL;
     for (size_t index = 0; rc == ZSPOOL_OK && index < sizeof s_commands / sizeof s_commands [0];
@@ -343,9 +343,9 @@ s_check_stop (zspool_service_t *self)
     if (!self->failed && !late && !self->stop_synced)
         return;
     self->stopped = true;
-    zmsg_t *reply = zspool_reply_new (self->stop_number, self->failed ? ZSPOOL_EFAILED
-                                                        : waiting > 0? ZSPOOL_ETIMEDOUT
-                                                                      : ZSPOOL_OK);
+    zmsg_t *reply = zspool_reply_new (self->stop_number, self->failed? ZSPOOL_EFAILED:
+                                                          waiting > 0? ZSPOOL_ETIMEDOUT:
+                                                                        ZSPOOL_OK);
     zmsg_addstrf (reply, "%llu", (unsigned long long) waiting);
     zmsg_send (&reply, self->pipe);
 }
@@ -418,9 +418,9 @@ s_service (zsock_t *pipe, void *args)
         bool serving = self->intake && !self->stopped && !self->failed;
         int64_t due_ms = serving? s_work (self): INT64_MAX;
         s_check_stop (self);
-        int64_t left_ms = due_ms == INT64_MAX          ? -1
-                         : due_ms > self->awake.now_ms? due_ms - self->awake.now_ms
-                                                       : 0;
+        int64_t left_ms = due_ms == INT64_MAX? -1:
+                           due_ms > self->awake.now_ms? due_ms - self->awake.now_ms:
+                                                         0;
         self->awake.timeout_ms = more? 0: left_ms;
         zmq_pollitem_t items [] = {
             { zsock_resolve (pipe), 0, ZMQ_POLLIN, 0 },

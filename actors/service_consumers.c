@@ -82,8 +82,8 @@ zspool_service_do_subscribe (zspool_service_t *self, zspool_service_message_t *m
     int rc = subscription? zspool_catalog_prepare (self->catalog, command, job): ZSPOOL_ENOMEM;
     if (rc) {
         zspool_service_refuse (self, message, rc, 0,
-                               rc == ZSPOOL_EBUSY? "the device delivers through this cursor"
-                                                 : NULL);
+                               rc == ZSPOOL_EBUSY? "the device delivers through this cursor":
+                                                   NULL);
         zspool_catalog_drop_job (self->catalog, &job);
         free (subscription);
         return;

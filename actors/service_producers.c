@@ -71,9 +71,9 @@ zspool_service_produced (zspool_service_t *self, zspool_session_t *session, zspo
 void
 zspool_service_do_put (zspool_service_t *self, zspool_service_message_t *message)
 {
-    int rc = message->session->parked
-                ? ZSPOOL_EPROTOCOL
-                : zspool_intake_put (self->intake, message->session, &message->command,
+    int rc = message->session->parked?
+                  ZSPOOL_EPROTOCOL:
+                  zspool_intake_put (self->intake, message->session, &message->command,
                                      zmq_msg_data (&message->frames [1]),
                                      zmq_msg_size (&message->frames [1]));
     if (rc)
@@ -137,9 +137,9 @@ s_park (zspool_service_t *self, zspool_service_message_t *message)
 void
 zspool_service_do_commit (zspool_service_t *self, zspool_service_message_t *message)
 {
-    int rc = message->session->parked
-                ? ZSPOOL_EPROTOCOL
-                : zspool_intake_commit (self->intake, message->session, &message->command,
+    int rc = message->session->parked?
+                  ZSPOOL_EPROTOCOL:
+                  zspool_intake_commit (self->intake, message->session, &message->command,
                                         &message->frames [1]);
     if (rc == ZSPOOL_EBUSY && s_park (self, message))
         return;
@@ -157,8 +157,8 @@ zspool_service_serve_parked (zspool_service_t *self)
         zspool_service_message_t *message = &parked->message;
         message->session = zspool_sessions_by_id (self->sessions, parked->session);
         int rc = message->session? zspool_intake_commit (self->intake, message->session,
-                                                          &message->command, &message->frames [1])
-                                 : ZSPOOL_OK;
+                                                          &message->command, &message->frames [1]):
+                                   ZSPOOL_OK;
         if (rc == ZSPOOL_EBUSY) {
             at = &parked->next;
             continue;

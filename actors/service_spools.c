@@ -182,9 +182,9 @@ void
 zspool_service_do_purge (zspool_service_t *self, zspool_service_message_t *message)
 {
     uint32_t spool = message->command.as.purge.spool;
-    zspool_store_job_t *job = s_may_administer (self, message, spool)
-                                 ? zspool_service_new_job (self, message, ZSPOOL_JOB_PURGE)
-                                 : NULL;
+    zspool_store_job_t *job = s_may_administer (self, message, spool)?
+                                   zspool_service_new_job (self, message, ZSPOOL_JOB_PURGE):
+                                   NULL;
     if (!job)
         return;
     job->spool = spool;

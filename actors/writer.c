@@ -354,10 +354,10 @@ s_reply_status (zspool_writer_t *self, uint64_t number)
     zmsg_t *status = zspool_reply_new (number, ZSPOOL_OK);
     bool stalled = self->committing && zclock_mono () - self->commit_began_ms > STALLED_MS;
     zmsg_addstr (status, "state");
-    zmsg_addstr (status, self->failed     ? "failed"
-                        : stalled        ? "stalled"
-                        : self->room.told? "full"
-                                          : "running");
+    zmsg_addstr (status, self->failed? "failed":
+                          stalled? "stalled":
+                          self->room.told? "full":
+                                            "running");
     zmsg_addstr (status, "store/full");
     zmsg_addstr (status, zspool_room_status (&self->room));
     zspool_reply_add (status, "store/last_sequence", self->lanes.lanes [0].given.next_sequence - 1);

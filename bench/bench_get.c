@@ -224,8 +224,8 @@ main (int argc, char **argv)
             bench_fail (1, "%s", zspool_consumer_reason (sources [index].consumer));
     }
     s_receive_until (self, 1, INT64_MAX);
-    int64_t warm_ns = options.open_at > 0 ? (int64_t) (options.open_at * 1e9)
-                                          : self->first_ns + (int64_t) (options.warmup * 1e9);
+    int64_t warm_ns = options.open_at > 0 ? (int64_t) (options.open_at * 1e9):
+                                            self->first_ns + (int64_t) (options.warmup * 1e9);
     int64_t open_ns = s_receive_until (self, 0, warm_ns);
     uint64_t before = self->total;
     int64_t close_ns = s_receive_until (self, 0, open_ns + (int64_t) (options.seconds * 1e9));

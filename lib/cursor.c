@@ -470,8 +470,8 @@ s_ack_range (zspool_cursor_t *self, uint64_t number, uint64_t first, uint64_t la
          number++) {
         zspool_cursor_block_t *block = zspool_cursor_block_at (self, number);
         uint32_t from = first > block->first? (uint32_t) (first - block->first): 0;
-        uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first)
-                                                             : block->messages - 1;
+        uint32_t to = last < zspool_cursor_block_last (block)? (uint32_t) (last - block->first):
+                                                               block->messages - 1;
         uint32_t added = s_ack_in_block (self, block, from, to);
         if (added)
             s_set_dirty (self, number);

@@ -195,8 +195,8 @@ s_next (zspool_txn_t *txn, zspool_table_t table, zspool_bytes_t from, zspool_byt
     int rc = zspool_iter_open (txn, table, iter_p);
     if (rc)
         return rc;
-    return from.size > 0? zspool_iter_seek (*iter_p, from, key, value)
-                        : zspool_iter_next (*iter_p, key, value);
+    return from.size > 0? zspool_iter_seek (*iter_p, from, key, value):
+                          zspool_iter_next (*iter_p, key, value);
 }
 
 int

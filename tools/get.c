@@ -275,8 +275,8 @@ s_take_all (self_t *self)
         int rc = zspool_consumer_recv (self->consumer, 0, &delivery);
         if (rc == ZSPOOL_ETIMEDOUT) {
             s_settle (self);
-            rc = self->failed? ZSPOOL_ECANCELED
-                             : zspool_consumer_recv (self->consumer, GET_SLICE_MS, &delivery);
+            rc = self->failed? ZSPOOL_ECANCELED:
+                               zspool_consumer_recv (self->consumer, GET_SLICE_MS, &delivery);
         }
         if (rc == ZSPOOL_OK) {
             s_take (self, &delivery);
